@@ -1,0 +1,23 @@
+# The commands of this repository. Each says what it is about to do, installs
+# what is missing, and asks for sudo only for the part that needs root.
+
+.PHONY: help run test bench fmt
+
+help:
+	@echo 'make run     build Seawall and run it on this machine, in the foreground'
+	@echo 'make test    run every check: format, lints, licences, unit, fuzz, end-to-end'
+	@echo 'make bench   measure side by side with the baselines (BENCH="--quick" for a short form)'
+	@echo 'make fmt     format the source'
+
+run:
+	@scripts/run
+
+test:
+	@scripts/test
+
+bench:
+	@scripts/bench $(BENCH)
+
+fmt:
+	cargo fmt --all
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml

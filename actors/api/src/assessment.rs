@@ -1,0 +1,149 @@
+//! Protected, degraded or not protected, and why. Pure.
+
+use seawall_messages::PolicyGeneration;
+use seawall_messages::api::Protection;
+use seawall_messages::datapath::DatapathStatus;
+use seawall_messages::keeper::KeeperFacts;
+use seawall_messages::policy::{PolicySource, PolicyStatus};
+use seawall_runtime::{ComponentState, ComponentStatus};
+
+/// Everything that the answer depends on.
+pub(crate) struct Seen<'a> {
+    /// The published policy; 0: none yet.
+    pub(crate) generation: PolicyGeneration,
+    /// What `policy` says, if it does.
+    pub(crate) policy: Option<&'a PolicyStatus>,
+    /// What `datapath` says, if it does.
+    pub(crate) datapath: Option<&'a DatapathStatus>,
+    /// What the keeper said.
+    pub(crate) keeper: &'a KeeperFacts,
+    /// The tree.
+    pub(crate) components: &'a [ComponentStatus],
+    /// Why metrics are not served, though they should be.
+    pub(crate) metrics_problem: Option<&'a str>,
+}
+
+/// The word and the reasons, the gravest first.
+pub(crate) fn assess(seen: &Seen<'_>) -> (Protection, Vec<String>) {
+    let grave = not_protected(seen);
+    let light = degraded(seen);
+    let protection = match (grave.is_empty(), light.is_empty()) {
+        (true, true) => Protection::Protected,
+        (true, false) => Protection::Degraded,
+        (false, _) => Protection::NotProtected,
+    };
+    (protection, [grave, light].concat())
+}
+
+fn not_protected(seen: &Seen<'_>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if seen.generation == PolicyGeneration(0) {
+        reasons.push("no policy is loaded".to_owned());
+    }
+    if let Some(problem) = &seen.keeper.rules_problem {
+        reasons.push(format!("the firewall rules are not as they should be: {problem}"));
+    }
+    if seen.datapath.is_some_and(|datapath| !datapath.protecting) {
+        reasons.push("the firewall rules are not in place yet".to_owned());
+    }
+    reasons
+}
+
+fn degraded(seen: &Seen<'_>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    match seen.datapath {
+        Some(datapath) => reasons.extend(datapath.problems.iter().cloned()),
+        None => reasons.push("datapath gives no answer".to_owned()),
+    }
+    match seen.policy {
+        Some(policy) => {
+            if let Some(refused) = &policy.refused {
+                reasons.push(format!("the policy file is refused: {refused}"));
+            }
+            if policy.source == PolicySource::LastGood {
+                reasons.push("the last good copy of the policy is in force".to_owned());
+            }
+        }
+        None => reasons.push("policy gives no answer".to_owned()),
+    }
+    reasons.extend(seen.metrics_problem.map(|why| format!("metrics are not served: {why}")));
+    for component in seen.components {
+        if component.state != ComponentState::Running {
+            reasons.push(format!("{} is down: {}", component.name, component.while_down));
+        }
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn component(state: ComponentState) -> ComponentStatus {
+        ComponentStatus {
+            name: "verdict".to_owned(),
+            group: "core".to_owned(),
+            state,
+            generation: 1,
+            restarts: 0,
+            hangs: 0,
+            last_failure: None,
+            uptime_s: 1.0,
+            mailbox_depth: 0,
+            mailbox_bound: 256,
+            handled: 0,
+            refused: 0,
+            mean_handle_us: 0.0,
+            while_down: "undecided connections wait".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_word_follows_from_what_is_seen() {
+        let policy = PolicyStatus {
+            generation: PolicyGeneration(1),
+            file: "/etc/seawall/seawall.toml".into(),
+            source: PolicySource::File,
+            refused: None,
+            restart_needed: Vec::new(),
+        };
+        let refused = PolicyStatus { refused: Some("line 3".to_owned()), ..policy.clone() };
+        let last_good = PolicyStatus { source: PolicySource::LastGood, ..refused.clone() };
+        let datapath = DatapathStatus { protecting: true, ..DatapathStatus::default() };
+        let idle = DatapathStatus::default();
+        let troubled =
+            DatapathStatus { problems: vec!["rules refused".to_owned()], ..datapath.clone() };
+        let keeper = KeeperFacts::default();
+        let broken = KeeperFacts { rules_problem: Some("no".to_owned()), ..keeper.clone() };
+        let running = [component(ComponentState::Running)];
+        let down = [component(ComponentState::BackingOff)];
+        let good = Seen {
+            generation: PolicyGeneration(1),
+            policy: Some(&policy),
+            datapath: Some(&datapath),
+            keeper: &keeper,
+            components: &running,
+            metrics_problem: None,
+        };
+        let (protected, degraded, not_protected) =
+            (Protection::Protected, Protection::Degraded, Protection::NotProtected);
+        let cases = [
+            ("all is well", protected, 0, Seen { ..good }),
+            ("no policy", not_protected, 1, Seen { generation: PolicyGeneration(0), ..good }),
+            ("no rules", not_protected, 1, Seen { datapath: Some(&idle), ..good }),
+            ("rules broken", not_protected, 1, Seen { keeper: &broken, ..good }),
+            ("datapath silent", degraded, 1, Seen { datapath: None, ..good }),
+            ("datapath troubled", degraded, 1, Seen { datapath: Some(&troubled), ..good }),
+            ("policy silent", degraded, 1, Seen { policy: None, ..good }),
+            ("file refused", degraded, 1, Seen { policy: Some(&refused), ..good }),
+            ("last good copy", degraded, 2, Seen { policy: Some(&last_good), ..good }),
+            ("no metrics", degraded, 1, Seen { metrics_problem: Some("port taken"), ..good }),
+            ("component down", degraded, 1, Seen { components: &down, ..good }),
+        ];
+        for (case, expected, count, seen) in cases {
+            let (protection, reasons) = assess(&seen);
+            assert_eq!(protection, expected, "{case}");
+            assert_eq!(reasons.len(), count, "{case}: {reasons:?}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! HTTP and JSON on a Unix socket, for the command; Prometheus metrics on loopback.
+//!
+//! - Owns: its two listeners, which the keeper holds beyond a worker's death.
+//! - Receives: connections, from its own accept loops ([`Message`]).
+//! - Publishes: nothing.
+//! - Asks: `policy` and `datapath`.
+//! - While it is down, nobody can look or reload; traffic doesn't notice.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`seawall_messages::api::Status`] |
+//! | `GET /v1/components` | [`seawall_messages::api::Components`] |
+//! | `GET /v1/connections?limit=` | [`seawall_messages::api::Connections`] |
+//! | `GET /v1/adopted` | [`seawall_messages::api::AdoptedList`] |
+//! | `DELETE /v1/adopted/{id}` | the entries that are left |
+//! | `POST /v1/reload` | [`seawall_messages::api::Reloaded`]; 409 where the file is refused |
+//! | `POST /v1/fault` | builds with fault injection only; root only |
+//!
+//! Whoever may open the socket (root and the group `seawall`, by its file
+//! mode) may use the API. Every other answer carries an
+//! [`seawall_messages::api::ErrorBody`].
+
+mod actor;
+mod assessment;
+mod error;
+mod events;
+mod metrics;
+mod routes;
+mod scrape;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    actor::{Api, Arguments, Listeners, Message, Services},
+    events::describe_metrics,
+    metrics::{Metrics, MetricsError, install as install_metrics},
+};

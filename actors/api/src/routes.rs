@@ -1,0 +1,232 @@
+//! The requests of the command, and what each asks of whom.
+
+use std::time::Duration;
+
+use axum::body::to_bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Extension, Json, Router};
+use seawall_messages::api::{
+    AdoptedList, Components, Connections, ErrorBody, Protection, Reloaded, Status,
+};
+use seawall_messages::datapath::{self, DatapathStatus};
+use seawall_messages::{PolicyGeneration, policy};
+use seawall_runtime::{Address, AskError, Reply};
+use serde::Deserialize;
+
+use crate::actor::Services;
+use crate::assessment::{Seen, assess};
+use crate::error::Error;
+
+/// How long a look may take.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How long a file may take to be read, or an entry to be stored.
+const CHANGE: Duration = Duration::from_secs(8);
+
+/// How long a policy may take to come into force for live flows.
+const IN_FORCE: Duration = Duration::from_secs(15);
+
+/// The largest request body.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// Connections shown where nobody says how many.
+const DEFAULT_LIMIT: usize = 1000;
+
+/// User id of the process at the other end, as the kernel says (SO_PEERCRED).
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "fault-injection"), allow(dead_code, reason = "asked by /v1/fault alone"))]
+pub(crate) struct PeerUid(pub(crate) u32);
+
+/// Why metrics are not served, though they should be.
+#[derive(Clone, Debug)]
+pub(crate) struct MetricsProblem(pub(crate) Option<String>);
+
+pub(crate) fn router(services: Services) -> Router {
+    let router = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/components", get(components))
+        .route("/v1/connections", get(connections))
+        .route("/v1/adopted", get(adopted))
+        .route("/v1/adopted/{id}", delete(remove_adopted))
+        .route("/v1/reload", post(reload));
+    #[cfg(feature = "fault-injection")]
+    let router = router.route("/v1/fault", post(fault::inject));
+    router
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(map_response(in_json))
+        .with_state(services)
+}
+
+async fn status(
+    State(services): State<Services>,
+    Extension(MetricsProblem(metrics_problem)): Extension<MetricsProblem>,
+) -> Json<Status> {
+    let policy = ask("policy", &services.policy, LOOK, |reply| policy::Message::Status { reply });
+    let policy = policy.await.ok();
+    let datapath =
+        ask("datapath", &services.datapath, LOOK, |reply| datapath::Message::Status { reply });
+    let datapath = datapath.await.ok();
+    let snapshot = services.snapshot.load();
+    let keeper = services.keeper.load();
+    let (protection, reasons) = assess(&Seen {
+        generation: snapshot.generation,
+        policy: policy.as_ref(),
+        datapath: datapath.as_ref(),
+        keeper: &keeper,
+        components: &services.introspect.components(),
+        metrics_problem: metrics_problem.as_deref(),
+    });
+    Json(Status {
+        protection,
+        reasons,
+        version: services.version.to_owned(),
+        keeper_pid: keeper.pid,
+        worker_pid: std::process::id(),
+        uptime_s: services.started.elapsed().as_secs(),
+        worker_crashes: keeper.crashes,
+        rules_mended: keeper.rules_mended,
+        mode: snapshot.mode,
+        policy,
+        datapath: datapath.unwrap_or_else(|| DatapathStatus {
+            protecting: protection != Protection::NotProtected,
+            backend: keeper.backend.clone(),
+            ..DatapathStatus::default()
+        }),
+    })
+}
+
+async fn components(State(services): State<Services>) -> Json<Components> {
+    Json(Components {
+        keeper_pid: services.keeper.load().pid,
+        worker_pid: std::process::id(),
+        components: services.introspect.components(),
+    })
+}
+
+/// The query of `/v1/connections`.
+#[derive(Deserialize)]
+struct Limit {
+    limit: Option<usize>,
+}
+
+async fn connections(
+    State(services): State<Services>,
+    Query(Limit { limit }): Query<Limit>,
+) -> Result<Json<Connections>, Error> {
+    let mut connections =
+        ask("datapath", &services.datapath, LOOK, |reply| datapath::Message::Connections { reply })
+            .await?;
+    connections.truncate(limit.unwrap_or(DEFAULT_LIMIT));
+    Ok(Json(Connections { connections }))
+}
+
+async fn adopted(State(services): State<Services>) -> Json<AdoptedList> {
+    Json(AdoptedList { adopted: services.snapshot.load().adopted.clone() })
+}
+
+async fn remove_adopted(
+    State(services): State<Services>,
+    Path(id): Path<u32>,
+) -> Result<Json<AdoptedList>, Error> {
+    let removed = ask("policy", &services.policy, CHANGE, |reply| policy::Message::RemoveAdopted {
+        id,
+        reply,
+    })
+    .await?;
+    if !removed.map_err(Error::Conflict)? {
+        return Err(Error::NotFound(format!("there is no adopted entry {id}")));
+    }
+    await_policy(&services, services.snapshot.load().generation).await?;
+    Ok(adopted(State(services)).await)
+}
+
+async fn reload(State(services): State<Services>) -> Result<Json<Reloaded>, Error> {
+    let read =
+        ask("policy", &services.policy, CHANGE, |reply| policy::Message::Reload { reply }).await?;
+    let policy = read.map_err(Error::Conflict)?;
+    await_policy(&services, policy.generation).await?;
+    Ok(Json(Reloaded { policy }))
+}
+
+/// Waits until a policy is in force for live flows, too.
+async fn await_policy(services: &Services, generation: PolicyGeneration) -> Result<(), Error> {
+    ask("datapath", &services.datapath, IN_FORCE, |reply| datapath::Message::AwaitPolicy {
+        generation,
+        reply,
+    })
+    .await?
+    .map_err(Error::Conflict)
+}
+
+/// Asks a component. A question that it crashed on, for whatever reason, is
+/// asked once more: all of these may be.
+async fn ask<M: Send + 'static, T: Send + 'static>(
+    component: &'static str,
+    address: &Address<M>,
+    deadline: Duration,
+    question: impl Fn(Reply<T>) -> M,
+) -> Result<T, Error> {
+    let answer = match address.ask(deadline, &question).await {
+        Err(AskError::Crashed) => address.ask(deadline, &question).await,
+        answer => answer,
+    };
+    answer.map_err(|source| Error::Unanswered { component, source })
+}
+
+async fn unknown() -> Error {
+    Error::NotFound("there is no such resource".to_owned())
+}
+
+async fn wrong_method() -> (StatusCode, Json<ErrorBody>) {
+    let error = "the resource does not take this method".to_owned();
+    (StatusCode::METHOD_NOT_ALLOWED, Json(ErrorBody { error }))
+}
+
+/// Refusals of the framework itself (a number that is none, a body too large)
+/// are plain text: made into what every other refusal is.
+async fn in_json(response: Response) -> Response {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_json = kind.is_some_and(|kind| kind.starts_with("application/json"));
+    if response.status().is_success() || is_json {
+        return response;
+    }
+    let status = response.status();
+    let text = to_bytes(response.into_body(), MAX_BODY_BYTES).await.unwrap_or_default();
+    let error = String::from_utf8_lossy(&text).into_owned();
+    (status, Json(ErrorBody { error })).into_response()
+}
+
+#[cfg(feature = "fault-injection")]
+mod fault {
+    use axum::extract::State;
+    use axum::{Extension, Json};
+    use seawall_messages::api::InjectFault;
+
+    use super::PeerUid;
+    use crate::actor::Services;
+    use crate::error::Error;
+    use crate::events;
+
+    pub(super) async fn inject(
+        State(services): State<Services>,
+        Extension(PeerUid(uid)): Extension<PeerUid>,
+        Json(request): Json<InjectFault>,
+    ) -> Result<Json<InjectFault>, Error> {
+        if uid != 0 {
+            return Err(Error::Forbidden);
+        }
+        services
+            .introspect
+            .inject(&request.component, request.fault.clone())
+            .map_err(Error::NotFound)?;
+        events::fault_injected(&request.component, &request.fault);
+        Ok(Json(request))
+    }
+}

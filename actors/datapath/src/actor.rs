@@ -1,0 +1,332 @@
+//! `datapath`: the controller. Puts a published policy in force, lists flows, knows how things stand.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use seawall_messages::datapath::{Connection, DatapathStatus, Message};
+use seawall_messages::keeper::{self, KeeperFacts, Layout, WantedRules};
+use seawall_messages::verdict::{self, MAX_BATCH, Request};
+use seawall_messages::{Action, Flow, Layer, Lifetime, PolicyGeneration, Reason, Snapshot};
+use seawall_platform::linux::conntrack::{Conntrack, Entry};
+use seawall_platform::linux::layout::Epoch;
+use seawall_platform::linux::sockets::{SocketDiag, own_addresses};
+use seawall_runtime::{
+    Address, Component, Context, Failure, Published, Publisher, Reply, StartError,
+};
+
+use crate::error::Error;
+use crate::events;
+use crate::flow_of::Orientation;
+use crate::parking::ParkedCount;
+use crate::standing::Standing;
+use crate::sweep::{Sweep, flow_of_entry, is_own_traffic, is_settled};
+use crate::table::BoundedTable;
+
+/// Decided flows that are remembered for lists.
+const MOST_LISTED: usize = 20_000;
+/// Flows in one answer.
+const MOST_ANSWERED: usize = 10_000;
+/// How long the keeper may take to change the rules.
+const RULES_DEADLINE: Duration = Duration::from_secs(8);
+/// How long `verdict` may take over a batch: long enough for one restart.
+const JUDGE_DEADLINE: Duration = Duration::from_secs(3);
+/// How long after a failure the policy is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What an incarnation is made from.
+#[derive(Clone)]
+pub struct ControllerArguments {
+    /// Where queues, marks and labels lie.
+    pub layout: Layout,
+    /// The policy.
+    pub policy: Published<Snapshot>,
+    /// Which verdicts stand, to read.
+    pub standing: Published<Standing>,
+    /// Which verdicts stand, to publish.
+    pub publisher: Publisher<Standing>,
+    /// Who decides.
+    pub verdict: Address<verdict::Message>,
+    /// Who changes rules.
+    pub keeper: Address<keeper::Message>,
+    /// What is known of the keeper.
+    pub keeper_facts: Published<KeeperFacts>,
+    /// True directions of flows older than connection tracking.
+    pub orientation: Arc<Orientation>,
+    /// Whether rules of an earlier worker are in the kernel.
+    pub inherits_rules: bool,
+    /// How much waits for a verdict.
+    pub parked: Arc<ParkedCount>,
+}
+
+/// The controller.
+pub struct Controller {
+    context: Context<Message>,
+    arguments: ControllerArguments,
+    decided: BoundedTable<Flow, Connection>,
+    awaiting: Vec<(PolicyGeneration, Reply<Result<(), String>>)>,
+    problem: Option<String>,
+    in_force: bool,
+}
+
+impl Component for Controller {
+    type Message = Message;
+    type Arguments = ControllerArguments;
+
+    async fn start(
+        context: Context<Message>,
+        arguments: ControllerArguments,
+    ) -> Result<Self, StartError> {
+        let generation = arguments.policy.load().generation;
+        // An incarnation before this one may have died between the rules and the sweep.
+        context
+            .address()
+            .tell(Message::PolicyPublished { generation })
+            .map_err(|error| StartError(error.to_string()))?;
+        Ok(Self {
+            context,
+            arguments,
+            decided: BoundedTable::new(MOST_LISTED),
+            awaiting: Vec::new(),
+            problem: None,
+            in_force: false,
+        })
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), Failure> {
+        match message {
+            Message::PolicyPublished { .. } => self.put_in_force().await,
+            Message::AwaitPolicy { generation, reply } => self.await_policy(generation, reply),
+            Message::Decided(connections) => {
+                for connection in connections {
+                    self.decided.insert(connection.flow, connection);
+                }
+            }
+            Message::RulesSuspect => {
+                if self.arguments.keeper.tell(keeper::Message::CheckRules).is_err() {
+                    tracing::warn!("The keeper could not be told to check the rules");
+                }
+            }
+            Message::Connections { reply } => reply.send(self.connections()),
+            Message::Status { reply } => reply.send(self.status()),
+        }
+        Ok(())
+    }
+}
+
+impl Controller {
+    /// Makes the published policy the one whose verdicts stand. Idempotent: a
+    /// policy that is in force already is left alone.
+    async fn put_in_force(&mut self) {
+        let snapshot = self.arguments.policy.load();
+        let standing = *self.arguments.standing.load();
+        if self.in_force && standing.generation == snapshot.generation {
+            return self.tell_awaiting();
+        }
+        match self.change_to(&snapshot, standing).await {
+            Ok(()) => {
+                self.in_force = true;
+                self.problem = None;
+                self.tell_awaiting();
+                if self.arguments.keeper.tell(keeper::Message::Ready).is_err() {
+                    tracing::warn!("The keeper could not be told that packets are judged");
+                }
+            }
+            Err(error) => {
+                let problem = error.chain();
+                events::policy_delayed(&problem);
+                self.problem = Some(problem);
+                self.try_again_later(snapshot.generation);
+            }
+        }
+    }
+
+    async fn change_to(&mut self, snapshot: &Snapshot, standing: Standing) -> Result<(), Error> {
+        let started = Instant::now();
+        let fresh = standing.generation == PolicyGeneration(0) && !self.arguments.inherits_rules;
+        let epoch = if fresh { standing.epoch } else { standing.epoch.next() };
+        let rules = WantedRules {
+            epoch: epoch.get(),
+            mode: snapshot.mode,
+            judge_loopback: snapshot.judges_loopback(),
+        };
+        self.arguments
+            .keeper
+            .ask(RULES_DEADLINE, |reply| keeper::Message::SetRules { rules, reply })
+            .await
+            .map_err(Error::Keeper)?
+            .map_err(Error::Rules)?;
+        let now_standing = Standing { generation: snapshot.generation, epoch };
+        self.arguments.publisher.publish(self.context.generation(), now_standing);
+        let (live, cut) = self.judge_live(epoch).await?;
+        events::policy_in_force(snapshot.generation.0, epoch.get(), live, cut, started.elapsed());
+        Ok(())
+    }
+
+    /// Judges every tracked connection again. Returns how many there were and how many were cut.
+    async fn judge_live(&mut self, epoch: Epoch) -> Result<(usize, usize), Error> {
+        let mut conntrack = Conntrack::open()?;
+        let own: HashSet<_> = own_addresses()?.into_iter().collect();
+        let layout = self.arguments.layout;
+        let mut live: Vec<(Entry, Flow)> = Vec::new();
+        for entry in conntrack.list()? {
+            let wants_none = entry.ended || is_own_traffic(&entry, &layout);
+            if wants_none || is_settled(&entry, &layout, epoch) {
+                continue;
+            }
+            if let Some(flow) = flow_of_entry(&entry, &own, &self.arguments.orientation) {
+                live.push((entry, flow));
+            }
+        }
+        let mut cut = 0;
+        for batch in live.chunks(MAX_BATCH) {
+            cut += self.judge_batch(&mut conntrack, batch, epoch).await?;
+        }
+        Ok((live.len(), cut))
+    }
+
+    async fn judge_batch(
+        &mut self,
+        conntrack: &mut Conntrack,
+        batch: &[(Entry, Flow)],
+        epoch: Epoch,
+    ) -> Result<usize, Error> {
+        let requests: Vec<_> =
+            batch.iter().map(|(_, flow)| Request { flow: *flow, uid: None }).collect();
+        let judgements = self
+            .arguments
+            .verdict
+            .ask(JUDGE_DEADLINE, |reply| verdict::Message::JudgeAll { requests, reply })
+            .await
+            .map_err(Error::Verdict)?;
+        let mut sweep = Sweep::default();
+        for ((entry, flow), judgement) in batch.iter().zip(&judgements) {
+            sweep.add(*entry, flow, judgement, epoch);
+            if let Some(known) = self.decided.get(flow).cloned() {
+                self.decided.insert(
+                    *flow,
+                    Connection {
+                        action: judgement.action,
+                        reason: judgement.reason.clone(),
+                        permanent: judgement.lifetime == Lifetime::Flow,
+                        generation: judgement.generation,
+                        ..known
+                    },
+                );
+            }
+        }
+        // Labels first: from here on nothing of a forbidden flow gets out. Then
+        // the sockets, so that both ends learn at once.
+        conntrack.set_verdicts(&self.arguments.layout, &sweep.verdicts)?;
+        conntrack.take_labels(&self.arguments.layout, &sweep.unlabelled)?;
+        if !sweep.cut.is_empty() {
+            let mut sockets = SocketDiag::open()?;
+            for (local, remote) in &sweep.cut {
+                sockets.destroy_tcp(*local, *remote)?;
+            }
+        }
+        let forbidden =
+            |judgement: &&seawall_messages::Judgement| judgement.action != Action::Allow;
+        Ok(judgements.iter().filter(forbidden).count())
+    }
+
+    fn await_policy(&mut self, generation: PolicyGeneration, reply: Reply<Result<(), String>>) {
+        self.awaiting.push((generation, reply));
+        // Bounded by dropping the oldest: its asker learns that nobody will answer.
+        if self.awaiting.len() > 64 {
+            self.awaiting.remove(0);
+        }
+        self.tell_awaiting();
+    }
+
+    fn tell_awaiting(&mut self) {
+        let reached = if self.in_force {
+            self.arguments.standing.load().generation
+        } else {
+            PolicyGeneration(0)
+        };
+        for (generation, reply) in std::mem::take(&mut self.awaiting) {
+            if generation <= reached {
+                reply.send(Ok(()));
+            } else if let Some(problem) = &self.problem {
+                reply.send(Err(problem.clone()));
+            } else {
+                self.awaiting.push((generation, reply));
+            }
+        }
+    }
+
+    fn try_again_later(&mut self, generation: PolicyGeneration) {
+        self.tell_awaiting();
+        let address = self.context.address().clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(RETRY).await;
+            // A full mailbox holds another reason to look at the policy; a stopped one needs none.
+            let _ = address.tell(Message::PolicyPublished { generation });
+        });
+    }
+
+    /// Decided flows, newest first. Those that are allowed are listed while the kernel still tracks them.
+    fn connections(&mut self) -> Vec<Connection> {
+        let tracked = match self.tracked() {
+            Ok(tracked) => tracked,
+            Err(error) => {
+                tracing::warn!(problem = error.chain(), "Live connections could not be listed");
+                Vec::new()
+            }
+        };
+        let live: HashSet<Flow> = tracked.iter().map(|(_, flow)| *flow).collect();
+        let mut known: HashSet<Flow> = HashSet::new();
+        let mut list = Vec::new();
+        for connection in self.decided.values() {
+            let is_live = connection.action == Action::Allow && live.contains(&connection.flow);
+            known.insert(connection.flow);
+            list.push(Connection { live: is_live, ..connection.clone() });
+        }
+        let standing = *self.arguments.standing.load();
+        for (entry, flow) in tracked {
+            if !known.contains(&flow) && is_settled(&entry, &self.arguments.layout, standing.epoch)
+            {
+                list.push(inherited(flow, standing.generation));
+            }
+        }
+        list.sort_by_key(|connection| std::cmp::Reverse(connection.decided));
+        list.truncate(MOST_ANSWERED);
+        list
+    }
+
+    fn tracked(&self) -> Result<Vec<(Entry, Flow)>, Error> {
+        let own: HashSet<_> = own_addresses()?.into_iter().collect();
+        let entries = Conntrack::open()?.list()?.into_iter().filter(|entry| !entry.ended);
+        let with_flow = |entry: Entry| {
+            flow_of_entry(&entry, &own, &self.arguments.orientation).map(|flow| (entry, flow))
+        };
+        Ok(entries.filter_map(with_flow).collect())
+    }
+
+    fn status(&self) -> DatapathStatus {
+        let (parked_flows, parked_packets) = self.arguments.parked.get();
+        DatapathStatus {
+            protecting: self.in_force,
+            backend: self.arguments.keeper_facts.load().backend.clone(),
+            generation: self.arguments.standing.load().generation,
+            parked_flows,
+            parked_packets,
+            problems: self.problem.iter().cloned().collect(),
+        }
+    }
+}
+
+/// A live flow that an earlier worker decided.
+fn inherited(flow: Flow, generation: PolicyGeneration) -> Connection {
+    Connection {
+        flow,
+        action: Action::Allow,
+        reason: Reason::plain(Layer::Inherited, "Decided before the worker last started"),
+        permanent: true,
+        generation,
+        decided: std::time::SystemTime::UNIX_EPOCH,
+        live: true,
+        uid: None,
+    }
+}

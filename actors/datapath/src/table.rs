@@ -1,0 +1,76 @@
+//! A bounded map that forgets what has not been used for longest, roughly.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Two maps: the young one takes what is new or used again; when it is full it
+/// becomes the old one, and what the old one held is forgotten. Bounded,
+/// without a list to keep in order, and no scan ever.
+#[derive(Debug)]
+pub(crate) struct BoundedTable<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    half: usize,
+}
+
+impl<K: Eq + Hash + Copy, V: Clone> BoundedTable<K, V> {
+    /// Holds at most `bound` entries, and at least half of that many of the last used.
+    pub(crate) fn new(bound: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half: (bound / 2).max(1) }
+    }
+
+    /// Adds or replaces an entry.
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        if self.young.len() >= self.half && !self.young.contains_key(&key) {
+            // The old map's memory serves the new young one.
+            std::mem::swap(&mut self.old, &mut self.young);
+            self.young.clear();
+        }
+        self.young.insert(key, value);
+    }
+
+    /// Finds an entry and keeps it young.
+    pub(crate) fn get(&mut self, key: &K) -> Option<&V> {
+        if !self.young.contains_key(key) {
+            let value = self.old.remove(key)?;
+            self.insert(*key, value);
+        }
+        self.young.get(key)
+    }
+
+    /// Forgets an entry.
+    pub(crate) fn remove(&mut self, key: &K) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
+
+    /// All entries, in no order; an entry may be shown once only.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        let old = self.old.iter().filter(|(key, _)| !self.young.contains_key(*key));
+        self.young.values().chain(old.map(|(_, value)| value))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.values().count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_holds_more_than_its_bound_and_keeps_what_is_used() {
+        let mut table = BoundedTable::new(100);
+        table.insert(0, "kept");
+        for key in 1..10_000 {
+            table.insert(key, "passing");
+            assert!(table.len() <= 100);
+            assert_eq!(table.get(&0), Some(&"kept"));
+        }
+        assert_eq!(table.get(&1), None);
+        table.remove(&0);
+        assert_eq!(table.get(&0), None);
+    }
+}

@@ -1,0 +1,300 @@
+//! The shell: reads the file, remembers it, publishes, answers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use seawall_messages::policy::{Adopted, Message, PolicyGeneration, PolicyStatus};
+use seawall_messages::{Snapshot, datapath};
+use seawall_runtime::{
+    Address, Component, Context, Failure, Lease, LeaseError, Lender, Published, Publisher,
+    StartError, TellError,
+};
+
+use crate::adopt::{self, Survey};
+use crate::choice::{Choice, Found};
+use crate::error::Error;
+use crate::events;
+use crate::file::ServiceSettings;
+use crate::startup::copy_of_last_good;
+use crate::store::{Store, StoreError};
+use crate::watch::{self, Fingerprint};
+
+/// How soon `datapath` is told again when its mailbox was full.
+const RETELL_AFTER: Duration = Duration::from_millis(100);
+
+/// What an incarnation is made from.
+#[derive(Clone)]
+pub struct Arguments {
+    /// The policy file.
+    pub file: PathBuf,
+    /// What this process was started with: changes to it need a restart.
+    pub running: ServiceSettings,
+    /// The durable state.
+    pub store: Lender<Store>,
+    /// Where snapshots go.
+    pub publisher: Publisher<Snapshot>,
+    /// What was published last, be it by an earlier incarnation.
+    pub published: Published<Snapshot>,
+    /// Told of every new generation.
+    pub datapath: Address<datapath::Message>,
+    /// Lists this machine's sockets.
+    pub survey: Arc<dyn Survey>,
+}
+
+/// The component `policy`.
+pub struct Policy {
+    context: Context<Message>,
+    arguments: Arguments,
+    store: Lease<Store>,
+    choice: Choice,
+    adopted: Vec<Adopted>,
+    generation: PolicyGeneration,
+    /// The text that the store remembers.
+    stored: Option<String>,
+    /// Whether `datapath` has yet to be told of the generation.
+    untold: bool,
+}
+
+impl Component for Policy {
+    type Message = Message;
+    type Arguments = Arguments;
+
+    async fn start(context: Context<Message>, arguments: Arguments) -> Result<Self, StartError> {
+        let seen = Fingerprint::of(&arguments.file);
+        let address = context.address().clone();
+        let file = arguments.file.clone();
+        let mut policy = Self::load(context, arguments)?;
+        policy.publish()?;
+        tokio::spawn(watch::watch(file, seen, address));
+        Ok(policy)
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), Failure> {
+        match message {
+            Message::Reload { reply } => {
+                self.forget_ended()?;
+                self.reread()?;
+                reply.send(match &self.choice.refused {
+                    Some(reason) => Err(reason.clone()),
+                    None => Ok(self.status()),
+                });
+            }
+            Message::Status { reply } => reply.send(self.status()),
+            Message::RemoveAdopted { id, reply } => reply.send(self.remove_adopted(id)?),
+            Message::FileChanged => self.reread()?,
+        }
+        Ok(())
+    }
+}
+
+impl Policy {
+    fn load(context: Context<Message>, arguments: Arguments) -> Result<Self, Error> {
+        let store = arguments.store.lend(context.generation())?;
+        let published = arguments.published.load();
+        let found = Found::look(&arguments.file);
+        let stored = store.with(Store::last_good)??;
+        let last_good = match found {
+            Found::Good { .. } => None,
+            _ => store.with(|store| copy_of_last_good(store, &arguments.file))??,
+        };
+        let text = found.text();
+        let was_running = published.generation > PolicyGeneration(0);
+        let choice = Choice::at_start(found, last_good, was_running).map_err(Error::NoPolicy)?;
+        let mut policy = Self {
+            context,
+            store,
+            choice,
+            adopted: Vec::new(),
+            generation: published.generation,
+            stored,
+            untold: true,
+            arguments,
+        };
+        policy.take_up_adopted()?;
+        policy.remember(text)?;
+        if let Some(reason) = &policy.choice.refused {
+            events::Refused { reason }.emit();
+        }
+        policy.report_restart_needed();
+        Ok(policy)
+    }
+
+    /// The adopted entries of an earlier start that are still open; at the
+    /// first start, those that are made now.
+    fn take_up_adopted(&mut self) -> Result<(), Error> {
+        if let Some(adopted) = self.store.with(Store::adopted)?? {
+            self.adopted = adopted;
+            return self.forget_ended();
+        }
+        match self.arguments.survey.sockets() {
+            Ok(sockets) => {
+                let adopted = adopt::adopt(&sockets);
+                self.store.with(|store| store.finish_first_start(&adopted))??;
+                events::Adopted { entries: &adopted }.emit();
+                self.adopted = adopted;
+            }
+            // Tried again at the next start: the first start isn't done.
+            Err(error) => events::SurveyFailed { error: &error }.emit(),
+        }
+        Ok(())
+    }
+
+    fn reread(&mut self) -> Result<(), Error> {
+        let found = Found::look(&self.arguments.file);
+        let text = found.text();
+        let choice = self.choice.after(found);
+        if let Some(reason) = &choice.refused
+            && self.choice.refused.as_ref() != Some(reason)
+        {
+            events::Refused { reason }.emit();
+        }
+        let is_new = choice.settings != self.choice.settings;
+        self.choice = choice;
+        self.remember(text)?;
+        if is_new {
+            self.report_restart_needed();
+        }
+        self.publish()
+    }
+
+    /// Stores the text of a file that could be read. A store that refuses is
+    /// no reason to refuse the file.
+    fn remember(&mut self, text: Option<String>) -> Result<(), Error> {
+        let Some(text) = text.filter(|text| self.stored.as_ref() != Some(text)) else {
+            return Ok(());
+        };
+        match self.store.with(|store| store.set_last_good(&text))? {
+            Ok(()) => self.stored = Some(text),
+            Err(error) => events::StoreFailed { error: &error.into() }.emit(),
+        }
+        Ok(())
+    }
+
+    /// Publishes what is in force if it isn't yet, and tells `datapath` of it.
+    fn publish(&mut self) -> Result<(), Error> {
+        let published = self.arguments.published.load();
+        let mut snapshot = self.snapshot(published.generation);
+        if *published == snapshot {
+            events::Unchanged.emit();
+        } else {
+            snapshot.generation = PolicyGeneration(published.generation.0 + 1);
+            self.generation = snapshot.generation;
+            self.untold = true;
+            if !self.arguments.publisher.publish(self.context.generation(), snapshot) {
+                return Err(Error::Abandoned(LeaseError));
+            }
+            let snapshot = &self.arguments.published.load();
+            events::Published { snapshot, source: self.choice.source }.emit();
+        }
+        self.tell_datapath();
+        Ok(())
+    }
+
+    fn tell_datapath(&mut self) {
+        if !self.untold {
+            return;
+        }
+        let message = datapath::Message::PolicyPublished { generation: self.generation };
+        match self.arguments.datapath.tell(message) {
+            // Stopped for good: nobody is left who needs to know.
+            Ok(()) | Err(TellError::Unavailable(_)) => self.untold = false,
+            Err(TellError::Overloaded(_)) => {
+                let address = self.context.address().clone();
+                tokio::spawn(async move {
+                    loop {
+                        tokio::time::sleep(RETELL_AFTER).await;
+                        if address.tell(Message::FileChanged).is_ok() {
+                            return;
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    fn remove_adopted(&mut self, id: u32) -> Result<Result<bool, String>, Error> {
+        if !self.adopted.iter().any(|adopted| adopted.id == id) {
+            return Ok(Ok(false));
+        }
+        Ok(match self.forget(&[id])? {
+            Ok(()) => {
+                self.publish()?;
+                Ok(true)
+            }
+            Err(error) => Err(crate::error::chain(&error)),
+        })
+    }
+
+    /// Drops the adopted connections that have ended.
+    fn forget_ended(&mut self) -> Result<(), Error> {
+        if self.adopted.is_empty() {
+            return Ok(());
+        }
+        let ids = match self.arguments.survey.sockets() {
+            Ok(sockets) => adopt::ended(&self.adopted, &sockets),
+            Err(error) => {
+                events::SurveyFailed { error: &error }.emit();
+                return Ok(());
+            }
+        };
+        if ids.is_empty() {
+            return Ok(());
+        }
+        match self.forget(&ids)? {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                events::StoreFailed { error: &error.into() }.emit();
+                Ok(())
+            }
+        }
+    }
+
+    /// Durable first, then in memory.
+    fn forget(&mut self, ids: &[u32]) -> Result<Result<(), StoreError>, Error> {
+        let stored = self.store.with(|store| store.remove_adopted(ids))?;
+        if stored.is_ok() {
+            self.adopted.retain(|adopted| !ids.contains(&adopted.id));
+            events::Forgotten { ids }.emit();
+        }
+        Ok(stored)
+    }
+
+    fn report_restart_needed(&self) {
+        let settings = self.restart_needed();
+        if !settings.is_empty() {
+            events::RestartNeeded { settings: &settings }.emit();
+        }
+    }
+
+    fn restart_needed(&self) -> Vec<String> {
+        self.choice.settings.service.restart_needed(&self.arguments.running)
+    }
+
+    fn status(&self) -> PolicyStatus {
+        PolicyStatus {
+            generation: self.generation,
+            file: self.arguments.file.clone(),
+            source: self.choice.source,
+            refused: self.choice.refused.clone(),
+            restart_needed: self.restart_needed(),
+        }
+    }
+
+    fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {
+        let filter = &self.choice.settings.filter;
+        Snapshot {
+            generation,
+            default_action: filter.default_action,
+            block_inbound: filter.block_inbound,
+            block_lan: filter.block_lan,
+            block_internet: filter.block_internet,
+            block_local: filter.block_local,
+            outgoing_rules: filter.outgoing_rules.clone(),
+            incoming_rules: filter.incoming_rules.clone(),
+            permanent_verdicts: filter.permanent_verdicts,
+            mode: self.choice.settings.service.mode,
+            adopted: self.adopted.clone(),
+        }
+    }
+}

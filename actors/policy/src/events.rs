@@ -1,0 +1,157 @@
+//! What `policy` reports: one type for each event, log line and metric together.
+
+use std::path::Path;
+
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+use seawall_messages::Snapshot;
+use seawall_messages::policy::{AdoptedEntry, PolicySource};
+
+use crate::error::chain;
+
+const GENERATION: &str = "seawall_policy_generation";
+const RULES: &str = "seawall_policy_rules";
+const ADOPTED: &str = "seawall_policy_adopted_entries";
+const LOADS: &str = "seawall_policy_loads_total";
+const STORE_FAILURES: &str = "seawall_policy_store_failures_total";
+const SURVEY_FAILURES: &str = "seawall_policy_survey_failures_total";
+
+/// Describes the metrics to the recorder; once a process.
+pub fn describe_metrics() {
+    describe_gauge!(GENERATION, "Generation of the policy in force");
+    describe_gauge!(RULES, "Rules in force, by list");
+    describe_gauge!(ADOPTED, "Listeners and connections that were adopted at the first start");
+    describe_counter!(LOADS, "Readings of the policy file, by what came of them");
+    describe_counter!(STORE_FAILURES, "Writes of durable policy state that failed");
+    describe_counter!(SURVEY_FAILURES, "Listings of this machine's sockets that failed");
+}
+
+/// A policy came into force.
+pub(crate) struct Published<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) source: PolicySource,
+}
+
+impl Published<'_> {
+    pub(crate) fn emit(&self) {
+        let Snapshot { generation, outgoing_rules, incoming_rules, adopted, .. } = self.snapshot;
+        counter!(LOADS, "outcome" => "published").increment(1);
+        gauge!(GENERATION).set(generation.0 as f64);
+        gauge!(RULES, "list" => "outgoing").set(outgoing_rules.len() as f64);
+        gauge!(RULES, "list" => "incoming").set(incoming_rules.len() as f64);
+        gauge!(ADOPTED).set(adopted.len() as f64);
+        tracing::info!(
+            generation = generation.0,
+            source = ?self.source,
+            outgoing_rules = outgoing_rules.len(),
+            incoming_rules = incoming_rules.len(),
+            adopted = adopted.len(),
+            "Policy in force"
+        );
+        if self.source == PolicySource::Defaults {
+            tracing::warn!("No policy file, everything is permitted");
+        }
+    }
+}
+
+/// The file says what is in force already.
+pub(crate) struct Unchanged;
+
+impl Unchanged {
+    pub(crate) fn emit(&self) {
+        counter!(LOADS, "outcome" => "unchanged").increment(1);
+        tracing::debug!("Policy unchanged");
+    }
+}
+
+/// The file can't be used; what was in force stays in force.
+pub(crate) struct Refused<'a> {
+    pub(crate) reason: &'a str,
+}
+
+impl Refused<'_> {
+    pub(crate) fn emit(&self) {
+        counter!(LOADS, "outcome" => "refused").increment(1);
+        tracing::error!(reason = self.reason, "Policy file refused, the old policy stays");
+    }
+}
+
+/// The file changes what is fixed while Seawall runs.
+pub(crate) struct RestartNeeded<'a> {
+    pub(crate) settings: &'a [String],
+}
+
+impl RestartNeeded<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::warn!(settings = ?self.settings, "Settings changed that need a restart");
+    }
+}
+
+/// The first start took up what was there.
+pub(crate) struct Adopted<'a> {
+    pub(crate) entries: &'a [seawall_messages::policy::Adopted],
+}
+
+impl Adopted<'_> {
+    pub(crate) fn emit(&self) {
+        let is_listener = |entry: &&seawall_messages::policy::Adopted| {
+            matches!(entry.what, AdoptedEntry::Listener { .. })
+        };
+        let listeners = self.entries.iter().filter(is_listener).count();
+        tracing::info!(
+            listeners,
+            sessions = self.entries.len() - listeners,
+            "First start, listeners and connections adopted"
+        );
+    }
+}
+
+/// Adopted entries are no more: removed by hand, or ended.
+pub(crate) struct Forgotten<'a> {
+    pub(crate) ids: &'a [u32],
+}
+
+impl Forgotten<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::info!(ids = ?self.ids, "Adopted entries forgotten");
+    }
+}
+
+/// Sockets can't be listed.
+pub(crate) struct SurveyFailed<'a> {
+    pub(crate) error: &'a crate::adopt::SurveyError,
+}
+
+impl SurveyFailed<'_> {
+    pub(crate) fn emit(&self) {
+        counter!(SURVEY_FAILURES).increment(1);
+        tracing::error!(error = chain(self.error), "Sockets not listed, adopted entries unknown");
+    }
+}
+
+/// Durable state can't be written; what is in force is not affected.
+pub(crate) struct StoreFailed<'a> {
+    pub(crate) error: &'a crate::error::Error,
+}
+
+impl StoreFailed<'_> {
+    pub(crate) fn emit(&self) {
+        counter!(STORE_FAILURES).increment(1);
+        tracing::error!(error = chain(self.error), "Policy state not stored");
+    }
+}
+
+/// The kernel doesn't tell of changes to the file.
+pub(crate) struct WatchFailed<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) error: &'a std::io::Error,
+}
+
+impl WatchFailed<'_> {
+    pub(crate) fn emit(&self) {
+        tracing::warn!(
+            path = %self.path.display(),
+            error = %self.error,
+            "Policy file not watched, looking at it every few seconds"
+        );
+    }
+}

@@ -1,0 +1,179 @@
+//! One table of the file: typed look-ups that note what is wrong, and at the
+//! end the keys that nobody asked for.
+
+use seawall_messages::rule::Rule;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::Collector;
+use super::{MAX_RULES, describe};
+use crate::rule;
+
+pub(super) struct Section<'a, 'c, 't> {
+    name: &'static str,
+    table: Option<&'a DeTable<'a>>,
+    asked: Vec<&'static str>,
+    collector: &'c mut Collector<'t>,
+}
+
+impl<'a, 'c, 't> Section<'a, 'c, 't> {
+    /// The section of that name; an absent one has no keys.
+    pub(super) fn open(
+        name: &'static str,
+        root: &'a DeTable<'a>,
+        collector: &'c mut Collector<'t>,
+    ) -> Self {
+        let table = root.get(name).and_then(|value| match value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            other => {
+                collector.note(
+                    value.span().start,
+                    name,
+                    describe(other),
+                    format!("a section: [{name}]"),
+                );
+                None
+            }
+        });
+        Self { name, table, asked: Vec::new(), collector }
+    }
+
+    /// Notes the keys that nobody asked for.
+    pub(super) fn close(&mut self) {
+        if let Some(table) = self.table {
+            self.collector.unknown_keys(self.name, table, &self.asked);
+        }
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            other => self.wrong(key, value, describe(other), "true or false"),
+        }
+    }
+
+    /// One of a few words. `later` is a word that will mean something one day, and why not yet.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&str, T)],
+        later: Option<(&str, &str)>,
+    ) -> Option<T> {
+        let value = self.value(key)?;
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let expected = words.join(" or ");
+        let DeValue::String(text) = value.get_ref() else {
+            return self.wrong(key, value, describe(value.get_ref()), expected);
+        };
+        if let Some((_, choice)) = choices.iter().find(|(word, _)| text == word) {
+            return Some(*choice);
+        }
+        let expected = match later {
+            Some((word, why)) if text == word => format!("{expected}: {why}"),
+            _ => expected,
+        };
+        self.wrong(key, value, describe(value.get_ref()), expected)
+    }
+
+    pub(super) fn integer<T: TryFrom<u64> + Into<u64> + Copy>(
+        &mut self,
+        key: &'static str,
+        least: T,
+        most: T,
+    ) -> Option<T> {
+        let (least, most) = (least.into(), most.into());
+        let value = self.value(key)?;
+        match whole_number(value.get_ref()).filter(|number| (least..=most).contains(number)) {
+            Some(number) => T::try_from(number).ok(),
+            None => {
+                let expected = format!("a whole number of {least} to {most}");
+                self.wrong(key, value, describe(value.get_ref()), expected)
+            }
+        }
+    }
+
+    pub(super) fn one_of(&mut self, key: &'static str, numbers: [u8; 2]) -> Option<u8> {
+        let value = self.value(key)?;
+        let number = whole_number(value.get_ref());
+        match numbers.into_iter().find(|allowed| number == Some(u64::from(*allowed))) {
+            Some(number) => Some(number),
+            None => {
+                let expected = format!("{} or {}", numbers[0], numbers[1]);
+                self.wrong(key, value, describe(value.get_ref()), expected)
+            }
+        }
+    }
+
+    /// A string that `parse` makes something of.
+    pub(super) fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.value(key)?;
+        let parsed = match value.get_ref() {
+            DeValue::String(text) => parse(text),
+            _ => None,
+        };
+        match parsed {
+            Some(parsed) => Some(parsed),
+            None => self.wrong(key, value, describe(value.get_ref()), expected),
+        }
+    }
+
+    /// A list of rules. Those that are wrong are noted, each with its place.
+    pub(super) fn rules(&mut self, key: &'static str) -> Option<Vec<Rule>> {
+        const EXPECTED: &str = "a list of rules such as [\"- 10.0.0.5 TCP/80\", \"+ *\"]";
+        let value = self.value(key)?;
+        let DeValue::Array(items) = value.get_ref() else {
+            return self.wrong(key, value, describe(value.get_ref()), EXPECTED);
+        };
+        if items.len() > MAX_RULES {
+            let expected = format!("at most {MAX_RULES}");
+            return self.wrong(key, value, format!("{} rules", items.len()), expected);
+        }
+        let mut rules = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let field = format!("{}.{key}[{}]", self.name, index + 1);
+            match item.get_ref() {
+                DeValue::String(line) => match rule::parse(line) {
+                    Ok(rule) => rules.push(rule),
+                    Err(error) => self.collector.rule(item.span(), &field, error),
+                },
+                other => self.collector.note(
+                    item.span().start,
+                    &field,
+                    describe(other),
+                    "a rule in quotes",
+                ),
+            }
+        }
+        Some(rules)
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.asked.push(key);
+        self.table?.get(key)
+    }
+
+    fn wrong<T>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        found: String,
+        expected: impl Into<String>,
+    ) -> Option<T> {
+        let field = format!("{}.{key}", self.name);
+        self.collector.note(value.span().start, &field, found, expected);
+        None
+    }
+}
+
+fn whole_number(value: &DeValue<'_>) -> Option<u64> {
+    match value {
+        DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+        _ => None,
+    }
+}

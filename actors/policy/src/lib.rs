@@ -1,0 +1,39 @@
+//! Settings and rules: read, validated, stored, published as snapshots.
+//!
+//! - Owns: the policy in force; durably, in its [`Store`]: the last good text
+//!   of the file, and what was adopted at the first start.
+//! - Receives: [`seawall_messages::policy`], from `api` and from its own
+//!   watcher of the file.
+//! - Publishes: [`seawall_messages::Snapshot`]. Its generation goes on counting
+//!   over restarts of the component, and begins again with the worker.
+//! - Tells: `datapath`, after every publication. Asks nobody.
+//! - While it is down, the policy in force stays in force; changes of the file
+//!   wait until it is back.
+//!
+//! A file that can't be used never loosens the policy: the old one stays, and
+//! at a start the last good copy of the file holds. Without one, Seawall
+//! refuses to start. Only where there never was a file, all is permitted, and
+//! the log says so.
+
+mod actor;
+pub mod adopt;
+mod choice;
+pub mod error;
+mod events;
+pub mod file;
+pub mod rule;
+mod startup;
+pub mod store;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use self::{
+    actor::{Arguments, Policy},
+    adopt::{FoundSocket, Role, Survey, SurveyError},
+    error::Error,
+    events::describe_metrics,
+    file::{PolicyFile, ServiceSettings},
+    startup::{Startup, startup},
+    store::{Store, StoreError},
+};

@@ -1,0 +1,204 @@
+//! The rule language: one line, `<+|-> <entity> [protocol[/port[-port]]] [# comment]`.
+//!
+//! Pure. Every error says which part of the line is wrong, what was found there
+//! and what was expected. Forms of the language that need parts not built yet
+//! (domains, countries, networks by AS number, filter lists) are recognised, so
+//! that a rule is never taken for something else.
+//!
+//! Printing is canonical: parsing what was printed gives an equal rule.
+
+mod entity;
+mod names;
+mod service;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use seawall_messages::rule::{Permission, Rule};
+
+use self::entity::parse_entity;
+use self::service::parse_service;
+
+pub(crate) use self::names::nearest as nearest_name;
+
+pub use self::entity::print_entity;
+pub use self::service::print_service;
+
+/// Longest rule, in bytes, comment included. The longest useful one has two
+/// words of 50 bytes.
+pub const MAX_RULE_BYTES: usize = 1024;
+
+/// Why a line is not a rule. Printed with the line and a caret under the offending part.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct RuleError {
+    /// The line as it was given.
+    pub line: String,
+    /// The offending bytes of the line; empty where something is missing.
+    pub span: Range<usize>,
+    /// What was found there.
+    pub found: String,
+    /// What was expected.
+    pub expected: String,
+}
+
+/// A part of a rule that is wrong, relative to that part.
+#[derive(Debug, PartialEq, Eq)]
+struct Fault {
+    span: Range<usize>,
+    found: String,
+    expected: String,
+}
+
+/// Reads one rule.
+pub fn parse(line: &str) -> Result<Rule, RuleError> {
+    parse_parts(line).map_err(|fault| RuleError {
+        line: shorten(line),
+        span: clamp(&fault.span, line),
+        found: fault.found,
+        expected: fault.expected,
+    })
+}
+
+/// The canonical form of a rule with these parts.
+pub fn print(
+    permission: Permission,
+    entity: &seawall_messages::rule::Entity,
+    service: Option<seawall_messages::rule::Service>,
+) -> String {
+    let sign = match permission {
+        Permission::Permit => '+',
+        Permission::Deny => '-',
+    };
+    match service {
+        None => format!("{sign} {}", print_entity(entity)),
+        Some(service) => format!("{sign} {} {}", print_entity(entity), print_service(service)),
+    }
+}
+
+impl RuleError {
+    /// The line, and below it carets under the offending part.
+    pub fn excerpt(&self) -> String {
+        let count =
+            |range: Range<usize>| self.line.get(range).map_or(0, |text| text.chars().count());
+        let line: String = self.line.chars().map(printable).collect();
+        let before = count(0..self.span.start);
+        let width = count(self.span.clone()).max(1);
+        format!("    {line}\n    {:before$}{:^<width$}", "", "")
+    }
+}
+
+impl fmt::Display for RuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "found {}; expected {}\n{}", self.found, self.expected, self.excerpt())
+    }
+}
+
+fn parse_parts(line: &str) -> Result<Rule, Fault> {
+    if line.len() > MAX_RULE_BYTES {
+        return Err(Fault {
+            span: 0..0,
+            found: format!("a rule of {} bytes", line.len()),
+            expected: format!("at most {MAX_RULE_BYTES} bytes"),
+        });
+    }
+    let words = words(line);
+    let permission = match words.first() {
+        None => {
+            return Err(Fault {
+                span: 0..0,
+                found: "an empty rule".to_owned(),
+                expected: "`+` or `-`, then whom the rule is about".to_owned(),
+            });
+        }
+        Some((_, "+")) => Permission::Permit,
+        Some((_, "-")) => Permission::Deny,
+        Some((at, word)) => return Err(wrong_sign(*at, word)),
+    };
+    let Some(&(entity_at, entity_text)) = words.get(1) else {
+        return Err(Fault {
+            span: line.trim_end().len()..line.trim_end().len(),
+            found: "nothing after the sign".to_owned(),
+            expected: "whom the rule is about: *, an address, a network or a scope".to_owned(),
+        });
+    };
+    let entity = parse_entity(entity_text).map_err(|fault| fault.moved(entity_at))?;
+    let service = match words.get(2) {
+        None => None,
+        Some(&(at, text)) => Some(parse_service(text).map_err(|fault| fault.moved(at))?),
+    };
+    if let Some((at, word)) = words.get(3) {
+        return Err(Fault {
+            span: *at..at + word.len(),
+            found: quoted(word),
+            expected: "the end of the rule, or a comment that begins with #".to_owned(),
+        });
+    }
+    let text = Arc::from(print(permission, &entity, service));
+    Ok(Rule { permission, entity, service, text })
+}
+
+/// The words of a line with their positions, up to the comment.
+fn words(line: &str) -> Vec<(usize, &str)> {
+    let mut rest = line;
+    let mut words = Vec::new();
+    loop {
+        rest = rest.trim_start();
+        if rest.is_empty() || rest.starts_with('#') {
+            return words;
+        }
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        words.push((line.len() - rest.len(), word));
+        rest = after;
+    }
+}
+
+fn wrong_sign(at: usize, word: &str) -> Fault {
+    let glued = (word.starts_with(['+', '-']) && word.len() > 1).then_some(1);
+    let expected = match glued {
+        Some(_) => "a space after the sign",
+        None => "`+` to permit or `-` to deny",
+    };
+    Fault {
+        span: at..at + glued.unwrap_or(word.len()),
+        found: quoted(word),
+        expected: expected.to_owned(),
+    }
+}
+
+/// A word as quoted in an error: bounded, control characters made visible.
+fn quoted(word: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut text: String = word.chars().take(LONGEST).map(printable).collect();
+    if word.chars().nth(LONGEST).is_some() {
+        text.push('…');
+    }
+    format!("`{text}`")
+}
+
+/// One character for one, so that carets stay under what they point at.
+fn printable(character: char) -> char {
+    if character.is_control() { '\u{fffd}' } else { character }
+}
+
+fn shorten(line: &str) -> String {
+    line.chars().take(MAX_RULE_BYTES / 4).collect()
+}
+
+fn clamp(span: &Range<usize>, line: &str) -> Range<usize> {
+    let end = shorten(line).len();
+    span.start.min(end)..span.end.min(end)
+}
+
+impl Fault {
+    fn new(span: Range<usize>, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { span, found: found.into(), expected: expected.into() }
+    }
+
+    fn moved(self, by: usize) -> Self {
+        Self { span: self.span.start + by..self.span.end + by, ..self }
+    }
+}

@@ -1,0 +1,285 @@
+//! What is a rule, what is none and why, and what a rule matches.
+
+use proptest::prelude::*;
+use seawall_messages::rule::{Entity, Permission, ScopeSet, Service};
+use seawall_messages::{Direction, Flow, Protocol, Transport};
+
+use super::*;
+
+#[test]
+fn canonical_rules_print_as_they_were_written() {
+    let lines = [
+        "- *",
+        "+ *",
+        "+ 127.0.0.1",
+        "+ 192.168.0.1",
+        "+ ::1",
+        "+ 2606:4700:4700::1111",
+        "+ 127.0.0.0/8",
+        "+ 192.168.0.0/24",
+        "+ 2606:4700:4700::/48",
+        "+ 0.0.0.0/0",
+        "+ ::/0",
+        "+ Localhost",
+        "+ LAN",
+        "+ Internet",
+        "+ Localhost,LAN,Internet",
+        "+ * TCP/1-1024",
+        "+ * */DNS",
+        "+ * ICMP",
+        "+ * 127",
+        "+ * UDP/1234",
+        "+ * TCP/HTTP",
+        "+ * TCP/80-443",
+        "- * TCP/FTP-DATA",
+        "- LAN UDP-LITE/1",
+        "- * SCTP/65535",
+    ];
+    for line in lines {
+        assert_eq!(&*parse(line).expect(line).text, line);
+    }
+}
+
+#[test]
+fn other_spellings_print_canonically() {
+    let cases = [
+        ("+ 192.168.0.77/24", "+ 192.168.0.0/24"),
+        ("+ ::ffff:10.0.0.1", "+ 10.0.0.1"),
+        ("+ ::ffff:10.1.2.3/104", "+ 10.0.0.0/8"),
+        ("+ 2001:DB8:0:0::1", "+ 2001:db8::1"),
+        ("+ internet,LOCALHOST", "+ Localhost,Internet"),
+        ("+ * 6/80", "+ * TCP/HTTP"),
+        ("+ * tcp/ssh", "+ * TCP/SSH"),
+        ("+ * */53", "+ * */DNS"),
+        ("+ * TCP/http-https", "+ * TCP/80-443"),
+        ("+ * TCP/ftp-data-ftp", "+ * TCP/20-21"),
+        ("+ * TCP/19-ftp-data", "+ * TCP/19-20"),
+        ("+ * TCP/80-80", "+ * TCP/HTTP"),
+        ("+ * icmpv6", "+ * ICMP6"),
+        ("+ * 27", "+ * RDP"),
+        ("  -\t10.0.0.5   TCP/80 # the printer", "- 10.0.0.5 TCP/HTTP"),
+        ("- * #all of it", "- *"),
+    ];
+    for (line, printed) in cases {
+        assert_eq!(&*parse(line).expect(line).text, printed, "{line}");
+    }
+}
+
+#[test]
+fn errors_point_at_the_part_that_is_wrong() {
+    // Line, offending part, a word of what was found, a word of what was expected.
+    let cases = [
+        ("", "", "empty rule", "`+` or `-`"),
+        ("# nothing else", "", "empty rule", "`+` or `-`"),
+        ("* x", "*", "`*`", "to permit"),
+        ("permit *", "permit", "`permit`", "`-` to deny"),
+        ("+* TCP", "+", "`+*`", "a space"),
+        ("+", "", "nothing after the sign", "whom"),
+        ("+ * TCP b", "b", "`b`", "end of the rule"),
+        ("+ * TCP/80 # x\u{7}", "", "", ""),
+        ("+ 10.0.0.*", "10.0.0.*", "`10.0.0.*`", "10.0.0.0/24"),
+        ("+ 10.0.0.1.", "10.0.0.1.", "`10.0.0.1.`", "whole address"),
+        ("+ 10.0.0.256", "10.0.0.256", "`10.0.0.256`", "whole address"),
+        ("+ 1234", "1234", "`1234`", "whole address"),
+        ("+ 10.0.0.0/33", "33", "`33`", "0 to 32"),
+        ("+ ::/129", "129", "`129`", "0 to 128"),
+        ("+ 10.0.0.0/", "", "nothing after the /", "prefix"),
+        ("+ 10.0.0.0/+8", "+8", "`+8`", "prefix"),
+        ("+ 10.0.0/8", "10.0.0", "`10.0.0`", "an address before"),
+        ("+ lan,LAN", "LAN", "`LAN` again", "each scope once"),
+        ("+ lan,", "", "empty scope", "localhost, lan or internet"),
+        ("+ lan,wan", "wan", "`wan`", "localhost, lan or internet"),
+        ("+ DE", "DE", "country", "not available yet"),
+        ("+ AS", "AS", "country", "not available yet"),
+        ("+ C:EU", "C:EU", "continent", "not available yet"),
+        ("+ AS15169", "AS15169", "AS number", "not available yet"),
+        ("+ L:MAL,TRAC", "L:MAL,TRAC", "filter list", "not available yet"),
+        ("+ example.com", "example.com", "domain", "not available yet"),
+        ("- .example.com", ".example.com", "domain", "not available yet"),
+        ("- *exampl*", "*exampl*", "domain", "not available yet"),
+        ("+ intrenet", "intrenet", "domain", "the scope internet, perhaps"),
+        ("+ ! example.com", "!", "`!`", "an address"),
+        ("+ fe80::1%eth0", "fe80::1%eth0", "`fe80", "an address"),
+        ("+ * 256", "256", "`256`", "0 to 255"),
+        ("+ * TPC", "TPC", "`TPC`", "protocol"),
+        ("+ * UPD/53", "UPD", "`UPD`", "protocol"),
+        ("+ * *", "*", "without a port", "*/port"),
+        ("+ * /80", "", "no protocol", "protocol"),
+        ("+ * TCP/", "", "nothing after the /", "a port"),
+        ("+ * */", "", "nothing after the /", "a port"),
+        ("+ * TCP/*", "*", "`*`", "a port"),
+        ("+ * TCP/0", "0", "`0`", "1 to 65535"),
+        ("+ * TCP/65536", "65536", "`65536`", "1 to 65535"),
+        ("+ * TCP/80-", "80-", "`80-`", "a range"),
+        ("+ * TCP/80-x", "x", "`x`", "a port"),
+        ("+ * TCP/x-80", "x", "`x`", "a port"),
+        ("+ * TCP/1-2-3", "2-3", "`2-3`", "a range"),
+        ("+ * TCP/80/1", "80/1", "`80/1`", "a port"),
+        ("+ * TCP/90-80", "90-80", "ends before it begins", "80-90"),
+        ("+ * ICMP/8", "/8", "a port", "TCP"),
+        ("+ * TCP/８０", "８０", "`８０`", "a port"),
+    ];
+    for (line, part, found, expected) in cases {
+        let Err(error) = parse(line) else {
+            assert_eq!(expected, "", "{line} is a rule");
+            continue;
+        };
+        assert_eq!(&line[error.span.clone()], part, "{line}");
+        assert!(error.found.contains(found), "{line}: found {}", error.found);
+        assert!(error.expected.contains(expected), "{line}: expected {}", error.expected);
+    }
+}
+
+#[test]
+fn an_error_is_printed_with_carets_under_the_part() {
+    let error = parse("- 10.0.0.5 TCP/http-x").expect_err("a bad port");
+    assert_eq!(
+        error.to_string(),
+        "found `x`; expected a port of 1 to 65535, its name (HTTP, SSH …) or a range\n    \
+         - 10.0.0.5 TCP/http-x\n                        ^"
+    );
+}
+
+#[test]
+fn a_rule_has_a_longest_length() {
+    let line = format!("- * #{}", "x".repeat(MAX_RULE_BYTES));
+    assert!(parse(&line).expect_err("too long").expected.contains("1024"));
+    assert!(parse(&line[..MAX_RULE_BYTES]).is_ok());
+}
+
+fn flow(responder: &str, protocol: u8, transport: Transport) -> Flow {
+    Flow {
+        direction: Direction::Outbound,
+        protocol: Protocol(protocol),
+        initiator: "192.168.1.2".parse().expect("an address"),
+        responder: responder.parse().expect("an address"),
+        transport,
+    }
+}
+
+#[test]
+fn rules_match_their_flows() {
+    let port = |responder| Transport::Ports { initiator: 40_000, responder };
+    let icmp = Transport::Icmp { kind: 8, code: 0, identifier: 1 };
+    let cut = Transport::Truncated;
+    let cases = [
+        ("+ *", "10.2.3.4", 6, port(443), true),
+        ("+ 10.2.3.4", "10.2.3.4", 17, port(443), true),
+        ("+ 10.2.3.4", "::ffff:10.2.3.4", 17, port(443), true),
+        ("+ 10.2.3.4", "10.2.3.3", 6, port(443), false),
+        ("+ 10.2.3.0/24", "10.2.2.4", 6, port(443), false),
+        ("+ 10.2.3.0/24", "10.2.3.4", 6, port(443), true),
+        ("+ 10.2.3.0/24", "10.2.4.4", 6, port(443), false),
+        ("+ Localhost,LAN", "192.168.0.1", 6, port(443), true),
+        ("+ Localhost,LAN", "151.101.1.164", 6, port(443), false),
+        ("+ LAN", "224.0.0.251", 17, port(5353), true),
+        ("+ LAN", "255.255.255.255", 17, port(67), true),
+        ("+ Internet", "230.1.1.1", 17, port(1), true),
+        ("+ Localhost,LAN,Internet", "192.0.2.1", 6, port(443), false),
+        ("+ * UDP", "10.2.3.4", 6, port(443), false),
+        ("+ * UDP", "10.2.3.4", 17, port(443), true),
+        ("+ * 17/442-444", "10.2.3.4", 17, port(441), false),
+        ("+ * 17/442-444", "10.2.3.4", 17, port(442), true),
+        ("+ * 17/442-444", "10.2.3.4", 17, port(444), true),
+        ("+ * 17/442-444", "10.2.3.4", 17, port(445), false),
+        ("+ * */443", "10.2.3.4", 6, port(443), true),
+        ("+ * */443", "10.2.3.4", 1, icmp, false),
+        ("+ * ICMP", "10.2.3.4", 1, icmp, true),
+        ("+ * ICMP", "10.2.3.4", 1, cut, true),
+        ("- * */443", "10.2.3.4", 1, cut, false),
+        ("+ * TCP/443", "10.2.3.4", 6, cut, false),
+        ("- * TCP/443", "10.2.3.4", 6, cut, true),
+        ("- * UDP/443", "10.2.3.4", 6, cut, false),
+        ("+ * TCP", "10.2.3.4", 6, cut, true),
+        ("+ * */443", "10.2.3.4", 6, cut, false),
+        ("- * */443", "10.2.3.4", 6, cut, true),
+        // The chain of extension headers goes on beyond what was seen.
+        ("+ * TCP", "2001:db8::1", 60, cut, false),
+        ("- * TCP/443", "2001:db8::1", 60, cut, true),
+        ("- 2001:db8::2 TCP/443", "2001:db8::1", 60, cut, false),
+    ];
+    for (line, responder, protocol, transport, expected) in cases {
+        let rule = parse(line).expect(line);
+        let flow = flow(responder, protocol, transport);
+        assert_eq!(rule.matches(&flow), expected, "{line} and {flow}");
+    }
+}
+
+fn entities() -> impl Strategy<Value = Entity> {
+    let scopes = (any::<bool>(), any::<bool>(), any::<bool>())
+        .prop_filter("some scope", |(localhost, lan, internet)| *localhost || *lan || *internet)
+        .prop_map(|(localhost, lan, internet)| {
+            Entity::Scopes(ScopeSet { localhost, lan, internet })
+        });
+    let networks = (any::<std::net::IpAddr>(), 0..=128u8).prop_map(|(address, length)| {
+        let address = address.to_canonical();
+        let length = if address.is_ipv4() { length % 33 } else { length };
+        Entity::Network(ipnet::IpNet::new(address, length).expect("a network").trunc())
+    });
+    prop_oneof![
+        Just(Entity::Any),
+        any::<std::net::IpAddr>().prop_map(|address| Entity::Address(address.to_canonical())),
+        networks,
+        scopes,
+    ]
+}
+
+fn services() -> impl Strategy<Value = Option<Service>> {
+    let ports = (1..=u16::MAX, 1..=u16::MAX).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let single = (1..1024u16).prop_map(|port| (port, port));
+    let with_ports = prop_oneof![Just(None), Just(Some(6)), Just(Some(17)), Just(Some(136))];
+    prop_oneof![
+        Just(None),
+        any::<u8>()
+            .prop_map(|number| Some(Service { protocol: Some(Protocol(number)), ports: None })),
+        (with_ports, prop_oneof![ports, single]).prop_map(|(protocol, ports)| {
+            Some(Service { protocol: protocol.map(Protocol), ports: Some(ports) })
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_parses_to_the_same_rule(
+        permission in prop_oneof![Just(Permission::Permit), Just(Permission::Deny)],
+        entity in entities(),
+        service in services(),
+    ) {
+        let text = print(permission, &entity, service);
+        let rule = parse(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(&*rule.text, &text);
+        prop_assert_eq!((rule.permission, rule.entity, rule.service), (permission, entity, service));
+    }
+
+    #[test]
+    fn a_network_contains_what_ipnet_says(
+        address in any::<std::net::IpAddr>(),
+        length in 0..=128u8,
+        flipped in proptest::option::of(0..128u32),
+    ) {
+        let address = address.to_canonical();
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let network = ipnet::IpNet::new(address, length % (bits + 1)).expect("a network").trunc();
+        let bit = flipped.map(|bit| bit % u32::from(bits));
+        let asked: std::net::IpAddr = match address {
+            std::net::IpAddr::V4(v4) => {
+                std::net::Ipv4Addr::from_bits(v4.to_bits() ^ bit.map_or(0, |bit| 1 << bit)).into()
+            }
+            std::net::IpAddr::V6(v6) => {
+                std::net::Ipv6Addr::from_bits(v6.to_bits() ^ bit.map_or(0, |bit| 1 << bit)).into()
+            }
+        };
+        prop_assert_eq!(
+            Entity::Network(network).contains(asked),
+            network.contains(&asked.to_canonical())
+        );
+    }
+
+    #[test]
+    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+*a-zA-Z0-9./:,# \t\u{e9}\u{7}]{0,40}|\\PC{0,40}") {
+        match parse(&line) {
+            Ok(rule) => prop_assert_eq!(parse(&rule.text).map(|again| again.text), Ok(rule.text)),
+            Err(error) => prop_assert_eq!(error.to_string().lines().count(), 3),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What survives a restart, and what is made of damage.
+
+use std::fs;
+
+use seawall_messages::Protocol;
+use seawall_messages::flow::{Direction, Flow, Transport};
+use seawall_messages::policy::AdoptedEntry;
+
+use super::*;
+
+fn entries() -> Vec<Adopted> {
+    let listener = AdoptedEntry::Listener {
+        protocol: Protocol::TCP,
+        address: "::".parse().expect("an address"),
+        port: 22,
+    };
+    let flow = Flow {
+        direction: Direction::Inbound,
+        protocol: Protocol::TCP,
+        initiator: "192.168.1.9".parse().expect("an address"),
+        responder: "192.168.1.5".parse().expect("an address"),
+        transport: Transport::Ports { initiator: 40_000, responder: 22 },
+    };
+    let session = AdoptedEntry::Session { flow };
+    // 256 sorts after 2 only with its first byte first.
+    [(1, listener.clone()), (2, session), (256, listener)]
+        .map(|(id, what)| Adopted { id, what })
+        .to_vec()
+}
+
+#[test]
+fn what_was_written_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state").join(FOLDER_NAME);
+    assert!(!Store::exists(&path));
+    let mut store = Store::open(&path).unwrap();
+    assert!(Store::exists(&path));
+    assert_eq!(store.last_good().unwrap(), None);
+    assert_eq!(store.adopted().unwrap(), None);
+    store.set_last_good("[filter]\n").unwrap();
+    store.finish_first_start(&entries()).unwrap();
+    drop(store);
+
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.last_good().unwrap().as_deref(), Some("[filter]\n"));
+    assert_eq!(store.adopted().unwrap(), Some(entries()));
+    store.remove_adopted(&[1, 77]).unwrap();
+    store.set_last_good("").unwrap();
+    drop(store);
+
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.last_good().unwrap().as_deref(), Some(""));
+    assert_eq!(store.adopted().unwrap(), Some(entries()[1..].to_vec()));
+}
+
+#[test]
+fn a_first_start_that_found_nothing_is_done_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    store.finish_first_start(&[]).unwrap();
+    assert_eq!(store.adopted().unwrap(), Some(Vec::new()));
+}
+
+#[test]
+fn the_largest_file_can_be_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "#".repeat(crate::file::MAX_FILE_BYTES as usize);
+    let mut store = Store::open(folder.path()).unwrap();
+    store.set_last_good(&text).unwrap();
+    drop(store);
+    assert_eq!(Store::open(folder.path()).unwrap().last_good().unwrap(), Some(text));
+}
+
+#[test]
+fn one_process_has_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let refused = Store::open(folder.path()).map(|_| ()).expect_err("it is in use");
+    assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
+    drop(store);
+    Store::open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_later_format_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    store.write(|batch, keyspace| batch.insert(keyspace, FORMAT, encode(&2u32))).unwrap();
+    drop(store);
+    let refused = Store::open(folder.path()).map(|_| ()).expect_err("format 2");
+    assert!(matches!(refused, StoreError::Newer { found: 2, known: 1, .. }), "{refused}");
+    assert!(refused.to_string().contains(&folder.path().display().to_string()), "{refused}");
+}
+
+#[test]
+fn values_that_make_no_sense_are_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    store.finish_first_start(&entries()).unwrap();
+    store.write(|batch, keyspace| batch.insert(keyspace, Key::adopted(2), [9u8, 9])).unwrap();
+    let refused = store.adopted().expect_err("no entry");
+    assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+    store.write(|batch, keyspace| batch.insert(keyspace, LAST_GOOD, [255u8, 1])).unwrap();
+    let refused = store.last_good().expect_err("no text");
+    assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+}
+
+/// Whatever single file is emptied or overwritten: the store still has what was
+/// written, or is as new (an empty journal), or says which folder can't be
+/// read. It never makes something up, and never panics.
+#[test]
+fn damaged_files_are_found_out() {
+    type Harm = fn(&Path);
+    let harms: [Harm; 2] = [
+        |file| fs::write(file, b"").unwrap(),
+        |file| {
+            let length = fs::metadata(file).unwrap().len().clamp(1, 4096);
+            fs::write(file, vec![0xa5; length as usize]).unwrap();
+        },
+    ];
+    let files = {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path());
+        files_below(folder.path())
+            .iter()
+            .map(|file| file.strip_prefix(folder.path()).unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert!(files.len() > 3, "{files:?}");
+    let mut found_out = 0;
+    for file in &files {
+        for harm in harms {
+            let folder = tempfile::tempdir().unwrap();
+            fill(folder.path());
+            let target = folder.path().join(file);
+            if !target.exists() {
+                continue;
+            }
+            harm(&target);
+            let read = Store::open(folder.path()).and_then(|mut store| store.last_good());
+            match read {
+                Ok(text) => assert!(text.is_none() || text.as_deref() == Some("good"), "{text:?}"),
+                Err(error) => {
+                    found_out += 1;
+                    let shown = error.to_string();
+                    assert!(shown.contains(&folder.path().display().to_string()), "{shown}");
+                }
+            }
+        }
+    }
+    assert!(found_out > 0);
+}
+
+fn fill(folder: &Path) {
+    let mut store = Store::open(folder).unwrap();
+    store.set_last_good("good").unwrap();
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}

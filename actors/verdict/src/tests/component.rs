@@ -1,0 +1,154 @@
+//! The component in a running tree.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    with_local_recorder,
+};
+use seawall_messages::verdict::{MAX_BATCH, Message, Request};
+use seawall_messages::{Action, Layer, Snapshot};
+use seawall_runtime::{
+    Address, AskError, Generation, Kernel, Published, Publisher, Spec, TreeBuilder,
+};
+
+use super::{closed, inbound, open, outbound};
+use crate::events::{Judged, Judgements};
+use crate::{Arguments, Verdict, decide};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+struct Running {
+    kernel: Kernel,
+    verdict: Address<Message>,
+    publisher: Publisher<Snapshot>,
+}
+
+fn run(snapshot: Snapshot) -> Running {
+    let (publisher, policy) = Published::new(snapshot);
+    let mut tree = TreeBuilder::new(|reason| panic!("{reason}"));
+    let verdict = tree.declare(Spec {
+        name: "verdict",
+        group: "root",
+        intensity: Default::default(),
+        backoff: Default::default(),
+        mailbox: Default::default(),
+        deadlines: Default::default(),
+        asks: &[],
+        tells: &[],
+        while_down: "new connections wait",
+    });
+    tree.actor::<Verdict>(&verdict, Arguments { policy });
+    Running { kernel: tree.start().expect("the tree starts"), verdict, publisher }
+}
+
+fn request(address: &str) -> Request {
+    Request { flow: outbound(address), uid: None }
+}
+
+#[test]
+fn a_question_is_answered_under_the_policy_of_the_moment() {
+    let running = run(open());
+    let judge = || {
+        running
+            .verdict
+            .ask_blocking(DEADLINE, |reply| Message::Judge { request: request("9.9.9.9"), reply })
+    };
+    assert_eq!(judge().expect("an answer"), decide(&open(), &outbound("9.9.9.9")));
+    assert!(running.publisher.publish(Generation(1), closed()));
+    assert_eq!(judge().expect("an answer"), decide(&closed(), &outbound("9.9.9.9")));
+    assert!(running.kernel.stop(DEADLINE).is_empty());
+}
+
+#[test]
+fn a_batch_is_answered_in_order() {
+    let running = run(Snapshot { block_lan: true, ..open() });
+    let requests: Vec<Request> = (0..MAX_BATCH)
+        .map(|index| request(if index % 3 == 0 { "192.168.1.1" } else { "9.9.9.9" }))
+        .collect();
+    let ask = |requests| {
+        running.verdict.ask_blocking(DEADLINE, |reply| Message::JudgeAll { requests, reply })
+    };
+    let judgements = ask(requests).expect("an answer");
+    assert_eq!(judgements.len(), MAX_BATCH);
+    for (index, judgement) in judgements.iter().enumerate() {
+        let expected = if index % 3 == 0 { Action::Reject } else { Action::Allow };
+        assert_eq!(judgement.action, expected, "{index}");
+    }
+    assert_eq!(ask(Vec::new()), Ok(Vec::new()));
+    assert!(running.kernel.stop(DEADLINE).is_empty());
+}
+
+#[test]
+fn a_batch_that_is_too_large_gets_no_answer_and_does_no_harm() {
+    let running = run(open());
+    let ask = |count| {
+        let requests = (0..count).map(|_| request("9.9.9.9")).collect();
+        running.verdict.ask_blocking(DEADLINE, |reply| Message::JudgeAll { requests, reply })
+    };
+    let refused = ask(MAX_BATCH + 1);
+    assert!(matches!(refused, Err(error) if error != AskError::TimedOut), "{refused:?}");
+    assert_eq!(ask(1).map(|judgements| judgements.len()), Ok(1));
+    assert_eq!(running.verdict.generation(), Generation(1));
+    assert!(running.kernel.stop(DEADLINE).is_empty());
+}
+
+#[test]
+fn each_judgement_is_counted_once_by_action_and_layer() {
+    let counters = Counters::default();
+    with_local_recorder(&counters, || {
+        let judgements = Judgements::fetch();
+        let flows = [outbound("9.9.9.9"), outbound("9.9.9.9"), inbound("9.9.9.9", 22)];
+        for flow in &flows {
+            judgements.emit(&Judged { flow, judgement: &decide(&closed(), flow) });
+        }
+    });
+    let expected = |action: Action| {
+        format!(
+            "seawall_verdict_judgements_total action={} layer={}",
+            action.as_str(),
+            Layer::DefaultAction.as_str()
+        )
+    };
+    let counted = counters.counted();
+    assert_eq!(counted.len(), 2, "{counted:?}");
+    assert_eq!(counted.get(&expected(Action::Reject)), Some(&2));
+    assert_eq!(counted.get(&expected(Action::Drop)), Some(&1));
+}
+
+/// A recorder of counters by name and labels.
+#[derive(Default)]
+struct Counters(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
+
+impl Counters {
+    fn counted(&self) -> BTreeMap<String, u64> {
+        let counters = self.0.lock().expect("no test panicked with it");
+        let values = counters.iter().map(|(name, it)| (name.clone(), it.load(Ordering::Relaxed)));
+        values.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+impl Recorder for Counters {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let labels: String =
+            key.labels().map(|label| format!(" {}={}", label.key(), label.value())).collect();
+        let mut counters = self.0.lock().expect("no test panicked with it");
+        let counter = counters.entry(format!("{}{labels}", key.name())).or_default();
+        Counter::from_arc(counter.clone())
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}

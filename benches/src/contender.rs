@@ -1,0 +1,171 @@
+//! Who is measured, and how each is put into the path of the packets.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use lab::{Running, Seawall, World, vitals};
+
+use crate::bare::{MARK, Variant, queue_number};
+
+/// What stands between the desk's programs and its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contender {
+    /// No firewall, with connection tracking on.
+    Nothing,
+    /// The bare loop, every packet through it.
+    BareD,
+    /// The bare loop, connections marked after their first verdict.
+    BareG,
+    /// Seawall as it comes.
+    Seawall,
+    /// Seawall with every packet judged.
+    SeawallJudging,
+}
+
+impl Contender {
+    /// As in tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "no firewall",
+            Self::BareD => "D",
+            Self::BareG => "G",
+            Self::Seawall => "Seawall",
+            Self::SeawallJudging => "Seawall, every packet judged",
+        }
+    }
+}
+
+/// A contender in its place. Gone, with its rules, when dropped.
+pub(crate) struct Entered<'w> {
+    world: &'w World,
+    /// Those whose CPU time is the contender's price.
+    processes: Vec<u32>,
+    held: Held<'w>,
+}
+
+/// What has to live as long as the contender is in place.
+enum Held<'w> {
+    Nothing,
+    Loop { _running: Running },
+    Seawall { _seawall: Box<Seawall<'w>> },
+}
+
+/// How contenders are entered: the flavour of iptables that all of them use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arena<'w> {
+    pub(crate) world: &'w World,
+    pub(crate) flavour: &'static str,
+}
+
+impl<'w> Arena<'w> {
+    /// Puts a contender in place. Ready when this returns.
+    pub(crate) fn enter(&self, contender: Contender) -> anyhow::Result<Entered<'w>> {
+        match contender {
+            Contender::Nothing => {
+                self.restore("-A OUTPUT -o peer -m conntrack --ctstate INVALID -j ACCEPT\n");
+                Ok(self.entered(Vec::new(), Held::Nothing))
+            }
+            Contender::BareD => self.enter_loop(Variant::D),
+            Contender::BareG => self.enter_loop(Variant::G),
+            Contender::Seawall => Ok(self.enter_seawall("")),
+            Contender::SeawallJudging => {
+                Ok(self.enter_seawall("[filter]\npermanent_verdicts = false\n"))
+            }
+        }
+    }
+
+    /// Starts Seawall with this policy.
+    pub(crate) fn enter_seawall(&self, policy: &str) -> Entered<'w> {
+        let seawall = Seawall::on(&self.world.desk).policy(policy).backend(self.flavour).start();
+        let processes = vec![seawall.keeper_pid(), seawall.worker_pid()];
+        self.entered(processes, Held::Seawall { _seawall: Box::new(seawall) })
+    }
+
+    fn enter_loop(&self, variant: Variant) -> anyhow::Result<Entered<'w>> {
+        let own = std::env::current_exe().context("finding the bench itself")?;
+        let name = match variant {
+            Variant::D => "d",
+            Variant::G => "g",
+        };
+        let running = self.world.desk.start(&own.to_string_lossy(), &["bare", name]);
+        if running.line(Duration::from_secs(10)).as_deref() != Some("ready") {
+            bail!("the bare loop did not start: {}", running.stderr());
+        }
+        self.restore(&rules(variant, queue_number()));
+        Ok(self.entered(vec![running.pid()], Held::Loop { _running: running }))
+    }
+
+    fn restore(&self, rules: &str) {
+        self.world.desk.restore(self.flavour, &format!("*mangle\n{rules}COMMIT\n"));
+    }
+
+    fn entered(&self, processes: Vec<u32>, held: Held<'w>) -> Entered<'w> {
+        Entered { world: self.world, processes, held }
+    }
+}
+
+/// Rules of the bare loop. Variant G carries the mark as peers do: saved behind
+/// the last routing decision, looked at first.
+fn rules(variant: Variant, queue: u16) -> String {
+    let mut rules = String::new();
+    if variant == Variant::G {
+        for (chain, interface) in [("OUTPUT", "-o"), ("INPUT", "-i")] {
+            rules.push_str(&format!(
+                "-A {chain} {interface} peer -m connmark --mark {MARK:#x} -j ACCEPT\n"
+            ));
+        }
+        rules.push_str(&format!(
+            "-A POSTROUTING -m mark --mark {MARK:#x} -j CONNMARK --save-mark\n"
+        ));
+    }
+    for (chain, interface) in [("OUTPUT", "-o"), ("INPUT", "-i")] {
+        rules.push_str(&format!("-A {chain} {interface} peer -j NFQUEUE --queue-num {queue}\n"));
+    }
+    rules
+}
+
+impl Entered<'_> {
+    /// CPU time that the contender has used so far.
+    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let times = self.processes.iter().map(|pid| {
+            vitals::cpu_time(*pid).with_context(|| format!("reading the CPU time of process {pid}"))
+        });
+        times.sum()
+    }
+
+    /// Memory of both processes in KiB, shared pages in proportion.
+    pub(crate) fn pss_kib(&self) -> anyhow::Result<u64> {
+        let sizes = self.processes.iter().map(|pid| {
+            vitals::pss_kib(*pid).with_context(|| format!("reading the memory of process {pid}"))
+        });
+        sizes.sum()
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.held = Held::Nothing;
+        let desk = &self.world.desk;
+        lab::process::run(desk.command("nft").args(["flush", "ruleset"]));
+        for program in ["iptables-legacy", "ip6tables-legacy"] {
+            lab::process::run(desk.command(program).args(["-w", "5", "-t", "mangle", "-F"]));
+        }
+        lab::process::run(desk.command("conntrack").arg("-F"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_packet_of_variant_d_is_queued_and_variant_g_lets_marked_ones_by() {
+        assert_eq!(
+            rules(Variant::D, 5),
+            "-A OUTPUT -o peer -j NFQUEUE --queue-num 5\n-A INPUT -i peer -j NFQUEUE --queue-num 5\n"
+        );
+        let g = rules(Variant::G, 5);
+        let positions = ["--mark 0x1 -j ACCEPT", "--save-mark", "NFQUEUE"].map(|part| g.find(part));
+        assert!(positions.iter().all(Option::is_some) && positions.is_sorted(), "{g}");
+    }
+}

@@ -1,0 +1,182 @@
+//! New connections: connect, one byte there and back, close. Once all to one
+//! service, once each to a service that was not called for a while: an answer
+//! may hold for further callers of the same service, and who asks somewhere
+//! else must not pay for that.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use lab::report::Connected;
+use lab::{Connect, Serve};
+
+use super::{Findings, Setting};
+use crate::contender::Contender;
+use crate::promise::Promise;
+use crate::report::{Comparison, Row};
+use crate::rounds::Rounds;
+
+const PORT: u16 = 7002;
+/// Connections a second while their price is taken: enough for a percentile, too few to queue up.
+const STEADY_RATE: u64 = 500;
+/// Those at once where many are.
+const MANY: usize = 64;
+
+/// Where the server listens.
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
+/// Addresses that all lead to the peer.
+const ANYWHERE: &str = "10.88.0.0/16";
+/// None of the services that are measured: what is answered there helps none of them.
+const WARM_UP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 88, 255, 1)), PORT);
+/// Services that are called in turn. None comes round again within two seconds
+/// even at 10,000 connections a second.
+const SERVICES: u16 = 20_000;
+
+/// Where connections go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Places {
+    /// All to one service.
+    One,
+    /// Each to another.
+    Many,
+}
+
+impl Places {
+    const ALL: [Self; 2] = [Self::One, Self::Many];
+
+    fn addresses(self) -> Vec<SocketAddr> {
+        let services = match self {
+            Self::One => 1,
+            Self::Many => SERVICES,
+        };
+        let address = |service: u16| {
+            let [high, low] = service.to_be_bytes();
+            SocketAddr::from((Ipv4Addr::new(10, 88, high, low), PORT))
+        };
+        (1..=services).map(address).collect()
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::One => "to one service",
+            Self::Many => "each to another service",
+        }
+    }
+}
+
+/// One measurement of a contender.
+struct Measured {
+    report: Connected,
+    cpu_us: f64,
+}
+
+impl Measured {
+    fn cpu_us_each(&self) -> f64 {
+        self.cpu_us / self.report.succeeded.max(1) as f64
+    }
+}
+
+/// As many as go through, one after the other, and many at once.
+pub(super) fn rate(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    for places in Places::ALL {
+        for (workers, how) in [(1, "one at a time"), (MANY, "64 at once")] {
+            let load = Connect {
+                to: places.addresses(),
+                ..Connect::flat_out(ANY, workers, setting.seconds)
+            };
+            let contenders = [Contender::Seawall, Contender::BareG, Contender::Nothing];
+            let rounds = run(setting, findings, &contenders, &load)?;
+            let per_second = |measured: &Measured| measured.report.per_second;
+            let ours = rounds.of(Contender::Seawall, per_second);
+            for (baseline, promise) in
+                [(Contender::BareG, Promise::AtLeast(0.65)), (Contender::Nothing, Promise::None)]
+            {
+                let name = format!("connections {}, {how}", places.name());
+                let theirs = rounds.of(baseline, per_second);
+                findings.rows.push(
+                    Row::paired(name, "1/s", &ours, (baseline.name(), &theirs), Comparison::Ratio)
+                        .promised(promise, setting.strictness),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// At a steady rate: CPU of each, and the time until its byte is back. All
+/// that the contenders do to that time is done to the first packet.
+pub(super) fn first_packet(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    for places in Places::ALL {
+        first_packet_to(places, setting, findings)?;
+    }
+    Ok(())
+}
+
+fn first_packet_to(
+    places: Places,
+    setting: &Setting<'_>,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let seconds = setting.seconds.max(2.0);
+    let load = Connect { to: places.addresses(), ..Connect::at_rate(ANY, STEADY_RATE, seconds) };
+    let contenders = [Contender::Seawall, Contender::BareG];
+    let rounds = run(setting, findings, &contenders, &load)?;
+    let mut row = |name: &str, unit, quantity: &dyn Fn(&Measured) -> f64, comparison, promise| {
+        let ours = rounds.of(Contender::Seawall, quantity);
+        let theirs = rounds.of(Contender::BareG, quantity);
+        let baseline = (Contender::BareG.name(), theirs.as_slice());
+        let name = format!("{name}, {}", places.name());
+        findings.rows.push(
+            Row::paired(name, unit, &ours, baseline, comparison)
+                .promised(promise, setting.strictness),
+        );
+    };
+    let p50 = |measured: &Measured| measured.report.time_us.p50 as f64;
+    let p99 = |measured: &Measured| measured.report.time_us.p99 as f64;
+    let (ratio, difference) = (Comparison::Ratio, Comparison::Difference);
+    row("CPU of a new connection", "us", &Measured::cpu_us_each, ratio, Promise::AtMost(2.0));
+    row("first packet, p50", "us", &p50, difference, Promise::AtMost(80.0));
+    row("first packet, p99", "us", &p99, difference, Promise::AtMost(400.0));
+    Ok(())
+}
+
+fn run(
+    setting: &Setting<'_>,
+    findings: &mut Findings,
+    contenders: &[Contender],
+    load: &Connect,
+) -> anyhow::Result<Rounds<Measured>> {
+    let world = setting.arena.world;
+    world.peer.ip(&format!("route replace local {ANYWHERE} dev lo\n"));
+    let _server = Serve::start(&world.peer, &[ANY], &[]);
+    let warm_up = Connect { to: vec![WARM_UP], seconds: 0.2, ..load.clone() };
+    let rounds = Rounds::run(&setting.arena, setting.pairs, contenders, |entered| {
+        warm_up.run(&world.desk);
+        let before = entered.cpu_time()?;
+        let report = load.run(&world.desk);
+        let cpu_us = (entered.cpu_time()? - before).as_secs_f64() * 1e6;
+        Ok(Measured { report, cpu_us })
+    })?;
+    for (contender, measured) in rounds.all() {
+        let failed = measured.report.failed.total();
+        if failed > 0 {
+            findings
+                .problems
+                .push(format!("{failed} connections failed with {}", contender.name()));
+        }
+    }
+    Ok(rounds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_service_is_called_twice_in_a_turn_nor_while_warming_up() {
+        for (places, expected) in [(Places::One, 1), (Places::Many, usize::from(SERVICES))] {
+            let addresses = places.addresses();
+            let distinct: std::collections::HashSet<_> = addresses.iter().collect();
+            assert_eq!(distinct.len(), expected, "{}", places.name());
+            assert!(!addresses.contains(&WARM_UP));
+        }
+    }
+}

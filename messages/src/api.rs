@@ -1,0 +1,110 @@
+//! What the command and the API say to each other: JSON bodies, stable field names.
+
+use seawall_runtime::ComponentStatus;
+use serde::{Deserialize, Serialize};
+
+use crate::datapath::{Connection, DatapathStatus};
+use crate::policy::{Adopted, Mode, PolicyStatus};
+
+/// Name of the API's Unix socket in the run folder.
+pub const SOCKET_FILE: &str = "api.sock";
+
+/// Name of the file in the run folder where the keeper says how it stands.
+pub const KEEPER_FILE: &str = "keeper.json";
+
+/// What the keeper says of itself in [`KEEPER_FILE`]: for `seawall status`
+/// while no worker answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeeperState {
+    /// Process id of the keeper.
+    pub keeper_pid: u32,
+    /// Why packets are not judged right now, if they are not.
+    pub not_protecting: Option<String>,
+}
+
+/// The first word of `seawall status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Protection {
+    /// Policy is loaded and packets are judged. Exit code 0.
+    Protected,
+    /// Packets are judged, but something needs attention. Exit code 3.
+    Degraded,
+    /// Packets are not judged. Exit code 4.
+    NotProtected,
+}
+
+/// `GET /v1/status`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// In a word.
+    pub protection: Protection,
+    /// Why it is not `PROTECTED`, in sentences.
+    pub reasons: Vec<String>,
+    /// Version of the running worker.
+    pub version: String,
+    /// Process id of the keeper.
+    pub keeper_pid: u32,
+    /// Process id of the worker.
+    pub worker_pid: u32,
+    /// Seconds since this worker started.
+    pub uptime_s: u64,
+    /// Workers that crashed since the keeper started.
+    pub worker_crashes: u32,
+    /// How often someone else's change to our rules had to be undone.
+    pub rules_mended: u64,
+    /// What traffic does while Seawall is absent.
+    pub mode: Mode,
+    /// Where the policy came from; `None` while `policy` does not answer.
+    pub policy: Option<PolicyStatus>,
+    /// Queues and rules; the default while `datapath` does not answer.
+    pub datapath: DatapathStatus,
+}
+
+/// `GET /v1/components`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Components {
+    /// Process id of the keeper.
+    pub keeper_pid: u32,
+    /// Process id of the worker.
+    pub worker_pid: u32,
+    /// One for each component of the supervision tree, in the order of the tree.
+    pub components: Vec<ComponentStatus>,
+}
+
+/// `GET /v1/connections`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Connections {
+    /// Newest first.
+    pub connections: Vec<Connection>,
+}
+
+/// `GET /v1/adopted`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AdoptedList {
+    /// In the order of their ids.
+    pub adopted: Vec<Adopted>,
+}
+
+/// `POST /v1/reload` when it went well.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Where the policy in force came from.
+    pub policy: PolicyStatus,
+}
+
+/// `POST /v1/fault`: only in a build with fault injection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InjectFault {
+    /// Name of the component.
+    pub component: String,
+    /// What happens to it.
+    pub fault: seawall_runtime::fault::Fault,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What went wrong, for people.
+    pub error: String,
+}

@@ -1,0 +1,106 @@
+//! The conversation with `datapath`: flows seen, verdicts applied, the rules in the kernel.
+
+use std::time::SystemTime;
+
+use seawall_runtime::{AskError, Reply};
+use serde::{Deserialize, Serialize};
+
+use crate::flow::Flow;
+use crate::policy::PolicyGeneration;
+use crate::verdict::{Action, Judgement, Reason};
+
+/// A connection with its verdict, for lists.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Connection {
+    /// Addresses, protocol, direction.
+    pub flow: Flow,
+    /// What happens to it.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// Whether it has left the queue for good.
+    pub permanent: bool,
+    /// The policy that decided.
+    pub generation: PolicyGeneration,
+    /// When it was decided.
+    pub decided: SystemTime,
+    /// Whether it is still open: always false for what was denied.
+    pub live: bool,
+    /// User id of the local socket, where known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub uid: Option<u32>,
+}
+
+/// How the datapath stands, for `seawall status`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct DatapathStatus {
+    /// Whether rules are installed and packets are judged.
+    pub protecting: bool,
+    /// Which program writes the rules: `iptables-nft`, `iptables-legacy` or `nft`.
+    pub backend: String,
+    /// The policy whose standing verdicts are honoured.
+    pub generation: PolicyGeneration,
+    /// Flows that wait for a verdict.
+    pub parked_flows: usize,
+    /// Packets that wait with them.
+    pub parked_packets: usize,
+    /// What is wrong, in sentences; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// What the `datapath` controller is told and asked.
+#[derive(Debug)]
+pub enum Message {
+    /// From `policy`, after it published: make this generation the one whose
+    /// verdicts stand, and re-judge what is live. Idempotent.
+    PolicyPublished {
+        /// The new generation.
+        generation: PolicyGeneration,
+    },
+    /// From `api`: wait until this generation is in force for live flows too. Asking again is safe.
+    AwaitPolicy {
+        /// The generation awaited.
+        generation: PolicyGeneration,
+        /// Answered when it is in force, or with what went wrong.
+        reply: Reply<Result<(), String>>,
+    },
+    /// From the queue threads: flows decided of late. Telemetry: may be lost.
+    Decided(Vec<Connection>),
+    /// From the queue threads: a packet came back that carried our re-entry
+    /// flag, so the rules in the kernel are not ours. It was dropped.
+    RulesSuspect,
+    /// From `api`. Asking again is safe.
+    Connections {
+        /// Decided flows, newest first, at most 10,000.
+        reply: Reply<Vec<Connection>>,
+    },
+    /// From `api`. Asking again is safe.
+    Status {
+        /// How it stands.
+        reply: Reply<DatapathStatus>,
+    },
+}
+
+/// What the thread on the queue of new packets is told.
+#[derive(Debug)]
+pub enum NewQueueMessage {
+    /// The answer of `verdict`, by the token of the parked flow.
+    Answer {
+        /// Which parked flow.
+        token: u64,
+        /// The verdict, or what became of the question.
+        answer: Result<Judgement, AskError>,
+    },
+}
+
+/// What the thread on the queue of later packets is told.
+#[derive(Debug)]
+pub enum RestQueueMessage {
+    /// From the other thread: a flow whose verdict does not leave the queue.
+    Learn {
+        /// The flow.
+        flow: Flow,
+        /// Its verdict.
+        judgement: Judgement,
+    },
+}

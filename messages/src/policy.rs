@@ -1,0 +1,203 @@
+//! What the user wants: settings and rules, as `policy` publishes them.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use seawall_runtime::Reply;
+use serde::{Deserialize, Serialize};
+
+use crate::flow::{Direction, Flow, Protocol};
+use crate::rule::{Permission, Rule};
+
+/// Counts published policies, from 1. A verdict made under an older one gets no permanence.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct PolicyGeneration(pub u64);
+
+/// What becomes of a connection that nothing else decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DefaultAction {
+    /// It passes.
+    Permit,
+    /// It is denied.
+    Block,
+}
+
+/// What traffic does while Seawall is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// New connections pass.
+    #[default]
+    Open,
+    /// New connections are dropped.
+    Lockdown,
+}
+
+/// An address and port that answered before Seawall first started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// Names it for `seawall adopted remove`.
+    pub id: u32,
+    /// What was found.
+    pub what: AdoptedEntry,
+}
+
+/// What was found on the machine at the first start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum AdoptedEntry {
+    /// A socket that waited for others.
+    Listener {
+        /// TCP, UDP and the like.
+        protocol: Protocol,
+        /// The address it listened on; unspecified for all addresses of its
+        /// family. A socket that took both families is two entries.
+        address: IpAddr,
+        /// Its port.
+        port: u16,
+    },
+    /// An established connection.
+    Session {
+        /// The connection.
+        flow: Flow,
+    },
+}
+
+impl AdoptedEntry {
+    /// Whether the entry speaks for this flow.
+    pub fn covers(&self, flow: &Flow) -> bool {
+        match self {
+            Self::Session { flow: own } => own == flow,
+            Self::Listener { protocol, address, port } => {
+                flow.direction == Direction::Inbound
+                    && flow.protocol == *protocol
+                    && flow.destination_port() == Some(*port)
+                    && (*address == flow.responder
+                        || (address.is_unspecified()
+                            && address.is_ipv4() == flow.responder.is_ipv4()))
+            }
+        }
+    }
+}
+
+/// The policy in force: immutable, shared by pointer, replaced as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Which publication this is.
+    pub generation: PolicyGeneration,
+    /// What undecided connections get.
+    pub default_action: DefaultAction,
+    /// Deny every inbound connection.
+    pub block_inbound: bool,
+    /// Deny the LAN, both ways.
+    pub block_lan: bool,
+    /// Deny the Internet, both ways.
+    pub block_internet: bool,
+    /// Deny connections of this machine with itself.
+    pub block_local: bool,
+    /// Rules for outbound and forwarded connections, first match decides.
+    pub outgoing_rules: Vec<Rule>,
+    /// Rules for inbound connections, first match decides.
+    pub incoming_rules: Vec<Rule>,
+    /// Whether a decided flow leaves the queue.
+    pub permanent_verdicts: bool,
+    /// What traffic does while Seawall is absent.
+    pub mode: Mode,
+    /// What was there before the first start.
+    pub adopted: Vec<Adopted>,
+}
+
+impl Snapshot {
+    /// What readers hold before the first policy is published, as generation 0:
+    /// everything is denied. No packet should meet it, because `policy` starts
+    /// before any queue is read.
+    pub fn unloaded() -> Self {
+        Self {
+            generation: PolicyGeneration(0),
+            default_action: DefaultAction::Block,
+            block_inbound: false,
+            block_lan: false,
+            block_internet: false,
+            block_local: false,
+            outgoing_rules: Vec::new(),
+            incoming_rules: Vec::new(),
+            permanent_verdicts: false,
+            mode: Mode::Open,
+            adopted: Vec::new(),
+        }
+    }
+
+    /// Whether loopback packets need a verdict: only when something forbids some of them.
+    pub fn judges_loopback(&self) -> bool {
+        let forbids =
+            |rule: &Rule| rule.permission == Permission::Deny && rule.entity.names_loopback();
+        self.block_local
+            || self.outgoing_rules.iter().any(forbids)
+            || self.incoming_rules.iter().any(forbids)
+    }
+}
+
+/// Where the policy in force came from, for `seawall status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// Generation in force.
+    pub generation: PolicyGeneration,
+    /// The file it is read from.
+    pub file: PathBuf,
+    /// Whether the file itself is in force, or the last good copy of it.
+    pub source: PolicySource,
+    /// Why the file as it is now was refused, if it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<String>,
+    /// Settings that the file has changed and that only a restart of Seawall
+    /// brings into force, by name: `service.queue_base`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub restart_needed: Vec<String>,
+}
+
+/// Which text the policy in force was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicySource {
+    /// The file.
+    File,
+    /// There is no file: safe defaults.
+    Defaults,
+    /// The last good copy in the state folder, because the file is bad.
+    LastGood,
+}
+
+/// What `policy` is asked.
+#[derive(Debug)]
+pub enum Message {
+    /// From `api`: read the file again now. The answer comes after the new
+    /// policy is published; an error says file, line and reason, and the old
+    /// policy stays. Asking again is safe.
+    Reload {
+        /// Status after the reload, or why it was refused.
+        reply: Reply<Result<PolicyStatus, String>>,
+    },
+    /// From `api`. Asking again is safe.
+    Status {
+        /// Where the policy in force came from.
+        reply: Reply<PolicyStatus>,
+    },
+    /// From `api`: forget an adopted entry. Durable before it is answered.
+    /// Asking again answers `false`.
+    RemoveAdopted {
+        /// Which one.
+        id: u32,
+        /// Whether there was one, or why it could not be stored.
+        reply: Reply<Result<bool, String>>,
+    },
+    /// From its own file watcher.
+    FileChanged,
+}
+
+/// The snapshot as readers hold it.
+pub type SharedSnapshot = Arc<Snapshot>;

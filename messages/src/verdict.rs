@@ -1,0 +1,185 @@
+//! The conversation with `verdict`: what becomes of a connection, and why.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use seawall_runtime::Reply;
+use serde::{Deserialize, Serialize};
+
+use crate::flow::Flow;
+use crate::policy::PolicyGeneration;
+
+/// What happens to the packets of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// They pass.
+    Allow,
+    /// They are answered with a TCP reset or an ICMP error: what an outbound denial looks like.
+    Reject,
+    /// They vanish: what an inbound denial looks like.
+    Drop,
+}
+
+impl Action {
+    /// The action as shown to people and used in JSON and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Reject => "reject",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// How long a verdict stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lifetime {
+    /// Every packet is shown to the datapath; the flow never leaves the queue.
+    Packet,
+    /// For the rest of the flow, or until the policy changes.
+    Flow,
+}
+
+/// Which step of the decision spoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// Traffic that no policy may cut: DHCP, multicast listener reports and the like.
+    AlwaysPasses,
+    /// A connection that was established when Seawall first started.
+    AdoptedSession,
+    /// `block_inbound`.
+    BlockInbound,
+    /// `block_internet`.
+    BlockInternet,
+    /// `block_lan`.
+    BlockLan,
+    /// `block_local`.
+    BlockLocal,
+    /// A line of `outgoing_rules`.
+    OutgoingRule,
+    /// A line of `incoming_rules`.
+    IncomingRule,
+    /// An address that nobody may talk to.
+    InvalidAddress,
+    /// Loopback, where nothing forbids it.
+    Loopback,
+    /// A service that was listening when Seawall first started.
+    AdoptedListener,
+    /// `default_action`.
+    DefaultAction,
+    /// No answer came within the parked deadline.
+    Unanswered,
+    /// Its judgement crashed a component twice.
+    Quarantine,
+    /// A bound was reached: too many packets or flows wait.
+    Overload,
+    /// Held by a worker that crashed, and not to be trusted.
+    Poison,
+    /// Decided by an earlier worker; the reason went with it.
+    Inherited,
+}
+
+impl Layer {
+    /// The layer as used in JSON and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AlwaysPasses => "always_passes",
+            Self::AdoptedSession => "adopted_session",
+            Self::BlockInbound => "block_inbound",
+            Self::BlockInternet => "block_internet",
+            Self::BlockLan => "block_lan",
+            Self::BlockLocal => "block_local",
+            Self::OutgoingRule => "outgoing_rule",
+            Self::IncomingRule => "incoming_rule",
+            Self::InvalidAddress => "invalid_address",
+            Self::Loopback => "loopback",
+            Self::AdoptedListener => "adopted_listener",
+            Self::DefaultAction => "default_action",
+            Self::Unanswered => "unanswered",
+            Self::Quarantine => "quarantine",
+            Self::Overload => "overload",
+            Self::Poison => "poison",
+            Self::Inherited => "inherited",
+        }
+    }
+}
+
+/// Why a flow got its verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The step that decided.
+    pub layer: Layer,
+    /// The rule that matched, in canonical form, and its position in its list, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rule: Option<(u32, Arc<str>)>,
+    /// A sentence for people.
+    pub text: Cow<'static, str>,
+}
+
+impl Reason {
+    /// A reason that names no rule.
+    pub const fn plain(layer: Layer, text: &'static str) -> Self {
+        Self { layer, rule: None, text: Cow::Borrowed(text) }
+    }
+}
+
+/// Which other connections a judgement speaks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reach {
+    /// None.
+    #[default]
+    Flow,
+    /// All that differ in nothing but the caller's port, under the same policy.
+    Service,
+}
+
+/// The answer to a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// What happens to its packets.
+    pub action: Action,
+    /// For how long.
+    pub lifetime: Lifetime,
+    /// Why.
+    pub reason: Reason,
+    /// The policy that it was made under.
+    pub generation: PolicyGeneration,
+    /// Which other connections it speaks for.
+    pub reach: Reach,
+}
+
+/// A connection that wants a verdict.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its addresses, protocol and direction.
+    pub flow: Flow,
+    /// User id of the local socket, where the kernel told it.
+    pub uid: Option<u32>,
+}
+
+/// What `verdict` is asked.
+#[derive(Debug)]
+pub enum Message {
+    /// From the datapath, once per new connection. Asking again is safe: nothing changes.
+    Judge {
+        /// The connection.
+        request: Request,
+        /// The verdict and its reason.
+        reply: Reply<Judgement>,
+    },
+    /// From the datapath after a policy change: all live flows at once, at
+    /// most [`MAX_BATCH`]. Answers in the same order. Asking again is safe.
+    JudgeAll {
+        /// The connections.
+        requests: Vec<Request>,
+        /// A verdict for each.
+        reply: Reply<Vec<Judgement>>,
+    },
+}
+
+/// Flows in one [`Message::JudgeAll`]: decided in well under a handling deadline.
+pub const MAX_BATCH: usize = 1024;

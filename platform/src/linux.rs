@@ -1,0 +1,14 @@
+//! Linux: NFQUEUE, iptables and nft, ctnetlink, sock_diag, memfd, Unix sockets.
+
+pub mod conntrack;
+pub mod inherited;
+pub mod journal;
+pub mod layout;
+pub mod link;
+mod netlink;
+pub mod privileges;
+pub mod queue;
+pub mod rules;
+pub mod signals;
+pub mod sockets;
+pub mod wake;

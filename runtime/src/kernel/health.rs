@@ -1,0 +1,129 @@
+//! Whether a component is hung, judged from outside.
+//!
+//! The checker adds up how long it saw the same thing go on. It credits no
+//! more than the pause that it had planned, so that time in which it did not
+//! run itself (a loaded machine, a suspended one) makes nobody look hung.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use crate::spec::Deadlines;
+
+/// What a component was seen doing. Equal at two looks means: no progress between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// Nothing, and nothing waits for it.
+    Resting,
+    /// It starts.
+    Starting,
+    /// It works, since this stamp.
+    Busy(u64),
+    /// It doesn't work although messages wait; so many were taken.
+    Ignoring(u64),
+    /// It is to stop, or its actor has ended and its thread not yet.
+    Ending,
+}
+
+/// How long one incarnation has been seen doing the same.
+pub(super) struct Watch {
+    activity: Activity,
+    seen_for: Duration,
+}
+
+/// Counts the checker's own time.
+pub(super) struct Pulse {
+    last: Instant,
+    planned: Duration,
+}
+
+/// Longest pause between looks while something goes on.
+const MOST_PAUSE: Duration = Duration::from_millis(100);
+/// Shortest.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
+/// Pause while everything rests: a look costs some 100 us of a machine that has
+/// other things to do, and all of us together may idle at a thousandth of a core.
+const IDLE_PAUSE: Duration = Duration::from_millis(500);
+
+impl Activity {
+    /// How long this may go on.
+    pub(super) fn limit(self, deadlines: &Deadlines) -> Option<Duration> {
+        match self {
+            Self::Resting => None,
+            Self::Starting => Some(deadlines.start),
+            Self::Busy(_) | Self::Ignoring(_) => Some(deadlines.handle),
+            Self::Ending => Some(deadlines.stop),
+        }
+    }
+
+    /// As told to people.
+    pub(super) fn describe(self, limit: Duration) -> String {
+        let what = match self {
+            Self::Resting => "rested",
+            Self::Starting => "did not finish its start",
+            Self::Busy(_) => "did not finish a message",
+            Self::Ignoring(_) => "did not take up its messages",
+            Self::Ending => "did not stop",
+        };
+        format!("hung: {what} within {limit:?}")
+    }
+
+    /// How long the checker may pause for one that does this.
+    pub(super) fn pause(self, deadlines: &Deadlines) -> Duration {
+        match self.limit(deadlines) {
+            Some(limit) => (limit / 8).clamp(LEAST_PAUSE, MOST_PAUSE),
+            None => IDLE_PAUSE,
+        }
+    }
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        Self { activity: Activity::Resting, seen_for: Duration::ZERO }
+    }
+
+    /// Takes a look. Whether this has gone on for longer than it may.
+    pub(super) fn look(
+        &mut self,
+        activity: Activity,
+        credited: Duration,
+        deadlines: &Deadlines,
+    ) -> bool {
+        if self.activity == activity {
+            self.seen_for += credited;
+        } else {
+            *self = Self { activity, seen_for: Duration::ZERO };
+        }
+        activity.limit(deadlines).is_some_and(|limit| self.seen_for > limit)
+    }
+}
+
+impl Pulse {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { last: now, planned: IDLE_PAUSE }
+    }
+
+    /// The time since the last look that counts.
+    pub(super) fn credit(&mut self, now: Instant) -> Duration {
+        let elapsed = now.saturating_duration_since(self.last);
+        self.last = now;
+        elapsed.min(self.planned.saturating_mul(2))
+    }
+
+    /// Plans the next look.
+    pub(super) fn plan(&mut self, pause: Duration) {
+        self.planned = pause.min(IDLE_PAUSE);
+    }
+
+    /// Brings the next look forward: something has begun that has a deadline.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.last);
+        self.planned = self.planned.min(elapsed + MOST_PAUSE);
+    }
+
+    /// When the next look is due.
+    pub(super) fn due(&self) -> Instant {
+        self.last + self.planned
+    }
+}

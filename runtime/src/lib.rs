@@ -1,0 +1,42 @@
+//! The microkernel: components that may panic, hang or be killed at any
+//! moment while the rest of the process goes on.
+//!
+//! It knows no actor and no packet. What it adds to ractor: addresses that
+//! survive restarts, bounded mailboxes that belong to the address, asks that
+//! wait for a successor, generations, supervision groups, health, supervised
+//! threads, exclusive resources, fault injection.
+
+pub mod address;
+mod body;
+mod clock;
+pub mod component;
+pub mod fault;
+mod incarnation;
+pub mod kernel;
+pub mod lease;
+mod mailbox;
+pub mod published;
+mod random;
+pub mod reply;
+mod slot;
+pub mod spec;
+pub mod status;
+mod sync;
+#[cfg(test)]
+mod tests;
+pub mod thread;
+mod vitals;
+pub mod wake;
+
+pub use self::{
+    address::{Address, TellError},
+    component::{Component, Context, Failure, StartError},
+    kernel::{Introspect, Kernel, ROOT_GROUP, TreeBuilder, TreeError},
+    lease::{Lease, LeaseError, Lender},
+    published::{Published, Publisher},
+    reply::{AnswerSink, AskError, Reply},
+    spec::{Backoff, Deadlines, Generation, Intensity, Mailbox, Overflow, Spec, Strategy},
+    status::{ComponentState, ComponentStatus},
+    thread::{Thread, ThreadContext},
+    wake::Wake,
+};

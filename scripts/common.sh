@@ -1,0 +1,71 @@
+# Helpers of the other scripts: say, install what is missing, become root.
+# Sourced by bash with `set -euo pipefail`, in the root of the repository.
+
+tools="$PWD/target/tools"
+export PATH="$tools/bin:$PATH:/usr/sbin:/sbin"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+
+say() { printf '\n== %s\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# as_root WHAT-FOR COMMAND...: runs the command as root, by sudo if need be.
+as_root() {
+    local why=$1
+    shift
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif has sudo; then
+        echo "$why needs root: running it under sudo"
+        sudo --preserve-env=CI,RUST_BACKTRACE,RUST_LOG,SEAWALL_BIN,SEAWALL_RELEASE_BIN,SOAK_SECONDS,LAB_RATE,CARGO_TARGET_DIR \
+            env "PATH=$PATH" "$@"
+    else
+        fail "$why needs root, and there is no sudo: run it as root"
+    fi
+}
+
+# need_commands COMMAND=PACKAGE...: installs the Debian packages of missing commands.
+need_commands() {
+    local missing=() pair
+    for pair in "$@"; do
+        has "${pair%%=*}" || missing+=("${pair#*=}")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    has apt-get || fail "these are missing, and there is no apt-get to install them: ${missing[*]}"
+    say "Installing with apt-get: ${missing[*]}"
+    as_root "apt-get" apt-get update -qq
+    as_root "apt-get" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+need_rust() {
+    if ! has cargo && [ -f "$HOME/.cargo/env" ]; then
+        # shellcheck disable=SC1091
+        . "$HOME/.cargo/env"
+    fi
+    has cargo || fail "Rust is missing: install rustup (https://rustup.rs), then try again"
+}
+
+# Only the one program of Debian's package is unpacked: installed whole, it would start a server.
+need_promtool() {
+    has promtool && return 0
+    say "Unpacking promtool from Debian's package prometheus into target/tools (nothing is installed)"
+    local folder
+    folder=$(mktemp -d)
+    chmod 755 "$folder"
+    # A new machine has no package lists yet.
+    (cd "$folder" && { apt-get download -qq prometheus 2>/dev/null ||
+        { as_root "apt-get update" apt-get update -qq && apt-get download -qq prometheus; }; } &&
+        dpkg-deb -x prometheus_*.deb .) ||
+        fail "can't get promtool: install the package prometheus"
+    mkdir -p "$tools/bin"
+    cp "$folder/usr/bin/promtool" "$tools/bin/"
+    rm -rf "$folder"
+}
+
+need_cargo_deny() {
+    has cargo-deny && return 0
+    say "Installing cargo-deny into target/tools (a few minutes)"
+    cargo install --locked --debug --root "$tools" --target-dir "$tools/build" --version 0.20.2 cargo-deny
+    rm -rf "$tools/build"
+}

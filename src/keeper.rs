@@ -1,0 +1,368 @@
+//! The keeper: the process that stays. It holds what must outlive a worker
+//! (the lock of the namespace, packet queues, journals, deposited
+//! descriptors), alone writes the firewall's rules, and starts a worker
+//! whenever there is none.
+//!
+//! One thread, one loop, no allocation to speak of, nothing clever: whatever
+//! can be done in the worker is done there. Packets wait in the kernel's
+//! queues while no worker lives; only a crash loop closes them.
+
+mod child;
+mod crashes;
+mod descriptors;
+mod error;
+mod events;
+mod firewall;
+mod liveness;
+mod service_manager;
+mod start;
+mod state_file;
+mod stop;
+mod welcome;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use seawall_messages::keeper::{Layout, ToKeeper, ToWorker};
+use seawall_messages::policy::Mode;
+use seawall_platform::linux::link::{LinkError, NamespaceLock};
+use seawall_platform::linux::signals::{Signal, SignalFd};
+
+use self::child::{Worker, how_it_ended};
+use self::crashes::{Crashes, Next};
+use self::descriptors::Descriptors;
+use self::error::KeeperError;
+use self::firewall::{Firewall, Look};
+use self::state_file::StateFile;
+use crate::cli::{Folders, WorkerArguments};
+use crate::verbs::{Outcome, describe};
+use crate::{output, worker};
+
+/// Frames taken from the worker in one go, so that one that floods the link
+/// can't keep the keeper from everything else.
+const FRAMES_AT_ONCE: usize = 64;
+
+/// How long after a failure to start a worker it is tried again.
+const SPAWN_RETRY: Duration = Duration::from_secs(1);
+
+/// The longest sleep: time-outs of poll are bounded, deadlines are not.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+/// `seawall run`: guards until told to stop.
+pub(crate) fn run(folders: &Folders) -> Outcome {
+    crate::logging::start();
+    match Keeper::start(folders).and_then(Keeper::guard) {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            output::complaint(describe(&error));
+            Outcome::Failed
+        }
+    }
+}
+
+/// Everything the keeper keeps.
+struct Keeper {
+    arguments: WorkerArguments,
+    layout: Layout,
+    /// Until the worker says otherwise, as the policy file says.
+    mode: Mode,
+    firewall: Firewall,
+    descriptors: Descriptors,
+    crashes: Crashes,
+    phase: Phase,
+    signals: SignalFd,
+    state_file: StateFile,
+    /// Whether any worker was ever ready.
+    was_ready: bool,
+    watchdog: Option<Watchdog>,
+    _lock: NamespaceLock,
+}
+
+/// Whether there is a worker.
+enum Phase {
+    /// There is.
+    Working(Worker),
+    /// Crash loop: the queues are closed, the next worker starts then.
+    Waiting(Instant),
+}
+
+/// When the service manager wants a sign of life.
+struct Watchdog {
+    every: Duration,
+    next: Instant,
+}
+
+/// What ended a wait.
+#[derive(Default)]
+struct Woken {
+    signal: bool,
+    rules: bool,
+    link: bool,
+    death: bool,
+}
+
+impl Keeper {
+    /// The loop.
+    fn guard(mut self) -> Result<(), KeeperError> {
+        let mut listening = Instant::now();
+        loop {
+            let asleep = Instant::now();
+            // Since it last returned from a wait, the keeper heard nothing.
+            self.deaf_for(asleep - listening);
+            let due = self.next_deadline(asleep);
+            let woken = self.wait(due)?;
+            listening = Instant::now();
+            self.deaf_for(listening.saturating_duration_since(due));
+            if woken.signal && self.signals.next().map_err(KeeperError::Wait)? == Some(Signal::Stop)
+            {
+                return self.stop();
+            }
+            if woken.link {
+                self.hear_worker();
+            }
+            if woken.rules || self.firewall.next_look().is_some_and(|due| due <= listening) {
+                self.look_at_rules();
+            }
+            if woken.death {
+                self.bury_worker()?;
+            }
+            self.mind_the_clock();
+        }
+    }
+
+    fn deaf_for(&mut self, time: Duration) {
+        if let Phase::Working(worker) = &mut self.phase {
+            worker.liveness.deaf_for(time);
+        }
+    }
+
+    fn next_deadline(&self, now: Instant) -> Instant {
+        let phase = match &self.phase {
+            Phase::Working(worker) => worker.liveness.deadline(),
+            Phase::Waiting(until) => *until,
+        };
+        [
+            Some(phase),
+            self.firewall.next_look(),
+            self.watchdog.as_ref().map(|watchdog| watchdog.next),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(now + LONGEST_SLEEP, Instant::min)
+    }
+
+    /// Waits until something happens or `due` has come.
+    fn wait(&self, due: Instant) -> Result<Woken, KeeperError> {
+        let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut polled = vec![readable(self.signals.as_fd())];
+        let rules = self.firewall.watch_fd().map(|fd| {
+            polled.push(readable(fd));
+            polled.len() - 1
+        });
+        let (mut death, mut link) = (None, None);
+        if let Phase::Working(worker) = &self.phase {
+            death = Some(polled.len());
+            polled.push(readable(worker.death()));
+            // A closed link is always ready, and has nothing more to say.
+            if !worker.hung_up {
+                link = Some(polled.len());
+                polled.push(readable(worker.link.as_fd()));
+            }
+        }
+        let left = due.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).ok();
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(Woken::default()),
+            Err(errno) => return Err(KeeperError::Wait(errno.into())),
+        }
+        let ready = |index: usize| polled.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        Ok(Woken {
+            signal: ready(0),
+            rules: rules.is_some_and(ready),
+            link: link.is_some_and(ready),
+            death: death.is_some_and(ready),
+        })
+    }
+
+    /// What is due by time alone.
+    fn mind_the_clock(&mut self) {
+        let now = Instant::now();
+        if let Some(watchdog) = &mut self.watchdog
+            && watchdog.next <= now
+        {
+            watchdog.next = now + watchdog.every;
+            service_manager::alive();
+        }
+        match &self.phase {
+            Phase::Working(worker) if worker.liveness.is_silent(now) => {
+                events::worker_silent(worker.pid());
+                worker.kill();
+                // Its death wakes the loop; until then it must not wake it for silence.
+                self.deaf_for(Duration::from_secs(1));
+            }
+            Phase::Waiting(until) if *until <= now => self.start_worker(),
+            _ => {}
+        }
+    }
+
+    /// Takes the frames that the worker sent.
+    fn hear_worker(&mut self) {
+        for _ in 0..FRAMES_AT_ONCE {
+            let Phase::Working(worker) = &mut self.phase else { return };
+            if worker.hung_up {
+                return;
+            }
+            match worker.link.receive_from_worker(Duration::ZERO) {
+                Ok((frame, descriptor)) => {
+                    worker.liveness.heard(Instant::now());
+                    self.obey(frame, descriptor);
+                }
+                Err(LinkError::TimedOut) => return,
+                Err(LinkError::Closed) => {
+                    worker.hung_up = true;
+                    worker.liveness.hung_up(Instant::now());
+                    return;
+                }
+                Err(error) => {
+                    events::worker_distrusted(worker.pid(), &error);
+                    worker.kill();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, frame: ToKeeper, descriptor: Option<OwnedFd>) {
+        match frame {
+            ToKeeper::Hello { version } => self.welcome(version),
+            ToKeeper::Deposit { name } => {
+                let kept = descriptor.is_some_and(|fd| self.descriptors.deposit(name.clone(), fd));
+                if !kept {
+                    events::deposit_refused(&name);
+                }
+            }
+            ToKeeper::Withdraw { name } => self.descriptors.withdraw(&name),
+            ToKeeper::SetRules { request, rules } => {
+                let result = self.firewall.set(rules);
+                self.tell_worker(&ToWorker::RulesSet { request, result });
+            }
+            ToKeeper::CheckRules => self.look_at_rules(),
+            ToKeeper::Ready => self.worker_is_ready(),
+            ToKeeper::Heartbeat => {
+                if let Phase::Working(worker) = &mut self.phase {
+                    worker.liveness.beat(Instant::now());
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, version: u16) {
+        if let Phase::Working(worker) = &self.phase
+            && let Err(error) = welcome::send(self, worker, version)
+        {
+            events::worker_not_told(worker.pid(), &error);
+            worker.kill();
+        }
+    }
+
+    fn worker_is_ready(&mut self) {
+        let Phase::Working(worker) = &mut self.phase else { return };
+        if std::mem::replace(&mut worker.ready, true) {
+            return;
+        }
+        events::worker_ready(worker.pid(), worker.started.elapsed());
+        self.state_file.say(None);
+        service_manager::ready("Packets are judged");
+        if !std::mem::replace(&mut self.was_ready, true) {
+            self.announce();
+        }
+    }
+
+    fn look_at_rules(&mut self) {
+        match self.firewall.look() {
+            Look::Intact => {}
+            Look::Mended(times) => {
+                self.tell_worker(&ToWorker::RulesMended { times });
+                self.tell_worker(&ToWorker::RulesBroken { problem: None });
+            }
+            Look::Broken(problem) => {
+                events::not_protected(&problem);
+                self.tell_worker(&ToWorker::RulesBroken { problem: Some(problem) });
+            }
+        }
+    }
+
+    fn tell_worker(&self, frame: &ToWorker) {
+        if let Phase::Working(worker) = &self.phase
+            && let Err(error) = worker.link.send_to_worker(frame, None)
+        {
+            events::worker_not_told(worker.pid(), &error);
+        }
+    }
+
+    /// The worker is dead: sees to the next one.
+    fn bury_worker(&mut self) -> Result<(), KeeperError> {
+        // What it said last still counts: a deposit, or new rules.
+        self.hear_worker();
+        let Phase::Working(worker) = &mut self.phase else { return Ok(()) };
+        let Some(status) = worker.reap().map_err(KeeperError::Wait)? else { return Ok(()) };
+        if status.code() == Some(i32::from(worker::EXIT_REFUSED)) && !self.was_ready {
+            return Err(KeeperError::Refused);
+        }
+        let now = Instant::now();
+        let next = self.crashes.record(now, now - worker.started);
+        events::worker_died(worker.pid(), &how_it_ended(status), self.crashes.total());
+        match next {
+            Next::AtOnce => self.start_worker(),
+            Next::After(wait) => {
+                self.give_up_for(wait);
+                self.phase = Phase::Waiting(now + wait);
+            }
+        }
+        Ok(())
+    }
+
+    /// Crash loop: lets the rules say what traffic does, loudly.
+    fn give_up_for(&mut self, wait: Duration) {
+        self.descriptors.close_queues();
+        // Whoever asks for the status is refused at once, rather than left waiting.
+        self.descriptors.withdraw_all();
+        let traffic = match self.mode() {
+            Mode::Open => "new connections PASS unjudged",
+            Mode::Lockdown => "new connections are dropped",
+        };
+        let reason = format!(
+            "the worker keeps crashing ({} times so far); {traffic}; next attempt within {} s",
+            self.crashes.total(),
+            wait.as_secs()
+        );
+        events::not_protected(&reason);
+        service_manager::status(&format!("NOT PROTECTED: {reason}"));
+        self.state_file.say(Some(reason));
+    }
+
+    /// Starts the next worker; where the system has no room for it, tries again soon.
+    fn start_worker(&mut self) {
+        self.phase = match self.descriptors.reopen_queues().and_then(|()| self.spawn()) {
+            Ok(worker) => Phase::Working(worker),
+            Err(error) => {
+                events::not_protected(&describe(&error));
+                Phase::Waiting(Instant::now() + SPAWN_RETRY)
+            }
+        };
+    }
+
+    fn spawn(&self) -> Result<Worker, KeeperError> {
+        let worker = Worker::spawn(&self.arguments)?;
+        events::worker_started(worker.pid());
+        Ok(worker)
+    }
+
+    /// What traffic does while nobody judges it: as the rules say, or will say.
+    fn mode(&self) -> Mode {
+        self.firewall.wanted().map_or(self.mode, |rules| rules.mode)
+    }
+}

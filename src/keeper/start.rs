@@ -1,0 +1,98 @@
+//! What happens before the first worker: checks, the lock, folders, queues.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::Instant;
+
+use rustix::thread::CapabilitySet;
+use seawall_messages::policy::Mode;
+use seawall_platform::linux::link::NamespaceLock;
+use seawall_platform::linux::signals::SignalFd;
+
+use super::crashes::Crashes;
+use super::descriptors::Descriptors;
+use super::error::KeeperError;
+use super::firewall::Firewall;
+use super::state_file::StateFile;
+use super::{Keeper, Phase, Watchdog, service_manager};
+use crate::cli::{Folders, WorkerArguments};
+use crate::output;
+use crate::settings::{self, Settings};
+
+impl Keeper {
+    /// Everything up to the start of the first worker. Nothing outside is
+    /// changed before the policy is known to be good and the lock is ours.
+    pub(super) fn start(folders: &Folders) -> Result<Self, KeeperError> {
+        let signals = SignalFd::open().map_err(KeeperError::Wait)?;
+        let may = rustix::thread::capabilities(None)
+            .is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN));
+        if !may {
+            return Err(KeeperError::NotRoot);
+        }
+        let lock = NamespaceLock::take().map_err(KeeperError::Lock)?;
+        let lock = lock.ok_or(KeeperError::AlreadyGuarded)?;
+        let Settings { mode, layout, backend, metrics } =
+            settings::load(&folders.config.config, &folders.state_dir)
+                .map_err(KeeperError::Policy)?;
+        make_folder(&folders.run_dir, 0o755)?;
+        make_folder(&folders.state_dir, 0o700)?;
+        let state_file = StateFile::new(&folders.run_dir);
+        state_file.say(Some("Seawall is starting".to_owned()));
+        let descriptors = Descriptors::open(layout)?;
+        let firewall = Firewall::open(backend, layout)?;
+        let arguments = WorkerArguments {
+            folders: folders.clone(),
+            keeper_pid: std::process::id(),
+            metrics,
+            backend,
+        };
+        let watchdog = service_manager::watchdog_interval()
+            .map(|every| Watchdog { every, next: Instant::now() });
+        let mut keeper = Self {
+            arguments,
+            layout,
+            mode,
+            firewall,
+            descriptors,
+            crashes: Crashes::default(),
+            phase: Phase::Waiting(Instant::now()),
+            signals,
+            state_file,
+            was_ready: false,
+            watchdog,
+            _lock: lock,
+        };
+        keeper.phase = Phase::Working(keeper.spawn()?);
+        Ok(keeper)
+    }
+
+    /// Says once, for people and scripts, that packets are judged.
+    pub(super) fn announce(&self) {
+        let folders = &self.arguments.folders;
+        let mode = match self.mode() {
+            Mode::Open => "open (new connections pass while Seawall is absent)",
+            Mode::Lockdown => "lockdown (new connections drop while Seawall is absent)",
+        };
+        let metrics = self
+            .arguments
+            .metrics
+            .map_or("off".to_owned(), |address| format!("http://{address}/metrics"));
+        output::line("seawall: ready");
+        output::line(format_args!("  mode     {mode}"));
+        output::line(format_args!("  policy   {}", folders.config.config.display()));
+        output::line(format_args!("  rules    {}", self.firewall.backend()));
+        output::line(format_args!("  metrics  {metrics}"));
+        output::line(format_args!(
+            "  look     seawall status --run-dir {}",
+            folders.run_dir.display()
+        ));
+    }
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<(), KeeperError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(|source| KeeperError::Folder { path: path.to_owned(), source })
+}

@@ -1,0 +1,79 @@
+//! The verbs: each asks a running Seawall something and prints the answer,
+//! except `run`, which is one, and `remove-rules`, which needs that none is.
+
+mod adopted;
+mod components;
+mod connections;
+#[cfg(feature = "fault-injection")]
+mod fault;
+mod reload;
+mod remove_rules;
+mod status;
+
+use std::process::ExitCode;
+
+use crate::cli::Verb;
+use crate::client::ClientError;
+use crate::{keeper, output, worker};
+
+/// How a verb ended, as scripts see it. Documented in `--help`; stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It went well.
+    Done,
+    /// It did not.
+    Failed,
+    /// Protected, with something that needs attention.
+    Degraded,
+    /// Packets are not judged.
+    NotProtected,
+    /// Any other code: of the worker, which only the keeper reads.
+    Worker(u8),
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::Failed => Self::from(1),
+            Outcome::Degraded => Self::from(3),
+            Outcome::NotProtected => Self::from(4),
+            Outcome::Worker(code) => Self::from(code),
+        }
+    }
+}
+
+/// Does what was said.
+pub(crate) fn perform(verb: Verb) -> Outcome {
+    let result = match verb {
+        Verb::Run(folders) => return keeper::run(&folders),
+        Verb::Worker(arguments) => return worker::run(&arguments),
+        Verb::RemoveRules(config) => return remove_rules::perform(&config),
+        Verb::Status(common) => status::perform(&common),
+        Verb::Components(common) => components::perform(&common),
+        Verb::Connections { limit, common } => connections::perform(limit, &common),
+        Verb::Adopted { what, common } => adopted::perform(what, &common),
+        Verb::Reload(common) => reload::perform(&common),
+        #[cfg(feature = "fault-injection")]
+        Verb::Fault { component, fault, common } => fault::perform(component, fault, &common),
+    };
+    result.unwrap_or_else(|error| {
+        output::complaint(describe(&error));
+        match error {
+            ClientError::NotRunning { .. } | ClientError::Silent { .. } => Outcome::NotProtected,
+            _ => Outcome::Failed,
+        }
+    })
+}
+
+/// An error with all its causes, on one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,168 @@
+//! `seawall status`: the first word says it.
+
+use std::path::Path;
+
+use seawall_messages::api::{KEEPER_FILE, KeeperState, Protection, Status};
+use seawall_messages::policy::{Mode, PolicySource};
+use serde::Serialize;
+
+use super::{Outcome, describe};
+use crate::cli::Common;
+use crate::client::{Client, ClientError};
+use crate::output;
+
+/// The answer when no worker gives one.
+#[derive(Serialize)]
+struct Absent {
+    protection: Protection,
+    reasons: Vec<String>,
+}
+
+pub(super) fn perform(common: &Common) -> Result<Outcome, ClientError> {
+    match Client::new(&common.run_dir).get::<Status>("/v1/status") {
+        Ok(status) => {
+            if common.json {
+                output::json(&status);
+            } else {
+                for text in lines(&status) {
+                    output::line(text);
+                }
+            }
+            Ok(outcome(status.protection))
+        }
+        Err(error @ (ClientError::NotRunning { .. } | ClientError::Silent { .. })) => {
+            let reason = keeper_says(&common.run_dir).unwrap_or_else(|| describe(&error));
+            if common.json {
+                let reasons = vec![reason];
+                output::json(&Absent { protection: Protection::NotProtected, reasons });
+            } else {
+                output::line(format_args!("{}: {reason}", word(Protection::NotProtected)));
+            }
+            Ok(Outcome::NotProtected)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Why packets are not judged, from a keeper that lives without a worker.
+fn keeper_says(run_dir: &Path) -> Option<String> {
+    let text = std::fs::read(run_dir.join(KEEPER_FILE)).ok()?;
+    let state: KeeperState = serde_json::from_slice(&text).ok()?;
+    let alive = Path::new("/proc").join(state.keeper_pid.to_string()).exists();
+    state.not_protecting.filter(|_| alive)
+}
+
+fn outcome(protection: Protection) -> Outcome {
+    match protection {
+        Protection::Protected => Outcome::Done,
+        Protection::Degraded => Outcome::Degraded,
+        Protection::NotProtected => Outcome::NotProtected,
+    }
+}
+
+fn word(protection: Protection) -> &'static str {
+    match protection {
+        Protection::Protected => "PROTECTED",
+        Protection::Degraded => "DEGRADED",
+        Protection::NotProtected => "NOT PROTECTED",
+    }
+}
+
+fn lines(status: &Status) -> Vec<String> {
+    let mut lines = vec![match status.reasons.as_slice() {
+        [] => word(status.protection).to_owned(),
+        [first, ..] => format!("{}: {first}", word(status.protection)),
+    }];
+    lines.extend(status.reasons.iter().skip(1).map(|reason| format!("  also: {reason}")));
+    let mut say = |what: &str, text: String| lines.push(format!("  {what:9} {text}"));
+    say(
+        "mode",
+        match status.mode {
+            Mode::Open => "open: new connections pass while Seawall is absent".to_owned(),
+            Mode::Lockdown => "lockdown: new connections drop while Seawall is absent".to_owned(),
+        },
+    );
+    if let Some(policy) = &status.policy {
+        let file = policy.file.display();
+        let source = match policy.source {
+            PolicySource::File => format!("{file}"),
+            PolicySource::Defaults => format!("safe defaults ({file} does not exist)"),
+            PolicySource::LastGood => format!("the last good copy of {file}"),
+        };
+        say("policy", format!("{source}, generation {}", policy.generation.0));
+        if !policy.restart_needed.is_empty() {
+            say("restart", format!("needed for {}", policy.restart_needed.join(", ")));
+        }
+    }
+    let datapath = &status.datapath;
+    say("rules", format!("{}, put back {} times", datapath.backend, status.rules_mended));
+    say(
+        "waiting",
+        format!("{} flows with {} packets", datapath.parked_flows, datapath.parked_packets),
+    );
+    say(
+        "processes",
+        format!(
+            "keeper {}, worker {} for {}, {} crashed before it",
+            status.keeper_pid,
+            status.worker_pid,
+            output::span(status.uptime_s),
+            status.worker_crashes
+        ),
+    );
+    say("version", status.version.clone());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_messages::datapath::DatapathStatus;
+
+    use super::*;
+
+    fn status(protection: Protection, reasons: &[&str]) -> Status {
+        Status {
+            protection,
+            reasons: reasons.iter().map(ToString::to_string).collect(),
+            version: "1.2.3".to_owned(),
+            keeper_pid: 10,
+            worker_pid: 11,
+            uptime_s: 61,
+            worker_crashes: 0,
+            rules_mended: 0,
+            mode: Mode::Open,
+            policy: None,
+            datapath: DatapathStatus::default(),
+        }
+    }
+
+    #[test]
+    fn the_first_word_is_the_answer() {
+        let cases = [
+            (Protection::Protected, vec![], "PROTECTED", Outcome::Done),
+            (Protection::Degraded, vec!["a", "b"], "DEGRADED: a", Outcome::Degraded),
+            (Protection::NotProtected, vec!["c"], "NOT PROTECTED: c", Outcome::NotProtected),
+        ];
+        for (protection, reasons, first, expected) in cases {
+            assert_eq!(lines(&status(protection, &reasons))[0], first);
+            assert_eq!(outcome(protection), expected);
+        }
+    }
+
+    #[test]
+    fn a_keeper_without_worker_is_quoted_while_it_lives() {
+        let folder = std::env::temp_dir().join(format!("seawall-status-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let write = |keeper_pid| {
+            let state = KeeperState { keeper_pid, not_protecting: Some("crash loop".to_owned()) };
+            let text = serde_json::to_vec(&state).expect("JSON");
+            std::fs::write(folder.join(KEEPER_FILE), text).expect("a file");
+        };
+        assert_eq!(keeper_says(&folder), None);
+        write(std::process::id());
+        assert_eq!(keeper_says(&folder).as_deref(), Some("crash loop"));
+        write(u32::MAX);
+        assert_eq!(keeper_says(&folder), None);
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
+}

@@ -1,0 +1,20 @@
+//! The only place that writes to standard output and standard error.
+
+#![allow(clippy::print_stderr, reason = "a command's errors belong on standard error")]
+
+use std::io::Write as _;
+
+use lab::report::Line;
+
+/// Prints one line. A reader that has gone away is no reason to stop.
+pub(crate) fn line(line: &Line) {
+    if let Ok(text) = serde_json::to_string(line) {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    }
+}
+
+/// Says why the program ends.
+pub(crate) fn error(error: &anyhow::Error) {
+    eprintln!("lab-load: {error:#}");
+}
