@@ -98,6 +98,21 @@ impl Host {
         });
     }
 
+    /// Spreads incoming packets over the processors by flow (receive packet
+    /// steering, Documentation/networking/scaling.rst in the kernel's source).
+    pub(super) fn steer_flows(&self) {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from).min(32);
+        let mask = format!("{:x}", u32::MAX >> (32 - processors));
+        // `ip netns exec` mounts the /sys that shows this namespace's interfaces.
+        let script = format!(
+            "for queue in /sys/class/net/*/queues/rx-0/rps_cpus; do\n\
+                 case $queue in */lo/*) continue;; esac\n\
+                 echo {mask} > $queue || exit 1\n\
+             done"
+        );
+        run_ok(Command::new("ip").args(["netns", "exec", &self.namespace, "sh", "-ec", &script]));
+    }
+
     /// Whether every interface but loopback has a link-local address that is ready for use,
     /// without which the kernel answers no neighbour solicitation.
     pub(super) fn is_up(&self) -> bool {
