@@ -1,10 +1,8 @@
 //! Queue sockets: opened and set up through `nfq`, then held as plain descriptors.
 //!
-//! `nfq` keeps its descriptor to itself, so the socket is found among our own
-//! descriptors: it is the one whose netlink address the kernel names as the
-//! reader of the queue that was just bound. Addresses repeat from one network
-//! namespace to the next, so it must also be one that stays open on exec, which
-//! of all our sockets only those of `nfq` do; one thread at a time opens them.
+//! `nfq` keeps its descriptor to itself and leaves it open on exec, which we do
+//! with no other: so the socket is the one netfilter socket among our own
+//! descriptors that programs would inherit. One thread at a time opens them.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -44,11 +42,11 @@ impl QueueSocket {
         static OPENING: Mutex<()> = Mutex::new(());
         let opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut nfq = nfq::Queue::open().map_err(system("open a packet queue socket"))?;
+        // At once: a program that is started meanwhile would inherit the socket.
+        let socket = Self::from_fd(take_inheritable()?);
         for queue in queues {
             set_up(&mut nfq, queue.number(layout), settings)?;
         }
-        let first = queues.first().map(|queue| queue.number(layout));
-        let socket = Self::from_fd(own_socket_of(first)?);
         drop(nfq);
         drop(opening);
         socket.size_buffer(settings.receive_buffer_bytes)?;
@@ -123,18 +121,15 @@ fn bind_error(number: u16, error: std::io::Error) -> QueueError {
     }
 }
 
-/// Finds the descriptor of this process that reads a queue.
-fn own_socket_of(number: Option<u16>) -> Result<OwnedFd, QueueError> {
-    let owner = rows()?.into_iter().find(|row| Some(row.counters.number) == number);
-    let not_found = || system("find the socket of a queue")(Errno::NOENT);
-    let port_id = owner.ok_or_else(not_found)?.port_id;
+/// Finds the one netfilter socket of this process that programs would inherit, which is the
+/// library's; makes a duplicate, and sees to it that no program inherits either.
+fn take_inheritable() -> Result<OwnedFd, QueueError> {
     let numbers =
         std::fs::read_dir("/proc/thread-self/fd").map_err(system("list own descriptors"))?;
     numbers
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(duplicate_of_inheritable)
-        .find(|fd| is_netfilter_socket(fd.as_fd()) && self::port_id(fd.as_fd()) == Ok(port_id))
-        .ok_or_else(not_found)
+        .find_map(duplicate_of_inheritable)
+        .ok_or_else(|| system("find the socket of a queue")(Errno::NOENT))
 }
 
 fn is_netfilter_socket(fd: BorrowedFd<'_>) -> bool {
@@ -149,11 +144,19 @@ fn port_id(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
 
 #[allow(unsafe_code, reason = "the number of a descriptor that a library keeps to itself")]
 fn duplicate_of_inheritable(number: i32) -> Option<OwnedFd> {
-    // SAFETY: borrowed for two system calls, which fail where the number is no
-    // longer in use. What it stands for is checked on the duplicate.
+    // SAFETY: borrowed for a few system calls, which fail where the number is
+    // no longer in use. What it stands for is checked on the duplicate, before
+    // the flag of the original is touched.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    let inheritable = !rustix::io::fcntl_getfd(borrowed).ok()?.contains(FdFlags::CLOEXEC);
-    inheritable.then(|| rustix::io::fcntl_dupfd_cloexec(borrowed, 0).ok()).flatten()
+    if rustix::io::fcntl_getfd(borrowed).ok()?.contains(FdFlags::CLOEXEC) {
+        return None;
+    }
+    let duplicate = rustix::io::fcntl_dupfd_cloexec(borrowed, 0).ok()?;
+    if !is_netfilter_socket(duplicate.as_fd()) {
+        return None;
+    }
+    rustix::io::fcntl_setfd(borrowed, FdFlags::CLOEXEC).ok()?;
+    Some(duplicate)
 }
 
 pub(super) fn system<E: Into<std::io::Error>>(doing: &'static str) -> impl Fn(E) -> QueueError {
