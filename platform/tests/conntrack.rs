@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use seawall_messages::Protocol;
 use seawall_messages::keeper::Layout;
 use seawall_platform::linux::conntrack::{Conntrack, Entry};
-use seawall_platform::linux::layout::{Epoch, MarkAction, kept_mark_label, label};
+use seawall_platform::linux::layout::{Epoch, MarkAction, denied_label, kept_mark_label, label};
 
 #[path = "support/host.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
@@ -140,7 +140,9 @@ fn only_our_labels_and_never_the_mark_are_changed() {
         let second = Epoch::FIRST.next();
         conntrack.set_verdicts(&layout, &[(read(), MarkAction::Drop, second)]).unwrap();
         let no_verdict = 1 << 3 | 1_u128 << kept;
-        let wanted = no_verdict | 1 << label(&layout, MarkAction::Drop, second);
+        let denial =
+            1 << denied_label(&layout) | 1_u128 << label(&layout, MarkAction::Drop, second);
+        let wanted = no_verdict | denial;
         assert_eq!((read().labels, read().mark), (Some(wanted), 0x6d6f_6c65));
 
         assert_eq!(conntrack.take_labels(&layout, &[read()]).unwrap(), 0);

@@ -22,6 +22,8 @@ mod socket;
 mod standing;
 #[path = "rules/verdicts.rs"]
 mod verdicts;
+#[path = "support/wait.rs"]
+mod wait;
 
 use host::Host;
 use judge::{Judge, Judgement};

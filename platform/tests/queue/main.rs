@@ -2,6 +2,8 @@
 
 mod crash;
 mod net;
+#[path = "../support/wait.rs"]
+mod wait;
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,6 +19,7 @@ use seawall_platform::linux::queue::{
 };
 
 use self::net::{Net, PATIENCE, Place, address, next_text};
+use self::wait::{eventually, uninterrupted};
 
 const SETTINGS: QueueSettings =
     QueueSettings { copy_range: 160, max_length: 65_535, receive_buffer_bytes: 8 << 20 };
@@ -251,7 +254,11 @@ fn a_queue_has_one_reader() {
         "{second:?}"
     );
     drop(first);
-    open(&net, &[OUTPUT_NEW], SETTINGS);
+    // A program that another test is just starting holds the socket until it is there.
+    eventually("the queue is free", || {
+        net.inside(Place::Host, || QueueSocket::open(&[OUTPUT_NEW], &Layout::default(), &SETTINGS))
+            .is_ok()
+    });
 }
 
 #[test]

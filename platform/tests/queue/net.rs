@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::wait::uninterrupted;
+
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -39,6 +41,8 @@ impl Net {
         let net = Self { prefix: format!("swq{}-{number}", std::process::id()) };
         for place in [Place::Host, Place::Peer, Place::Client] {
             run(&format!("ip netns add {}", net.name(place)));
+            // Addresses are good at once: until they are, nobody answers for them.
+            net.run_in(place, "sysctl -qw net.ipv6.conf.default.accept_dad=0");
             run(&format!("ip -n {} link set lo up", net.name(place)));
         }
         net.join("peer0", Place::Peer, "10.77.1", "fd77:1::");
@@ -138,6 +142,6 @@ pub(crate) fn run(command: &str) {
 /// The next datagram's text.
 pub(crate) fn next_text(socket: &UdpSocket) -> String {
     let mut buffer = [0; 2048];
-    let length = socket.recv(&mut buffer).expect("a datagram in time");
+    let length = uninterrupted(|| socket.recv(&mut buffer)).expect("a datagram in time");
     String::from_utf8_lossy(&buffer[..length]).into_owned()
 }

@@ -9,7 +9,7 @@ use seawall_messages::policy::Mode;
 use seawall_platform::linux::layout::{Epoch, MarkAction};
 
 use super::host::Host;
-use super::socket::eventually;
+use super::wait::eventually;
 use super::{BACKENDS, apply, install, judge, temporary};
 
 /// A lost SYN costs its connection a second.

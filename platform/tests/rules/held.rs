@@ -11,7 +11,7 @@ use seawall_platform::linux::layout::{Epoch, MarkAction, QueueId, QueueKind, ver
 use seawall_platform::linux::rules::{Backend, Rules};
 
 use super::host::Host;
-use super::socket::eventually;
+use super::wait::{eventually, uninterrupted};
 use super::{BACKENDS, apply, install};
 
 const NEW: QueueId = QueueId { hook: Hook::Output, kind: QueueKind::New };
@@ -70,7 +70,8 @@ fn a_held_packet_outlives_detection_and_a_change_of_epoch() {
         queue.verdict(message).expect("to answer");
         receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let mut datagram = [0; 8];
-        assert_eq!(receiver.recv(&mut datagram).expect("the held datagram"), 4, "{backend}");
+        let received = uninterrupted(|| receiver.recv(&mut datagram));
+        assert_eq!(received.expect("the held datagram"), 4, "{backend}");
     }
 }
 

@@ -13,7 +13,8 @@ use seawall_platform::linux::layout::{Epoch, MarkAction, label};
 use seawall_platform::linux::rules::Backend;
 
 use super::host::Host;
-use super::socket::{eventually, set_mark};
+use super::socket::set_mark;
+use super::wait::{eventually, uninterrupted};
 use super::{BACKENDS, install, iptables, judge, standing, temporary};
 
 /// Sender, receiver, and where somebody else marks packets after the rules
@@ -58,7 +59,7 @@ fn no_value_that_a_foreign_rule_sets_skips_judgement() {
                 send(sender, from, FIRST_PORT + 0x101, to, b"last");
                 receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
                 let mut datagram = [0; 8];
-                let length = receiver.recv(&mut datagram).expect("the last datagram");
+                let length = uninterrupted(|| receiver.recv(&mut datagram)).expect("the last one");
                 assert_eq!(&datagram[..length], b"last", "{backend} {table} {accepts} {mode:?}");
             }
         }
@@ -179,7 +180,7 @@ fn counted(host: &Host, backend: Backend, (table, chain): (&str, &str)) -> u32 {
 
 fn receive(socket: &UdpSocket) {
     socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a time limit");
-    socket.recv(&mut [0; 8]).expect("a datagram");
+    uninterrupted(|| socket.recv(&mut [0; 8])).expect("a datagram");
 }
 
 /// Rules that set each value of the byte where our bits lie.

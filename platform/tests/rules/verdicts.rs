@@ -11,7 +11,8 @@ use seawall_platform::linux::conntrack::Conntrack;
 use seawall_platform::linux::layout::{Epoch, MarkAction, QueueKind, label};
 
 use super::host::Host;
-use super::socket::{eventually, join_group, set_mark};
+use super::socket::{join_group, set_mark};
+use super::wait::eventually;
 use super::{BACKENDS, apply, install, iptables, judge, standing, temporary};
 
 const FAMILIES: [&str; 2] = ["10.9.0.2", "fd09::2"];

@@ -1,7 +1,6 @@
-//! What tests do to sockets and wait for.
+//! What tests do to sockets.
 
 use std::os::fd::{AsFd, AsRawFd};
-use std::time::{Duration, Instant};
 
 use rustix::process::Gid;
 
@@ -27,13 +26,4 @@ pub(crate) fn set_mark(socket: &impl AsFd, mark: u32) {
         )
     };
     assert_eq!(outcome, 0, "to set a mark: this test needs CAP_NET_ADMIN");
-}
-
-/// Waits until something holds; fails the test after ten seconds.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "not within ten seconds: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

@@ -30,6 +30,16 @@ pub fn eventually(what: &str, within: Duration, mut condition: impl FnMut() -> b
     );
 }
 
+/// Repeats a system call that was interrupted: a receive with a time limit isn't repeated by the kernel.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Collects what a long test finds wrong, so that one bad row doesn't hide the others.
 #[derive(Debug, Default)]
 pub struct Findings {

@@ -25,7 +25,7 @@ pub mod vitals;
 pub mod wire;
 pub mod world;
 
-pub use check::{Findings, eventually, until};
+pub use check::{Findings, eventually, uninterrupted, until};
 pub use load::{Connect, Serve, Stream, Udp};
 pub use process::{Finished, Running, run, run_ok};
 pub use seawall::{Answer, Seawall, SeawallBuilder};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::check::uninterrupted;
 use crate::probe::Path;
 
 /// How long opening may take.
@@ -120,9 +121,9 @@ impl Datagrams {
         self.caller.set_read_timeout(Some(within))?;
         self.called.set_read_timeout(Some(within))?;
         self.caller.send(b"there")?;
-        let (length, from) = self.called.recv_from(&mut buffer)?;
+        let (length, from) = uninterrupted(|| self.called.recv_from(&mut buffer))?;
         self.called.send_to(&buffer[..length], from)?;
-        self.caller.recv(&mut buffer)?;
+        uninterrupted(|| self.caller.recv(&mut buffer))?;
         Ok(begun.elapsed())
     }
 }

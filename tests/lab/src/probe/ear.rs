@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, ipproto, socket_with};
 
 use super::{EXPERIMENTAL, Kind};
-use crate::check::until;
+use crate::check::{uninterrupted, until};
 use crate::world::Host;
 
 /// Largest probe, with room.
@@ -76,7 +76,7 @@ impl Ear {
                 }
             }
             Socket::Udp(socket) => {
-                while let Ok(length) = socket.recv(&mut buffer) {
+                while let Ok(length) = uninterrupted(|| socket.recv(&mut buffer)) {
                     self.heard.extend(tokens(&buffer[..length]));
                 }
             }

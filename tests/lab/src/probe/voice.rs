@@ -11,6 +11,7 @@ use rustix::net::{
 use socket2::{Domain, Socket, Type};
 
 use super::{EXPERIMENTAL, Kind, Path, Patience, Sent};
+use crate::check::uninterrupted;
 use crate::wire;
 
 /// Makes three or four fragments of a datagram.
@@ -80,7 +81,7 @@ fn udp(source: IpAddr, to: SocketAddr, token: u64, size: usize, patience: Patien
         .connect(to)
         .and_then(|()| socket.send(&payload))
         .and_then(|_| socket.set_read_timeout(Some(patience.0)))
-        .and_then(|()| socket.recv(&mut payload));
+        .and_then(|()| uninterrupted(|| socket.recv(&mut payload)));
     match attempt {
         Ok(_) => Outcome::Connected,
         Err(error) => outcome_of(&error),
