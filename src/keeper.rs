@@ -248,6 +248,7 @@ impl Keeper {
             ToKeeper::SetRules { request, rules } => {
                 let result = self.firewall.set(rules);
                 self.tell_worker(&ToWorker::RulesSet { request, result });
+                self.tell_what_stands_behind();
             }
             ToKeeper::CheckRules => self.look_at_rules(),
             ToKeeper::Ready => self.worker_is_ready(),
@@ -260,12 +261,22 @@ impl Keeper {
     }
 
     fn welcome(&mut self, version: u16) {
-        if let Phase::Working(worker) = &self.phase
-            && let Err(error) = welcome::send(self, worker, version)
-        {
-            events::worker_not_told(worker.pid(), &error);
-            worker.kill();
+        let Phase::Working(worker) = &self.phase else { return };
+        let sent = welcome::send(self, worker, version);
+        let Phase::Working(worker) = &mut self.phase else { return };
+        match sent {
+            Ok(()) => worker.welcomed = true,
+            Err(error) => {
+                events::worker_not_told(worker.pid(), &error);
+                worker.kill();
+                return;
+            }
         }
+        // News of the time before, which no worker would hear otherwise.
+        if let Some(times) = self.firewall.mended() {
+            self.tell_worker(&ToWorker::RulesMended { times });
+        }
+        self.tell_what_stands_behind();
     }
 
     fn worker_is_ready(&mut self) {
@@ -293,10 +304,23 @@ impl Keeper {
                 self.tell_worker(&ToWorker::RulesBroken { problem: Some(problem) });
             }
         }
+        self.tell_what_stands_behind();
+    }
+
+    /// Tells the worker whether there are rules behind ours, where that is news.
+    fn tell_what_stands_behind(&mut self) {
+        let nothing = self.firewall.nothing_behind();
+        if let Phase::Working(worker) = &mut self.phase
+            && worker.welcomed
+            && std::mem::replace(&mut worker.nothing_behind, nothing) != nothing
+        {
+            self.tell_worker(&ToWorker::NothingBehind { nothing });
+        }
     }
 
     fn tell_worker(&self, frame: &ToWorker) {
         if let Phase::Working(worker) = &self.phase
+            && worker.welcomed
             && let Err(error) = worker.link.send_to_worker(frame, None)
         {
             events::worker_not_told(worker.pid(), &error);

@@ -149,6 +149,7 @@ pub(crate) fn plant(
             wake: at.rest.1,
             controller: at.datapath.clone(),
             standing: standing.clone(),
+            keeper_facts: facts.clone(),
             orientation: orientation.clone(),
             suspects: rest_suspects,
         },

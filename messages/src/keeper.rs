@@ -123,6 +123,12 @@ pub enum ToWorker {
         /// What went wrong, for people.
         problem: Option<String>,
     },
+    /// Whether judged packets have nothing more to meet in the chain where they
+    /// were queued. Said when it changes; nothing is known until then.
+    NothingBehind {
+        /// No rule of others stands behind ours there.
+        nothing: bool,
+    },
 }
 
 /// What the worker's `keeper` component (its end of the link) is told and asked.
@@ -156,4 +162,7 @@ pub struct KeeperFacts {
     pub rules_mended: u64,
     /// Why the rules could not be put back, while they are not as they should be.
     pub rules_problem: Option<String>,
+    /// Whether judged packets have nothing more to meet in the chain where they
+    /// were queued, so that a bare accept cuts no rule of others short.
+    pub nothing_behind: bool,
 }

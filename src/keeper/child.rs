@@ -24,10 +24,14 @@ pub(super) struct Worker {
     pub(super) liveness: Liveness,
     /// When it was started.
     pub(super) started: Instant,
+    /// Whether it was greeted: before, it expects nothing but the greeting.
+    pub(super) welcomed: bool,
     /// Whether it judges packets.
     pub(super) ready: bool,
     /// Whether it closed the link: it is about to end.
     pub(super) hung_up: bool,
+    /// What it was told last of rules behind ours: whether there are none.
+    pub(super) nothing_behind: bool,
 }
 
 impl Worker {
@@ -67,7 +71,17 @@ impl Worker {
             .map_err(|errno| KeeperError::Spawn(errno.into()))?;
         let started = Instant::now();
         let liveness = Liveness::new(started);
-        Ok(Self { child, pidfd, link: ours, liveness, started, ready: false, hung_up: false })
+        Ok(Self {
+            child,
+            pidfd,
+            link: ours,
+            liveness,
+            started,
+            welcomed: false,
+            ready: false,
+            hung_up: false,
+            nothing_behind: false,
+        })
     }
 
     /// Its process id.

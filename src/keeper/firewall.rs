@@ -56,6 +56,11 @@ impl Firewall {
         settings::backend_name(self.rules.backend())
     }
 
+    /// How often they had to be put back, if ever.
+    pub(super) fn mended(&self) -> Option<u64> {
+        (self.mended > 0).then_some(self.mended)
+    }
+
     /// What was set last.
     pub(super) fn wanted(&self) -> Option<&WantedRules> {
         self.wanted.as_ref()
@@ -74,6 +79,11 @@ impl Firewall {
         self.broken = false;
         self.next_look = Instant::now() + TICK;
         Ok(())
+    }
+
+    /// Whether judged packets have nothing more to meet where they were queued.
+    pub(super) fn nothing_behind(&self) -> bool {
+        !self.broken && self.wanted.is_some() && self.rules.nothing_behind()
     }
 
     /// Readable when someone changed rules, where the kernel tells.

@@ -185,6 +185,9 @@ impl KeeperLink {
             }
             ToWorker::RulesMended { times } => self.learn(|facts| facts.rules_mended = times),
             ToWorker::RulesBroken { problem } => self.learn(|facts| facts.rules_problem = problem),
+            ToWorker::NothingBehind { nothing } => {
+                self.learn(|facts| facts.nothing_behind = nothing);
+            }
             ToWorker::Stop => self.finish(Finish::Told),
             ToWorker::Welcome { .. } | ToWorker::Descriptor { .. } => {
                 tracing::warn!("The keeper said something out of turn");

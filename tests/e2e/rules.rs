@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lab::probe::{Kind, Outcome, Path, Patience};
-use lab::{Connect, Family, Host, Seawall, Serve, World, eventually, run_ok};
+use lab::{Connect, Family, Host, Seawall, Serve, World, eventually, run_ok, uninterrupted};
 use seawall_messages::keeper::Layout;
 
 const BACKENDS: [&str; 2] = ["iptables-nft", "iptables-legacy"];
@@ -132,6 +132,61 @@ fn foreign_rules_stay_where_they_are() {
         let (code, _) = seawall.stop();
         assert_eq!(code, Some(0));
         assert_eq!(theirs(&world.desk), 3, "{backend}: after the stop");
+    }
+}
+
+/// Packets that a chain's first rule with this word has counted.
+fn counted(host: &Host, backend: &str, chain: &str, word: &str) -> u64 {
+    let list = host.run(backend, &["-w", "5", "-t", "mangle", "-L", chain, "-v", "-x", "-n"]);
+    let line = list.lines().find(|line| line.contains(word));
+    let count = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    count.unwrap_or_else(|| panic!("no rule with {word:?} in {chain}: {list}"))
+}
+
+/// With every packet judged, a packet need not come back through the chain
+/// where nothing stands behind ours, and must where something does.
+#[test]
+fn rules_of_others_behind_ours_meet_every_judged_packet() {
+    for backend in BACKENDS {
+        let world = World::new();
+        let policy = "[filter]\npermanent_verdicts = false\n";
+        let _seawall = Seawall::on(&world.desk).backend(backend).policy(policy).start();
+        let address = |pair| World::address(pair, Family::V4);
+        let to = std::net::SocketAddr::new(address(World::PEER), OPEN);
+        let receiver = world.peer.datagrams(to);
+        receiver.set_read_timeout(Some(Duration::from_secs(5))).expect("a time limit");
+        let sender = world.desk.datagrams(Host::any(address(World::DESK)));
+        let pass = |datagrams: u64| {
+            for _ in 0..datagrams {
+                sender.send_to(b"x", to).expect("to send");
+                uninterrupted(|| receiver.recv(&mut [0])).expect("a datagram that is allowed");
+            }
+        };
+        pass(1);
+        if backend == "iptables-nft" {
+            let returned = || counted(&world.desk, backend, "SEAWALL_CLEAR", "MARK");
+            eventually("packets are let go on without another round", MENDED, || {
+                let before = returned();
+                pass(10);
+                returned() == before
+            });
+        }
+        let rule = |what: &str| {
+            let theirs = ["OUTPUT", "-p", "udp", "-m", "comment", "--comment", "theirs"];
+            world.desk.run(backend, &[&["-w", "5", "-t", "mangle", what][..], &theirs].concat());
+        };
+        rule("-A");
+        let seen = || counted(&world.desk, backend, "OUTPUT", "theirs");
+        eventually("the rule behind ours is known", MENDED, || {
+            let before = seen();
+            pass(1);
+            seen() == before + 1
+        });
+        let before = seen();
+        pass(200);
+        assert_eq!(seen() - before, 200, "{backend}");
+        rule("-D");
+        pass(10);
     }
 }
 

@@ -53,6 +53,19 @@ fn mark_is_taken(packet: &Packet, layout: &Layout) -> bool {
     packet.queue.kind != QueueKind::New && packet.mark & mark_mask(layout) != 0
 }
 
+/// The answer to a later packet where no rule stands behind ours in its chain:
+/// one that brings no label need not go through the chain again.
+pub(crate) fn shortened(answer: Answer, decision: Decision, standing: Standing) -> Answer {
+    match answer {
+        Answer::Repeat { .. }
+            if decision.action == Action::Allow && !decision.is_permanent(standing) =>
+        {
+            Answer::Accept
+        }
+        answer => answer,
+    }
+}
+
 /// What the kernel is told.
 ///
 /// An allowed packet goes through the chain again, where the rules note the

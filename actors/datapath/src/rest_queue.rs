@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use seawall_messages::datapath::{self, RestQueueMessage};
-use seawall_messages::keeper::Layout;
+use seawall_messages::keeper::{KeeperFacts, Layout};
 use seawall_messages::{Flow, Layer};
 use seawall_platform::linux::queue::{Answer, Packet, QueueReader};
 use seawall_platform::linux::wake::EventWake;
@@ -17,7 +17,7 @@ use seawall_runtime::{
     Address, Failure, Lease, Lender, Published, StartError, Thread, ThreadContext,
 };
 
-use crate::answer::{Decision, answer, came_back};
+use crate::answer::{Decision, answer, came_back, shortened};
 use crate::error::Error;
 use crate::events::{self, PacketCounters};
 use crate::flow_of::{Orientation, flow_of};
@@ -29,8 +29,9 @@ use crate::table::BoundedTable;
 /// Flows whose verdict does not leave the queue; a forgotten one costs one question.
 const MOST_FLOWS: usize = 65_536;
 
-/// After so many packets in one round there are likely more: look again before sleeping.
-const MORE_WAITS: usize = 8;
+/// After so many packets in one round there are likely more: look again before
+/// sleeping. To be woken costs the sender more than another look costs us.
+const MORE_WAITS: usize = 1;
 
 /// What an incarnation is made from.
 #[derive(Clone)]
@@ -45,6 +46,8 @@ pub struct RestQueueArguments {
     pub controller: Address<datapath::Message>,
     /// Which verdicts stand.
     pub standing: Published<Standing>,
+    /// What is known of the keeper.
+    pub keeper_facts: Published<KeeperFacts>,
     /// True directions of flows older than connection tracking.
     pub orientation: Arc<Orientation>,
     /// Crashes of late, of this thread and of earlier workers.
@@ -58,6 +61,7 @@ pub struct RestQueue {
     lease: Lease<QueueReader>,
     poll_fd: OwnedFd,
     known: BoundedTable<Flow, Decision>,
+    nothing_behind: bool,
     outgoing: Vec<(Packet, Answer)>,
     packets: PacketCounters,
 }
@@ -82,6 +86,7 @@ impl Thread for RestQueue {
             lease,
             poll_fd,
             known: BoundedTable::new(MOST_FLOWS),
+            nothing_behind: false,
             outgoing: Vec::new(),
             packets: PacketCounters::new("rest"),
             context,
@@ -136,6 +141,7 @@ impl RestQueue {
         self.arguments
             .wake
             .wait(self.poll_fd.as_fd(), None, || self.context.address().depth() > 0)
+            .map(drop)
             .map_err(Error::Wait)
     }
 
@@ -146,6 +152,7 @@ impl RestQueue {
         }
         let count = self.lease.with(|reader| reader.receive(received))??;
         let now = Instant::now();
+        self.nothing_behind = self.arguments.keeper_facts.load().nothing_behind;
         for packet in received.drain(..) {
             self.judge(packet, now)?;
         }
@@ -182,7 +189,8 @@ impl RestQueue {
         let standing = *self.arguments.standing.load();
         match self.known.get(flow).copied() {
             Some(decision) if decision.counts_under(standing) => {
-                answer(packet, decision, standing, layout)
+                let answer = answer(packet, decision, standing, layout);
+                if self.nothing_behind { shortened(answer, decision, standing) } else { answer }
             }
             _ => Answer::HandOn { queue_number: packet.queue.parked().number(layout) },
         }

@@ -14,6 +14,7 @@ use seawall_platform::linux::queue::{Answer, Packet, Slot};
 use seawall_platform::packet::Headers;
 use seawall_runtime::AskError;
 
+use crate::answer::{Decision, shortened};
 use crate::flow_of::flow_of;
 use crate::parking::{Effect, MOST_FLOWS, MOST_PACKETS_PER_FLOW, PARKED_DEADLINE, Parking};
 use crate::standing::Standing;
@@ -120,6 +121,36 @@ fn a_flow_is_asked_about_once_and_its_packets_go_on_in_order() {
     let expected = repeat(0x77, MarkAction::Allow, Some(Epoch::FIRST));
     assert_eq!(answers(&effects), vec![(1, expected), (2, expected), (3, expected)]);
     assert_eq!((bench.parking.flows(), bench.parking.packets()), (0, 0));
+}
+
+#[test]
+fn only_an_allow_that_brings_no_label_needs_no_other_round() {
+    use Action::{Allow, Reject};
+    let old = PolicyGeneration(2);
+    let cases = [
+        (repeat(7, MarkAction::Allow, None), Allow, Lifetime::Packet, 3, Answer::Accept),
+        (repeat(7, MarkAction::Allow, None), Allow, Lifetime::Flow, old.0, Answer::Accept),
+        (
+            repeat(7, MarkAction::Allow, Some(Epoch::FIRST)),
+            Allow,
+            Lifetime::Flow,
+            3,
+            repeat(7, MarkAction::Allow, Some(Epoch::FIRST)),
+        ),
+        (
+            repeat(7, MarkAction::Reject, Some(Epoch::FIRST)),
+            Reject,
+            Lifetime::Packet,
+            3,
+            repeat(7, MarkAction::Reject, Some(Epoch::FIRST)),
+        ),
+        (Answer::Drop, Action::Drop, Lifetime::Packet, 3, Answer::Drop),
+        (Answer::Accept, Allow, Lifetime::Packet, 3, Answer::Accept),
+    ];
+    for (answer, action, lifetime, generation, expected) in cases {
+        let decision = Decision::from(&judgement(action, lifetime, generation));
+        assert_eq!(shortened(answer, decision, STANDING), expected, "{answer:?} {decision:?}");
+    }
 }
 
 #[test]

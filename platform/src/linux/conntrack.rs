@@ -8,7 +8,7 @@ use seawall_messages::Protocol;
 use seawall_messages::keeper::Layout;
 
 use self::wire::{delete_request, label_request, list_request, parse};
-use super::layout::{Epoch, MarkAction, label, transit_labels};
+use super::layout::{Epoch, MarkAction, denied_label, label, transit_labels};
 use super::netlink::{Netlink, Request};
 use super::rules::judged_label;
 
@@ -184,10 +184,14 @@ fn verdict_labels(layout: &Layout) -> u128 {
     our_labels(layout) & !transit_labels(layout)
 }
 
-/// The labels of a standing verdict. An allow counts as judged, too: see the rules.
+/// The labels of a standing verdict: an allow counts as judged, too, and all
+/// else as denied. See the rules.
 fn labels_of(layout: &Layout, action: MarkAction, epoch: Epoch) -> u128 {
-    let judged = u128::from(action == MarkAction::Allow) << judged_label(layout);
-    judged | 1 << label(layout, action, epoch)
+    let also = match action {
+        MarkAction::Allow => judged_label(layout),
+        _ => denied_label(layout),
+    };
+    1 << also | 1 << label(layout, action, epoch)
 }
 
 fn failed(doing: &'static str) -> impl Fn(std::io::Error) -> ConntrackError {

@@ -182,6 +182,12 @@ pub fn queued_label(layout: &Layout) -> u8 {
     layout.label_base + 16
 }
 
+/// The connection label of a flow that was denied, whenever that was: without
+/// it, labels of denials need not be looked for.
+pub fn denied_label(layout: &Layout) -> u8 {
+    layout.label_base + 24
+}
+
 /// All connection labels that matter to packets on their way to a verdict and back, and are none.
 pub fn transit_labels(layout: &Layout) -> u128 {
     let kept = (0..=KEPT_MARK_BITS).map(|bit| kept_mark_label(layout, bit));
@@ -255,8 +261,8 @@ mod tests {
             labels
                 .extend((1..=7).filter_map(Epoch::new).map(|epoch| label(&layout, action, epoch)));
         }
-        // What the rules call judged.
-        labels.push(layout.label_base);
+        // What the rules call judged, and denied.
+        labels.extend([layout.label_base, denied_label(&layout)]);
         let count = labels.len();
         labels.sort_unstable();
         labels.dedup();

@@ -184,6 +184,17 @@ impl Rules {
         }
     }
 
+    /// Whether packets that come back from our judgement have nothing more to
+    /// meet in the chain where they were queued, as of the last look: then a bare accept of a
+    /// flow's later packets cuts nothing short. `false` where nobody could say so at once if it changed.
+    pub fn nothing_behind(&self) -> bool {
+        match &self.writer {
+            // Our chains hold our rules alone.
+            Writer::Nft(_) => true,
+            Writer::Xtables(xtables) => xtables.nothing_behind(),
+        }
+    }
+
     /// Removes every rule and chain of ours, also those of a run before this one.
     pub fn remove(&mut self) -> Result<(), RulesError> {
         match &mut self.writer {

@@ -61,7 +61,10 @@ impl QueueSocket {
 
     /// The socket's netlink address, by which the kernel names it.
     pub(super) fn port_id(&self) -> Result<u32, QueueError> {
-        port_id(self.as_fd()).map_err(system("ask for a queue socket's address"))
+        rustix::net::getsockname(&self.fd)
+            .and_then(SocketAddrNetlink::try_from)
+            .map(|address| address.pid())
+            .map_err(system("ask for a queue socket's address"))
     }
 
     /// Sends verdicts, all of them or an error. Never blocks. Sending one again does no harm.
@@ -136,10 +139,6 @@ fn is_netfilter_socket(fd: BorrowedFd<'_>) -> bool {
     let protocol = rustix::net::netlink::NETFILTER;
     sockopt::socket_domain(fd) == Ok(AddressFamily::NETLINK)
         && sockopt::socket_protocol(fd) == Ok(Some(protocol))
-}
-
-fn port_id(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
-    SocketAddrNetlink::try_from(rustix::net::getsockname(fd)?).map(|address| address.pid())
 }
 
 #[allow(unsafe_code, reason = "the number of a descriptor that a library keeps to itself")]

@@ -10,6 +10,8 @@ use super::tables::{self, CHAIN_PREFIX, Place, Table};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Saved {
     tables: BTreeMap<String, SavedTable>,
+    /// Built-in chains, each with its table, whose policy is something else than ACCEPT.
+    strict: BTreeSet<(String, String)>,
 }
 
 /// Our traces in one table.
@@ -52,9 +54,12 @@ impl Saved {
                 table = name.trim().to_owned();
                 begun.clear();
             } else if let Some(chain) = line.strip_prefix(':') {
-                let name = chain.split_whitespace().next().unwrap_or_default();
+                let mut words = chain.split_whitespace();
+                let name = words.next().unwrap_or_default();
                 if name.starts_with(CHAIN_PREFIX) {
                     saved.table(&table).chains.entry(name.to_owned()).or_default();
+                } else if !matches!(words.next(), Some("-" | "ACCEPT")) {
+                    saved.strict.insert((table.clone(), name.to_owned()));
                 }
             } else if let Some((chain, rule)) =
                 line.strip_prefix("-A ").and_then(|rule| rule.split_once(' '))
@@ -87,6 +92,16 @@ impl Saved {
         self.tables.get("mangle").is_some_and(|mangle| !mangle.jumps.is_empty())
     }
 
+    /// Whether a packet that comes back from our judgement has nothing more to
+    /// meet in its chain: no rule of others, no policy but ACCEPT.
+    pub(super) fn nothing_behind(&self) -> bool {
+        self.tables.get("mangle").is_some_and(|mangle| {
+            mangle.jumps.iter().all(|jump| {
+                jump.is_last && !self.strict.contains(&("mangle".to_owned(), jump.from.clone()))
+            })
+        })
+    }
+
     /// Whether these tables stand: every jump there once and in its place, every
     /// chain there with as many rules, and no other chain or jump of ours.
     pub(super) fn has(&self, tables: &[Table]) -> bool {
@@ -111,7 +126,7 @@ impl Saved {
         };
         let tables =
             self.tables.iter().filter_map(|(name, table)| Some((name.clone(), only(table)?)));
-        Self { tables: tables.collect() }
+        Self { tables: tables.collect(), strict: BTreeSet::new() }
     }
 
     fn table(&mut self, name: &str) -> &mut SavedTable {

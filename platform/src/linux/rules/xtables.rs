@@ -229,6 +229,14 @@ impl XtablesRules {
         Ok(true)
     }
 
+    /// As of the last look. Never where the kernel doesn't tell when that changes.
+    pub(super) fn nothing_behind(&self) -> bool {
+        let nothing_behind = |family: &Guarded| {
+            family.applied.as_ref().is_some_and(|applied| applied.saved.nothing_behind())
+        };
+        self.events.is_some() && self.families.iter().all(nothing_behind)
+    }
+
     pub(super) fn watch_fd(&self) -> Option<BorrowedFd<'_>> {
         self.events.as_ref().map(AsFd::as_fd)
     }
@@ -294,6 +302,7 @@ impl Guarded {
         }
         // A change since the fingerprint was taken shows as another one next time.
         applied.fingerprint = fingerprint;
+        applied.saved = saved;
         Ok(true)
     }
 

@@ -59,6 +59,22 @@ fn only_what_leads_to_us_is_ours() {
 }
 
 #[test]
+fn what_stands_behind_ours_is_seen() {
+    let alone = "*mangle\n:OUTPUT ACCEPT [0:0]\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j X\n\
+                 -A PREROUTING -j SEAWALL_PRE\n-A OUTPUT -j SEAWALL_OUT\nCOMMIT\n\
+                 *filter\n:OUTPUT DROP [0:0]\n-A OUTPUT -j SEAWALL_FILTER\n-A OUTPUT -j X\nCOMMIT\n";
+    assert!(Saved::parse(alone).nothing_behind(), "other tables and other chains don't matter");
+    for behind in [
+        alone.replace("-j SEAWALL_OUT\n", "-j SEAWALL_OUT\n-A OUTPUT -p udp -j X\n"),
+        alone.replacen(":OUTPUT ACCEPT", ":OUTPUT DROP", 1),
+        "*filter\n-A OUTPUT -j SEAWALL_FILTER\n".to_owned(),
+        String::new(),
+    ] {
+        assert!(!Saved::parse(&behind).nothing_behind(), "{behind}");
+    }
+}
+
+#[test]
 fn a_table_stands_if_jumps_are_first_and_single_and_chains_whole() {
     let good = "*mangle\n:SEAWALL_OUT - [0:0]\n-A OUTPUT -j SEAWALL_OUT\n-A OUTPUT -j X\n-A SEAWALL_OUT -p 0\n";
     assert!(Saved::parse(good).has(&[table(1)]));

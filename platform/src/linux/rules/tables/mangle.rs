@@ -6,15 +6,14 @@ use seawall_messages::policy::Mode;
 
 use super::{Chain, HOOKS, Jump, Place, Renderer, Table, builtin, first, judged_label, loopback};
 use crate::linux::layout::{
-    KEPT_MARK_BITS, MarkAction, QueueId, QueueKind, kept_mark_label, mark_is_kept_label, mark_mask,
-    queued_label, reentry_flag, verdict_mark,
+    KEPT_MARK_BITS, MarkAction, QueueId, QueueKind, denied_label, kept_mark_label,
+    mark_is_kept_label, mark_mask, queued_label, reentry_flag, verdict_mark,
 };
 
 impl Renderer<'_> {
     pub(super) fn mangle(&self) -> Table {
         let mut chains = vec![
             Chain { name: "SEAWALL_PRE", rules: self.disarm() },
-            Chain { name: "SEAWALL_FLAG", rules: self.flag() },
             Chain { name: "SEAWALL_CLEAR", rules: vec![format!("-j {}", self.clear_mark())] },
             Chain { name: "SEAWALL_KEEP", rules: self.keep() },
             Chain { name: "SEAWALL_RESTORE", rules: self.restore() },
@@ -23,27 +22,37 @@ impl Renderer<'_> {
         ];
         let mut jumps = vec![Jump { from: "PREROUTING", to: "SEAWALL_PRE", place: Place::Last }];
         for hook in HOOKS {
-            let name = match hook {
-                Hook::Output => "SEAWALL_OUT",
-                Hook::Input => "SEAWALL_IN",
-                Hook::Forward => "SEAWALL_FWD",
+            let (name, judge) = match hook {
+                Hook::Output => ("SEAWALL_OUT", "SEAWALL_JUDGE_OUT"),
+                Hook::Input => ("SEAWALL_IN", "SEAWALL_JUDGE_IN"),
+                Hook::Forward => ("SEAWALL_FWD", "SEAWALL_JUDGE_FWD"),
             };
-            chains.push(Chain { name, rules: self.judge(hook) });
+            chains.push(Chain { name: judge, rules: self.judge(hook) });
+            chains.push(Chain { name, rules: self.meet(judge) });
             jumps.push(first(builtin(hook), name));
         }
         Table { name: "mangle", chains, jumps }
     }
 
-    /// Takes the flag from packets that can't be on their way back: their flow
-    /// was never queued, or they have none. Where there is no room for labels
-    /// nobody can tell, and the flag counts.
-    fn flag(&self) -> Vec<String> {
+    /// What every packet meets first: a decided flow goes by, what comes back
+    /// from user space is saved, the rest is judged.
+    ///
+    /// The flag is taken from packets that can't be on their way back: their
+    /// flow was never queued, or they have none. Where there is no room for
+    /// labels nobody can tell, and the flag counts.
+    fn meet(&self, judge: &str) -> Vec<String> {
+        let flag = reentry_flag(self.layout);
+        let allowed = format!("-m connlabel --label {}", self.label(MarkAction::Allow));
         let queued = format!("-m connlabel --label {}", queued_label(self.layout));
         let clear = self.clear_mark();
         vec![
-            format!("{queued} -j RETURN"),
+            format!("{allowed} -m mark ! --mark {flag:#x}/{flag:#x} -j RETURN"),
+            format!("-m mark ! --mark {flag:#x}/{flag:#x} -g {judge}"),
+            format!("{queued} -g SEAWALL_SAVE"),
             format!("{queued} --set -j {clear}"),
             format!("-m conntrack --ctstate INVALID,UNTRACKED -j {clear}"),
+            format!("-m mark --mark {flag:#x}/{flag:#x} -g SEAWALL_SAVE"),
+            format!("-g {judge}"),
         ]
     }
 
@@ -62,14 +71,17 @@ impl Renderer<'_> {
             "-m mark --mark {once:#x}/{mask:#x} -m connlabel --label {judged} \
              -m connlabel ! --label {kept} -g SEAWALL_CLEAR"
         )];
-        for action in [MarkAction::Allow, MarkAction::Reject, MarkAction::Drop] {
+        let standing = |action| {
             let mark = verdict_mark(self.layout, 0, action, Some(self.epoch));
             let label = self.label(action);
-            rules.push(format!(
-                "-m mark --mark {mark:#x}/{mask:#x} -m connlabel --label {label} --set"
-            ));
-        }
+            format!("-m mark --mark {mark:#x}/{mask:#x} -m connlabel --label {label} --set")
+        };
+        rules.push(standing(MarkAction::Allow));
         rules.push(format!("-m mark --mark {allow} -m connlabel --label {judged} --set"));
+        // Before the labels that it announces.
+        let denied = denied_label(self.layout);
+        rules.push(format!("-m mark ! --mark {allow} -m connlabel --label {denied} --set"));
+        rules.extend([MarkAction::Reject, MarkAction::Drop].map(standing));
         // Whatever is no allow ends here, unless `filter` is going to reject it:
         // drops, rejects of an old epoch, rejects of flows without room for labels.
         rules.push(format!(
@@ -111,16 +123,9 @@ impl Renderer<'_> {
         vec![format!("-m connlabel --label {own} --set"), format!("-j {}", self.clear_mark())]
     }
 
+    /// Where a packet without a standing allow goes.
     fn judge(&self, hook: Hook) -> Vec<String> {
-        let flag = reentry_flag(self.layout);
-        let flagged = format!("-m mark --mark {flag:#x}/{flag:#x}");
-        // Nearly all packets are of allowed flows: they meet one rule.
-        let allowed = format!("-m connlabel --label {}", self.label(MarkAction::Allow));
-        let mut rules = vec![
-            format!("{allowed} -m mark ! --mark {flag:#x}/{flag:#x} -j RETURN"),
-            format!("{flagged} -j SEAWALL_FLAG"),
-            format!("{flagged} -g SEAWALL_SAVE"),
-        ];
+        let mut rules = self.queues_again(hook).to_vec();
         for action in [MarkAction::Own, MarkAction::Reject, MarkAction::Drop] {
             rules.push(format!("-m connlabel --label {} -j RETURN", self.label(action)));
         }
@@ -131,7 +136,6 @@ impl Renderer<'_> {
         }
         if !self.rules.judge_loopback {
             rules.extend(loopback(hook).map(|device| format!("{device} -j RETURN")));
-            rules.extend(self.queues_again(hook));
         }
         rules.extend(self.always_passes(hook).into_iter().map(|rule| format!("{rule} -j RETURN")));
         rules.push(format!("-p {} -m conntrack --ctstate RELATED -j RETURN", self.icmp()));
@@ -139,7 +143,7 @@ impl Renderer<'_> {
             "-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate RELATED -j RETURN".into(),
         );
         rules.push(format!("-m connlabel --label {} --set", queued_label(self.layout)));
-        let kept = mark_mask(self.layout) & !flag;
+        let kept = mark_mask(self.layout) & !reentry_flag(self.layout);
         rules.push(format!(
             "-m mark ! --mark 0x0/{kept:#x} -m conntrack --ctstate NEW -j SEAWALL_KEEP"
         ));
@@ -159,17 +163,25 @@ impl Renderer<'_> {
     /// Later packets of flows that were judged and stay in the queue, before
     /// what only first packets can be. A flow that saw no reply yet is among
     /// them: nothing of it has to be held, so it may be answered in batches.
+    /// Not those of flows that were denied, which labels may decide; and not
+    /// loopback, which lockdown must not cut.
     fn queues_again(&self, hook: Hook) -> [String; 2] {
         let bypass = self.bypass(self.rules.mode == Mode::Open);
-        let judged = judged_label(self.layout);
-        [
-            (QueueKind::RestReply, "-m conntrack --ctstate ESTABLISHED --ctdir REPLY"),
-            (QueueKind::RestOriginal, "-m conntrack --ctstate NEW,ESTABLISHED --ctdir ORIGINAL"),
-        ]
-        .map(|(kind, matches)| {
+        let (judged, denied) = (judged_label(self.layout), denied_label(self.layout));
+        let elsewhere = loopback(hook).map_or_else(String::new, |device| format!("! {device} "));
+        let original =
+            (QueueKind::RestOriginal, "-m conntrack --ctstate NEW,ESTABLISHED --ctdir ORIGINAL");
+        let reply = (QueueKind::RestReply, "-m conntrack --ctstate ESTABLISHED --ctdir REPLY");
+        // Most connections are opened from this side.
+        let in_order = match hook {
+            Hook::Output | Hook::Forward => [original, reply],
+            Hook::Input => [reply, original],
+        };
+        in_order.map(|(kind, matches)| {
             let number = QueueId { hook, kind }.number(self.layout);
             format!(
-                "-m connlabel --label {judged} {matches} -j NFQUEUE --queue-num {number}{bypass}"
+                "{elsewhere}-m connlabel --label {judged} -m connlabel ! --label {denied} \
+                 {matches} -j NFQUEUE --queue-num {number}{bypass}"
             )
         })
     }

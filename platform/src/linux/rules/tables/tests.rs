@@ -40,7 +40,10 @@ fn only_lockdown_and_never_loopback_waits_for_a_reader() {
             assert!(!open.contains("--ctstate NEW -j DROP"));
             let lockdown = rendered(family, Mode::Lockdown, judge_loopback);
             for line in lockdown.lines().filter(|line| line.contains("NFQUEUE")) {
-                let loopback = line.contains("-o lo ") || line.contains("-i lo ");
+                let only_on = |device: &&str| {
+                    line.contains(*device) && !line.contains(&format!("! {device}"))
+                };
+                let loopback = ["-o lo ", "-i lo "].iter().any(only_on);
                 assert_eq!(line.ends_with("--queue-bypass"), loopback, "{line}");
             }
             assert_eq!(lockdown.matches("--ctstate NEW -j DROP").count(), 3);
@@ -58,11 +61,11 @@ fn marks_and_labels_move_with_the_layout() {
     for rule in [
         "-A SEAWALL_SAVE -m mark --mark 0xf100/0xff00 -m connlabel --label 15 --set",
         "-A SEAWALL_SAVE -m mark --mark 0x100/0x700 -m connlabel --label 0 --set",
-        "-A SEAWALL_OUT -m connlabel --label 56 -j RETURN",
+        "-A SEAWALL_JUDGE_OUT -m connlabel --label 56 -j RETURN",
         "-A SEAWALL_FILTER -m connlabel --label 31 -j DROP",
         "-A SEAWALL_RAW -m mark --mark 0x8000/0x8000 -j MARK --set-xmark 0x0/0xff00",
         "-A SEAWALL_PRE -m mark --mark 0x8000/0x8000 -j MARK --set-xmark 0x0/0xff00",
-        "-A SEAWALL_FWD -m conntrack --ctstate NEW -j NFQUEUE --queue-num 120 --queue-bypass",
+        "-A SEAWALL_JUDGE_FWD -m conntrack --ctstate NEW -j NFQUEUE --queue-num 120 --queue-bypass",
     ] {
         assert!(text.lines().any(|line| line == rule), "{rule} in {text}");
     }
