@@ -7,13 +7,18 @@ use lab::{Running, Seawall, World, vitals};
 
 use crate::bare::{MARK, Variant, queue_number};
 
+/// A rule that matches nothing, and makes the kernel track connections.
+const TRACKING: &str = "-A OUTPUT -o peer -m conntrack --ctstate INVALID -j ACCEPT\n";
+
 /// What stands between the desk's programs and its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
     /// No firewall, with connection tracking on.
     Nothing,
-    /// The bare loop, every packet through it.
+    /// The bare loop, every packet through it, with connection tracking on.
     BareD,
+    /// The same without connection tracking, which every stateful firewall turns on.
+    BareDUntracked,
     /// The bare loop, connections marked after their first verdict.
     BareG,
     /// Seawall as it comes.
@@ -28,6 +33,7 @@ impl Contender {
         match self {
             Self::Nothing => "no firewall",
             Self::BareD => "D",
+            Self::BareDUntracked => "D untracked",
             Self::BareG => "G",
             Self::Seawall => "Seawall",
             Self::SeawallJudging => "Seawall, every packet judged",
@@ -62,11 +68,13 @@ impl<'w> Arena<'w> {
     pub(crate) fn enter(&self, contender: Contender) -> anyhow::Result<Entered<'w>> {
         match contender {
             Contender::Nothing => {
-                self.restore("-A OUTPUT -o peer -m conntrack --ctstate INVALID -j ACCEPT\n");
+                self.restore(TRACKING);
                 Ok(self.entered(Vec::new(), Held::Nothing))
             }
-            Contender::BareD => self.enter_loop(Variant::D),
-            Contender::BareG => self.enter_loop(Variant::G),
+            Contender::BareD => self.enter_loop(Variant::D, TRACKING),
+            Contender::BareDUntracked => self.enter_loop(Variant::D, ""),
+            // Connection marks need tracking: their rules turn it on.
+            Contender::BareG => self.enter_loop(Variant::G, ""),
             Contender::Seawall => Ok(self.enter_seawall("")),
             Contender::SeawallJudging => {
                 Ok(self.enter_seawall("[filter]\npermanent_verdicts = false\n"))
@@ -81,7 +89,7 @@ impl<'w> Arena<'w> {
         self.entered(processes, Held::Seawall { _seawall: Box::new(seawall) })
     }
 
-    fn enter_loop(&self, variant: Variant) -> anyhow::Result<Entered<'w>> {
+    fn enter_loop(&self, variant: Variant, before: &str) -> anyhow::Result<Entered<'w>> {
         let own = std::env::current_exe().context("finding the bench itself")?;
         let name = match variant {
             Variant::D => "d",
@@ -91,7 +99,7 @@ impl<'w> Arena<'w> {
         if running.line(Duration::from_secs(10)).as_deref() != Some("ready") {
             bail!("the bare loop did not start: {}", running.stderr());
         }
-        self.restore(&rules(variant, queue_number()));
+        self.restore(&format!("{before}{}", rules(variant, queue_number())));
         Ok(self.entered(vec![running.pid()], Held::Loop { _running: running }))
     }
 

@@ -54,14 +54,16 @@ impl<M: Send + 'static> Context<M> {
 }
 
 /// An actor: started, given messages one at a time, stopped. Each incarnation
-/// has a thread and a current-thread tokio runtime of its own (time and I/O
-/// enabled), so that one that spins starves nobody. Tasks that it spawns with
+/// has a thread and a current-thread tokio runtime of its own (time and, unless it
+/// does without, I/O enabled), so that one that spins starves nobody. Tasks that it spawns with
 /// `tokio::task::spawn_local` or `tokio::spawn` end with it.
 pub trait Component: Sized + Send + 'static {
     /// What it is told.
     type Message: Send + 'static;
     /// What each incarnation is made from.
     type Arguments: Clone + Send + 'static;
+    /// Whether its runtime can drive sockets. Waking one that can't takes half as long.
+    const DRIVES_SOCKETS: bool = true;
 
     /// Makes an incarnation.
     fn start(

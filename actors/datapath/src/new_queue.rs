@@ -112,11 +112,9 @@ impl Thread for NewQueue {
         let mut received = Vec::with_capacity(64);
         let mut more_waits = false;
         while !self.context.is_stopping() {
-            if !more_waits {
-                self.wait().map_err(failure)?;
-            }
+            let readable = more_waits || self.wait().map_err(failure)?;
             self.context.busy();
-            more_waits = self.round(&mut received).map_err(failure)? >= MORE_WAITS;
+            more_waits = self.round(readable, &mut received).map_err(failure)? >= MORE_WAITS;
         }
         Ok(())
     }
@@ -158,7 +156,8 @@ impl NewQueue {
         Ok(self.lease.with(|reader| reader.in_hand(None))?)
     }
 
-    fn wait(&mut self) -> Result<(), Error> {
+    /// Waits for something to do. Whether that is, or may be, in the queue.
+    fn wait(&mut self) -> Result<bool, Error> {
         self.context.idle();
         let now = Instant::now();
         let report_due =
@@ -177,18 +176,21 @@ impl NewQueue {
 
     /// One round: answers, packets, deadlines; then everything that follows
     /// from them. Returns how many packets there were.
-    fn round(&mut self, received: &mut Vec<Packet>) -> Result<usize, Error> {
+    fn round(&mut self, readable: bool, received: &mut Vec<Packet>) -> Result<usize, Error> {
         let now = Instant::now();
         while let Some(NewQueueMessage::Answer { token, answer }) = self.context.try_next() {
             let standing = *self.arguments.standing.load();
             self.parking.answered(token, answer, standing, now, &mut self.effects);
         }
         self.perform();
-        let count = self.lease.with(|reader| reader.receive(received))??;
-        for packet in received.drain(..) {
-            self.judge(packet, now)?;
+        let mut count = 0;
+        if readable {
+            count = self.lease.with(|reader| reader.receive(received))??;
+            for packet in received.drain(..) {
+                self.judge(packet, now)?;
+            }
+            self.put_down()?;
         }
-        self.put_down()?;
         self.parking.tick(*self.arguments.standing.load(), now, &mut self.effects);
         self.perform();
         self.send()?;

@@ -25,6 +25,8 @@ pub struct Verdict {
 impl Component for Verdict {
     type Message = Message;
     type Arguments = Arguments;
+    // A new connection waits for it to wake.
+    const DRIVES_SOCKETS: bool = false;
 
     async fn start(context: Context<Message>, arguments: Arguments) -> Result<Self, StartError> {
         Ok(Self { context, policy: arguments.policy, judgements: Judgements::fetch() })

@@ -20,7 +20,7 @@ struct Measured {
 pub(super) fn judged(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let world = setting.arena.world;
     let load = Udp { rate: 0, ..Udp::at_rate(peer(PORT), 0, setting.seconds) };
-    let contenders = [Contender::SeawallJudging, Contender::BareD];
+    let contenders = [Contender::SeawallJudging, Contender::BareD, Contender::BareDUntracked];
     let rounds = Rounds::run(&setting.arena, setting.pairs, &contenders, |entered| {
         let server = Serve::start(&world.peer, &[], &[peer(PORT)]);
         let before = entered.cpu_time()?;
@@ -32,16 +32,19 @@ pub(super) fn judged(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::
             cpu_us_each: cpu.as_secs_f64() * 1e6 / received.max(1.0),
         })
     })?;
-    let mut row = |name: &str, unit, quantity: fn(&Measured) -> f64, promise| {
+    let mut rows = |name: &str, unit, quantity: fn(&Measured) -> f64, promise| {
         let ours = rounds.of(Contender::SeawallJudging, quantity);
-        let theirs = rounds.of(Contender::BareD, quantity);
-        let baseline = (Contender::BareD.name(), theirs.as_slice());
-        findings.rows.push(
-            Row::paired(name, unit, &ours, baseline, Comparison::Ratio)
-                .promised(promise, setting.strictness),
-        );
+        for (baseline, promise) in
+            [(Contender::BareD, promise), (Contender::BareDUntracked, Promise::None)]
+        {
+            let theirs = rounds.of(baseline, quantity);
+            findings.rows.push(
+                Row::paired(name, unit, &ours, (baseline.name(), &theirs), Comparison::Ratio)
+                    .promised(promise, setting.strictness),
+            );
+        }
     };
-    row("judged datagrams of 64 bytes", "1/s", |m| m.received_per_second, Promise::AtLeast(0.9));
-    row("CPU of a judged datagram", "us", |m| m.cpu_us_each, Promise::AtMost(1.3));
+    rows("judged datagrams of 64 bytes", "1/s", |m| m.received_per_second, Promise::AtLeast(0.9));
+    rows("CPU of a judged datagram", "us", |m| m.cpu_us_each, Promise::AtMost(1.3));
     Ok(())
 }

@@ -37,17 +37,18 @@ impl EventWake {
 
     /// Waits until `fd` is readable, somebody wakes us, or the time is over;
     /// returns at once if `has_work` says so after the flag is up. May return
-    /// for no reason. For one thread at a time.
+    /// for no reason. Returns whether `fd` was seen to be readable; `false`
+    /// where it was not looked at. For one thread at a time.
     pub fn wait(
         &self,
         fd: BorrowedFd<'_>,
         at_most: Option<Duration>,
         has_work: impl Fn() -> bool,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<bool> {
         let asleep =
             self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         fence(Ordering::SeqCst);
-        let outcome = if asleep && !has_work() { self.sleep(fd, at_most) } else { Ok(()) };
+        let outcome = if asleep && !has_work() { self.sleep(fd, at_most) } else { Ok(false) };
         self.state.store(AWAKE, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         outcome
@@ -60,20 +61,20 @@ impl EventWake {
         fd: BorrowedFd<'_>,
         at_most: Option<Duration>,
         has_work: impl Fn() -> bool,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<bool> {
         let until = Instant::now() + spin;
         while Instant::now() < until {
             if has_work() || self.state.load(Ordering::Relaxed) == NOTIFIED {
                 self.state.store(AWAKE, Ordering::SeqCst);
                 fence(Ordering::SeqCst);
-                return Ok(());
+                return Ok(false);
             }
             std::hint::spin_loop();
         }
         self.wait(fd, at_most, has_work)
     }
 
-    fn sleep(&self, fd: BorrowedFd<'_>, at_most: Option<Duration>) -> std::io::Result<()> {
+    fn sleep(&self, fd: BorrowedFd<'_>, at_most: Option<Duration>) -> std::io::Result<bool> {
         // A time that the kernel can't express is as good as none.
         let timeout = at_most.and_then(|time| Timespec::try_from(time).ok());
         let mut descriptors = [
@@ -91,7 +92,7 @@ impl EventWake {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        Ok(!descriptors[0].revents().is_empty())
     }
 }
 

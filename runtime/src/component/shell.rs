@@ -168,9 +168,12 @@ async fn handle_batch<C: Component>(
 /// The life of an incarnation, on its thread.
 fn run<C: Component>(life: &Life, address: Address<C::Message>, arguments: C::Arguments) {
     let incarnation = &life.incarnation;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
-    let runtime = match runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time();
+    if C::DRIVES_SOCKETS {
+        builder.enable_io();
+    }
+    let runtime = match builder.build_local(Default::default()) {
         Ok(runtime) => runtime,
         Err(error) => return incarnation.note_failure(|| format!("no runtime: {error}")),
     };

@@ -21,6 +21,9 @@ use crate::packet;
 /// reading them may be what kills.
 const CRASHES_BEFORE_UNREAD: u32 = 2;
 
+/// Messages that a receive is prepared for where the one before was not full: each has its price.
+const SMALL_BURST: usize = 8;
+
 /// Reads packets straight into the journal and answers them.
 pub struct QueueReader {
     socket: QueueSocket,
@@ -32,6 +35,8 @@ pub struct QueueReader {
     verdicts: Verdicts,
     stale: StaleIds,
     scatter: Box<Scatter>,
+    /// How many messages the next receive is prepared for.
+    burst: usize,
     message: Box<[u8; MAX_MESSAGE_BYTES]>,
     metrics: Metrics,
 }
@@ -49,6 +54,7 @@ impl QueueReader {
             lines: [Line::default(); QueueId::COUNT],
             verdicts: Verdicts::default(),
             scatter: Scatter::new(),
+            burst: SMALL_BURST,
             message: Box::new([0; MAX_MESSAGE_BYTES]),
             metrics: Metrics::default(),
         }
@@ -85,7 +91,7 @@ impl QueueReader {
     /// free slots and 64. Never blocks. Returns how many were added to `into`.
     pub fn receive(&mut self, into: &mut Vec<Packet>) -> Result<usize, QueueError> {
         let mut offered = [0; MAX_MESSAGES];
-        let count = self.slots.offer(&mut offered);
+        let count = self.slots.offer(&mut offered[..self.burst]);
         let Some(highest) = offered[..count].iter().max() else {
             return Ok(0);
         };
@@ -97,6 +103,7 @@ impl QueueReader {
             .receive(&self.socket, &self.journal, &offered[..count])
             .map_err(system("receive packets"))?;
         self.slots.take(received);
+        self.burst = if received < count { SMALL_BURST } else { MAX_MESSAGES };
         let first = into.len();
         for &slot in &offered[..received] {
             self.admit(slot, into);

@@ -20,7 +20,7 @@ fn a_call_before_the_wait_makes_it_return() {
     let start = Instant::now();
     wake.wait(fd.as_fd(), Some(NEVER), || false).expect("a wait");
     assert!(start.elapsed() < NEVER / 2);
-    wake.wait(fd.as_fd(), Some(Duration::from_millis(5)), || false).expect("a wait");
+    assert!(!wake.wait(fd.as_fd(), Some(Duration::from_millis(5)), || false).expect("a wait"));
     assert!(start.elapsed() >= Duration::from_millis(5), "one call, one return");
 }
 
@@ -39,7 +39,8 @@ fn a_readable_descriptor_ends_the_wait() {
     let wake = EventWake::new().expect("an eventfd");
     let fd = eventfd(1, EventfdFlags::CLOEXEC).expect("an eventfd");
     let start = Instant::now();
-    wake.wait(fd.as_fd(), Some(NEVER), || false).expect("a wait");
+    assert!(wake.wait(fd.as_fd(), Some(NEVER), || false).expect("a wait"));
+    assert!(wake.wait_spinning(Duration::ZERO, fd.as_fd(), None, || false).expect("a wait"));
     assert!(start.elapsed() < NEVER / 2);
 }
 
