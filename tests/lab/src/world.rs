@@ -187,11 +187,12 @@ impl Default for World {
     }
 }
 
-/// Panics unless a program can be found.
+/// Panics unless a program can be found: in the search path, or where programs for root lie.
 pub fn needs(program: &str) {
-    let found = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"]
-        .iter()
-        .any(|folder| std::path::Path::new(folder).join(program).exists());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(std::path::PathBuf::from))
+        .any(|folder| folder.join(program).is_file());
     assert!(found, "the test needs the program `{program}`, which is not installed");
 }
 
