@@ -105,7 +105,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
         false => (9, 3.0, 60.0, Strictness::Exact),
     };
     let machine = machine();
-    let world = World::with_bare_cables();
+    let world = World::new();
     let setting = Setting {
         arena: Arena { world: &world, flavour: arguments.flavour.program() },
         pairs: arguments.pairs.unwrap_or(pairs),

@@ -75,15 +75,6 @@ impl World {
     /// # Panics
     /// Without root, or when a program or kernel feature is missing.
     pub fn new() -> Self {
-        let world = Self::with_bare_cables();
-        for host in [&world.desk, &world.peer, &world.inner] {
-            host.steer_flows();
-        }
-        world
-    }
-
-    /// As [`World::new`], on bare cables, which cost less to cross: for benches.
-    pub fn with_bare_cables() -> Self {
         let alone = ONE_WORLD.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(
             rustix::process::geteuid().is_root(),
@@ -104,6 +95,7 @@ impl World {
         world.lay_cables();
         world.tune();
         for host in [&world.desk, &world.peer, &world.inner] {
+            host.steer_flows();
             eventually("IPv6 is up on all cables", CABLES_UP, || host.is_up());
         }
         world
