@@ -68,7 +68,7 @@ impl World {
     /// A bare virtual cable takes a packet in wherever it was sent. Then the
     /// first data of a connection, sent by a program, can race with the last
     /// packet of its handshake, sent by the kernel on another processor: in
-    /// kernels before 6.19 a server's look-up may meet neither the socket in
+    /// kernels as of 6.18 a server's look-up may meet neither the socket in
     /// the making nor the made one, and it answers with a reset, firewall or
     /// no firewall, about once in 300,000 connections.
     ///
