@@ -15,10 +15,10 @@ const TRACKING: &str = "-A OUTPUT -o peer -m conntrack --ctstate INVALID -j ACCE
 pub(crate) enum Contender {
     /// No firewall, with connection tracking on.
     Nothing,
-    /// The bare loop, every packet through it, with connection tracking on.
+    /// The bare loop, every packet through it.
     BareD,
-    /// The same without connection tracking, which every stateful firewall turns on.
-    BareDUntracked,
+    /// The same with connection tracking on, as every stateful firewall has it.
+    BareDTracked,
     /// The bare loop, connections marked after their first verdict.
     BareG,
     /// Seawall as it comes.
@@ -33,7 +33,7 @@ impl Contender {
         match self {
             Self::Nothing => "no firewall",
             Self::BareD => "D",
-            Self::BareDUntracked => "D untracked",
+            Self::BareDTracked => "D tracked",
             Self::BareG => "G",
             Self::Seawall => "Seawall",
             Self::SeawallJudging => "Seawall, every packet judged",
@@ -71,8 +71,8 @@ impl<'w> Arena<'w> {
                 self.restore(TRACKING);
                 Ok(self.entered(Vec::new(), Held::Nothing))
             }
-            Contender::BareD => self.enter_loop(Variant::D, TRACKING),
-            Contender::BareDUntracked => self.enter_loop(Variant::D, ""),
+            Contender::BareD => self.enter_loop(Variant::D, ""),
+            Contender::BareDTracked => self.enter_loop(Variant::D, TRACKING),
             // Connection marks need tracking: their rules turn it on.
             Contender::BareG => self.enter_loop(Variant::G, ""),
             Contender::Seawall => Ok(self.enter_seawall("")),

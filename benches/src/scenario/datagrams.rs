@@ -20,7 +20,7 @@ struct Measured {
 pub(super) fn judged(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     let world = setting.arena.world;
     let load = Udp { rate: 0, ..Udp::at_rate(peer(PORT), 0, setting.seconds) };
-    let contenders = [Contender::SeawallJudging, Contender::BareD, Contender::BareDUntracked];
+    let contenders = [Contender::SeawallJudging, Contender::BareD, Contender::BareDTracked];
     let rounds = Rounds::run(&setting.arena, setting.pairs, &contenders, |entered| {
         let server = Serve::start(&world.peer, &[], &[peer(PORT)]);
         let before = entered.cpu_time()?;
@@ -35,7 +35,7 @@ pub(super) fn judged(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::
     let mut rows = |name: &str, unit, quantity: fn(&Measured) -> f64, promise| {
         let ours = rounds.of(Contender::SeawallJudging, quantity);
         for (baseline, promise) in
-            [(Contender::BareD, promise), (Contender::BareDUntracked, Promise::None)]
+            [(Contender::BareD, promise), (Contender::BareDTracked, Promise::None)]
         {
             let theirs = rounds.of(baseline, quantity);
             findings.rows.push(
