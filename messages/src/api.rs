@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::datapath::{Connection, DatapathStatus};
 use crate::policy::{Adopted, Mode, PolicyStatus};
+use crate::process::{AppUse, HookStatus};
 
 /// Name of the API's Unix socket in the run folder.
 pub const SOCKET_FILE: &str = "api.sock";
@@ -77,6 +78,15 @@ pub struct Components {
 pub struct Connections {
     /// Newest first.
     pub connections: Vec<Connection>,
+}
+
+/// `GET /v1/apps`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Apps {
+    /// Busiest first.
+    pub apps: Vec<AppUse>,
+    /// How owners are found here.
+    pub hooks: Vec<HookStatus>,
 }
 
 /// `GET /v1/adopted`

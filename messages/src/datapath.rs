@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::Flow;
 use crate::policy::PolicyGeneration;
+use crate::process::{FlowUse, Owner};
 use crate::verdict::{Action, Judgement, Reason};
 
 /// A connection with its verdict, for lists.
@@ -29,6 +30,12 @@ pub struct Connection {
     /// User id of the local socket, where known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uid: Option<u32>,
+    /// Whose it is, where the kernel noted that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<Owner>,
+    /// Its program, and what it moved; filled in for lists.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub used_by: Option<FlowUse>,
 }
 
 /// How the datapath stands, for `seawall status`.

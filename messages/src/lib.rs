@@ -10,6 +10,7 @@ pub mod datapath;
 pub mod flow;
 pub mod keeper;
 pub mod policy;
+pub mod process;
 pub mod rule;
 pub mod scope;
 pub mod verdict;

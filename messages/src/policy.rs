@@ -85,11 +85,9 @@ impl AdoptedEntry {
     }
 }
 
-/// The policy in force: immutable, shared by pointer, replaced as a whole.
+/// What is permitted: the keys of `[filter]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Which publication this is.
-    pub generation: PolicyGeneration,
+pub struct Filter {
     /// What undecided connections get.
     pub default_action: DefaultAction,
     /// Deny every inbound connection.
@@ -104,12 +102,121 @@ pub struct Snapshot {
     pub outgoing_rules: Vec<Rule>,
     /// Rules for inbound connections, first match decides.
     pub incoming_rules: Vec<Rule>,
+}
+
+/// What is permitted to one app: the same keys. Switches that are `None` are
+/// as in [`Filter`]; the app's rules are looked at before those for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppFilter {
+    /// What undecided connections get.
+    pub default_action: Option<DefaultAction>,
+    /// Deny every inbound connection.
+    pub block_inbound: Option<bool>,
+    /// Deny the LAN, both ways.
+    pub block_lan: Option<bool>,
+    /// Deny the Internet, both ways.
+    pub block_internet: Option<bool>,
+    /// Deny connections of this machine with itself.
+    pub block_local: Option<bool>,
+    /// Rules for outbound and forwarded connections, first match decides.
+    pub outgoing_rules: Vec<Rule>,
+    /// Rules for inbound connections, first match decides.
+    pub incoming_rules: Vec<Rule>,
+}
+
+/// `[[app]]`: what is permitted to the processes that a fingerprint fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppPolicy {
+    /// What it is called in reasons: its `name`, or else its fingerprint.
+    pub name: Arc<str>,
+    /// Whom it is about.
+    pub fingerprint: Fingerprint,
+    /// What is permitted.
+    pub filter: AppFilter,
+}
+
+/// What a process looks like. All that is said has to fit; something is always said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Its path, as [`Process::path`](crate::process::Process::path).
+    pub path: Option<Pattern>,
+    /// Its command line, the words joined by single spaces.
+    pub command_line: Option<Pattern>,
+    /// Its parent's path.
+    pub parent: Option<Pattern>,
+    /// Its app's id: `snap:firefox`, `script:/usr/bin/meld`, `unidentified`.
+    pub tag: Option<Pattern>,
+    /// Its control group.
+    pub cgroup: Option<Pattern>,
+    /// SHA-256 of its file, in hexadecimal.
+    pub sha256: Option<Arc<str>>,
+}
+
+/// Text in which each `*` stands for any text, none included.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern(Arc<str>);
+
+impl Pattern {
+    /// From its text.
+    pub fn new(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it stands for one text only.
+    pub fn is_literal(&self) -> bool {
+        !self.0.contains('*')
+    }
+
+    /// Whether the whole of `text` fits. Linear in both for each `*`.
+    pub fn fits(&self, text: &str) -> bool {
+        let Some((head, rest)) = self.0.split_once('*') else { return *self.0 == *text };
+        let Some(mut text) = text.strip_prefix(head) else { return false };
+        let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+        for part in middle.split('*') {
+            match text.find(part) {
+                Some(at) => text = text.get(at + part.len()..).unwrap_or_default(),
+                None => return false,
+            }
+        }
+        text.ends_with(tail)
+    }
+}
+
+/// The policy in force: immutable, shared by pointer, replaced as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Which publication this is.
+    pub generation: PolicyGeneration,
+    /// What is permitted.
+    pub filter: Filter,
+    /// What is permitted to single apps; the first that fits counts.
+    pub apps: Vec<AppPolicy>,
     /// Whether a decided flow leaves the queue.
     pub permanent_verdicts: bool,
     /// What traffic does while Seawall is absent.
     pub mode: Mode,
     /// What was there before the first start.
     pub adopted: Vec<Adopted>,
+}
+
+impl Filter {
+    /// Everything passes.
+    pub fn permit_all() -> Self {
+        Self {
+            default_action: DefaultAction::Permit,
+            block_inbound: false,
+            block_lan: false,
+            block_internet: false,
+            block_local: false,
+            outgoing_rules: Vec::new(),
+            incoming_rules: Vec::new(),
+        }
+    }
 }
 
 impl Snapshot {
@@ -119,13 +226,8 @@ impl Snapshot {
     pub fn unloaded() -> Self {
         Self {
             generation: PolicyGeneration(0),
-            default_action: DefaultAction::Block,
-            block_inbound: false,
-            block_lan: false,
-            block_internet: false,
-            block_local: false,
-            outgoing_rules: Vec::new(),
-            incoming_rules: Vec::new(),
+            filter: Filter { default_action: DefaultAction::Block, ..Filter::permit_all() },
+            apps: Vec::new(),
             permanent_verdicts: false,
             mode: Mode::Open,
             adopted: Vec::new(),
@@ -136,9 +238,19 @@ impl Snapshot {
     pub fn judges_loopback(&self) -> bool {
         let forbids =
             |rule: &Rule| rule.permission == Permission::Deny && rule.entity.names_loopback();
-        self.block_local
-            || self.outgoing_rules.iter().any(forbids)
-            || self.incoming_rules.iter().any(forbids)
+        let lists = [&self.filter.outgoing_rules, &self.filter.incoming_rules];
+        let of_apps = self
+            .apps
+            .iter()
+            .flat_map(|app| [&app.filter.outgoing_rules, &app.filter.incoming_rules]);
+        self.filter.block_local
+            || self.apps.iter().any(|app| app.filter.block_local == Some(true))
+            || lists.into_iter().chain(of_apps).flatten().any(forbids)
+    }
+
+    /// Whether a verdict may depend on whose connection it is.
+    pub fn asks_for_apps(&self) -> bool {
+        !self.apps.is_empty()
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::Flow;
 use crate::policy::PolicyGeneration;
+use crate::process::Owner;
 
 /// What happens to the packets of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -115,6 +116,9 @@ pub struct Reason {
     /// The rule that matched, in canonical form, and its position in its list, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rule: Option<(u32, Arc<str>)>,
+    /// The `[[app]]` whose settings decided; `None` where those for all did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub app: Option<Arc<str>>,
     /// A sentence for people.
     pub text: Cow<'static, str>,
 }
@@ -122,7 +126,7 @@ pub struct Reason {
 impl Reason {
     /// A reason that names no rule.
     pub const fn plain(layer: Layer, text: &'static str) -> Self {
-        Self { layer, rule: None, text: Cow::Borrowed(text) }
+        Self { layer, rule: None, app: None, text: Cow::Borrowed(text) }
     }
 }
 
@@ -133,7 +137,9 @@ pub enum Reach {
     /// None.
     #[default]
     Flow,
-    /// All that differ in nothing but the caller's port, under the same policy.
+    /// All of the same process that differ in nothing but the caller's port, under the same policy.
+    Process,
+    /// All that differ in nothing but the caller's port and in whose they are, under the same policy.
     Service,
 }
 
@@ -153,12 +159,14 @@ pub struct Judgement {
 }
 
 /// A connection that wants a verdict.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Request {
     /// Its addresses, protocol and direction.
     pub flow: Flow,
     /// User id of the local socket, where the kernel told it.
     pub uid: Option<u32>,
+    /// Whose it is, where the kernel noted that.
+    pub owner: Option<Owner>,
 }
 
 /// What `verdict` is asked.

@@ -1,0 +1,371 @@
+//! The conversation with `process`: which program owns a connection, and how much it moves.
+
+use std::fmt;
+use std::sync::Arc;
+
+use seawall_runtime::Reply;
+use serde::{Deserialize, Serialize};
+
+use crate::flow::Flow;
+
+/// Names a process beyond the reuse of its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProcessKey {
+    /// Its id in the root pid namespace: of the process, not of a thread.
+    pub pid: u32,
+    /// When it started, in hundredths of a second since boot, as in field 22 of
+    /// `/proc/PID/stat` (proc(5)).
+    pub started_ticks: u64,
+    /// Counts the programs that it has been: changes at each exec, which
+    /// neither id nor start do. `None` where `/proc` told of the process, which doesn't say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exec_id: Option<u32>,
+}
+
+/// How the owner of a connection was found. Each is tried where the one before knows nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The kernel noted who connected a TCP socket.
+    Connect,
+    /// The kernel noted who sent a datagram.
+    Send,
+    /// The kernel noted whose socket a packet left.
+    Output,
+    /// The kernel noted whose packet left another network namespace: a container's.
+    Egress,
+    /// The kernel noted who listens, or is bound, at the called port.
+    Listen,
+    /// The kernel noted whose socket closed.
+    Release,
+    /// The socket tables (sock_diag) name a socket that the kernel noted the owner of.
+    SocketTable,
+    /// The socket tables name a socket, and `/proc` who has it open.
+    OpenFiles,
+    /// A forwarded connection: who has the address of its caller.
+    Address,
+    /// Nobody knows.
+    Unidentified,
+}
+
+impl Method {
+    /// All of them, in order.
+    pub const ALL: [Self; 10] = [
+        Self::Connect,
+        Self::Send,
+        Self::Output,
+        Self::Egress,
+        Self::Listen,
+        Self::Release,
+        Self::SocketTable,
+        Self::OpenFiles,
+        Self::Address,
+        Self::Unidentified,
+    ];
+
+    /// The method as shown to people and used in JSON and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Send => "send",
+            Self::Output => "output",
+            Self::Egress => "egress",
+            Self::Listen => "listen",
+            Self::Release => "release",
+            Self::SocketTable => "socket_table",
+            Self::OpenFiles => "open_files",
+            Self::Address => "address",
+            Self::Unidentified => "unidentified",
+        }
+    }
+}
+
+/// Who opened a socket or used it last, as the kernel noted it before the packet left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Owner {
+    /// The process.
+    pub process: ProcessKey,
+    /// The socket's cookie (SO_COOKIE); 0 where it has none.
+    pub cookie: u64,
+    /// User id of the process.
+    pub uid: u32,
+    /// How it was found.
+    pub method: Method,
+}
+
+/// A process as the kernel and `/proc` describe it, with the app that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Which one.
+    pub key: ProcessKey,
+    /// Its parent's id; 0 where it has none, or nobody knows.
+    pub parent_pid: u32,
+    /// User id: the effective one.
+    pub uid: u32,
+    /// The file that it runs, as a rule means it: a path of the host. A file
+    /// of a container begins with the container (`docker:NAME:/usr/bin/curl`), so that it is
+    /// never taken for a host's. Empty for the kernel's own threads.
+    pub path: Arc<str>,
+    /// Whether the file is gone or was replaced since it was started.
+    pub deleted: bool,
+    /// Program and arguments, as far as they could be read.
+    pub command_line: Vec<String>,
+    /// Path of the parent's file; empty where it is not known.
+    pub parent_path: Arc<str>,
+    /// Control group below the root of its hierarchy, such as `/system.slice/ssh.service`; empty where it is not known.
+    pub cgroup: Arc<str>,
+    /// SHA-256 of the file, in hexadecimal; only where a rule asks for one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sha256: Option<Arc<str>>,
+    /// What people call it.
+    pub app: App,
+}
+
+/// What people think of as one program, whatever its version, process or place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct App {
+    /// The same for all processes of the app, over restarts and updates:
+    /// `path:/usr/bin/curl`, `snap:firefox`, `script:/usr/bin/apt-listchanges`.
+    pub id: Arc<str>,
+    /// What it was recognised by.
+    pub kind: AppKind,
+    /// A name for people.
+    pub name: Arc<str>,
+    /// Name or path of its icon, from its desktop file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub icon: Option<Arc<str>>,
+}
+
+/// What an app was recognised by. The words are what a rule's `tag` names: `snap:firefox`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppKind {
+    /// The path of its file.
+    Path,
+    /// The script that an interpreter runs.
+    Script,
+    /// A Snap package.
+    Snap,
+    /// A Flatpak package.
+    Flatpak,
+    /// An AppImage, by the path of its image.
+    AppImage,
+    /// A package of the Nix store, without its hash and version.
+    Nix,
+    /// A container.
+    Container,
+    /// The kernel itself.
+    Kernel,
+    /// Nobody knows.
+    Unidentified,
+}
+
+impl AppKind {
+    /// The word in ids, tags, JSON and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Script => "script",
+            Self::Snap => "snap",
+            Self::Flatpak => "flatpak",
+            Self::AppImage => "app_image",
+            Self::Nix => "nix",
+            Self::Container => "container",
+            Self::Kernel => "kernel",
+            Self::Unidentified => "unidentified",
+        }
+    }
+}
+
+/// The answer to "whose connection is this?".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribution {
+    /// How it was found.
+    pub method: Method,
+    /// The process; `None` where nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub process: Option<Arc<Process>>,
+}
+
+impl Attribution {
+    /// Nobody knows.
+    pub fn unidentified() -> Self {
+        Self { method: Method::Unidentified, process: None }
+    }
+
+    /// What the connection counts for.
+    pub fn app(&self) -> App {
+        self.process.as_ref().map_or_else(App::unidentified, |process| process.app.clone())
+    }
+}
+
+impl App {
+    /// The app of connections that nobody knows the owner of.
+    pub fn unidentified() -> Self {
+        Self {
+            id: Arc::from("unidentified"),
+            kind: AppKind::Unidentified,
+            name: Arc::from("Unidentified"),
+            icon: None,
+        }
+    }
+}
+
+impl fmt::Display for ProcessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.pid, self.started_ticks)
+    }
+}
+
+/// Bytes and packets that went each way.
+///
+/// Bytes are those of IP packets, headers included: payload, plus 20 bytes
+/// (IPv4) or 40 (IPv6) and the transport's header for each packet on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// From this machine's program.
+    pub sent_bytes: u64,
+    /// To it.
+    pub received_bytes: u64,
+    /// Packets from it.
+    pub sent_packets: u64,
+    /// Packets to it.
+    pub received_packets: u64,
+}
+
+impl Traffic {
+    /// Both added up.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            sent_bytes: self.sent_bytes.saturating_add(other.sent_bytes),
+            received_bytes: self.received_bytes.saturating_add(other.received_bytes),
+            sent_packets: self.sent_packets.saturating_add(other.sent_packets),
+            received_packets: self.received_packets.saturating_add(other.received_packets),
+        }
+    }
+}
+
+/// How fast something moves, over the last few seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Bytes a second from this machine's program.
+    pub sent_bytes_per_s: f64,
+    /// Bytes a second to it.
+    pub received_bytes_per_s: f64,
+}
+
+/// A connection's owner and what it moved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowUse {
+    /// Whose it is.
+    pub attribution: Attribution,
+    /// What its socket moved; `None` where nobody counts.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub traffic: Option<Traffic>,
+    /// How fast.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rates: Option<Rates>,
+}
+
+/// An app on the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppUse {
+    /// Which one.
+    pub app: App,
+    /// Ids of its processes that own an open connection, ascending.
+    pub pids: Vec<u32>,
+    /// Path of one of them.
+    pub path: Arc<str>,
+    /// Connections that are open.
+    pub open: usize,
+    /// Connections of late, open ones included.
+    pub connections: usize,
+    /// What it moved since Seawall started.
+    pub traffic: Traffic,
+    /// How fast.
+    pub rates: Rates,
+    /// How its connections were attributed, and how many each.
+    pub methods: Vec<(Method, usize)>,
+}
+
+/// One way of finding owners, for `seawall status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookStatus {
+    /// Its name.
+    pub name: String,
+    /// Why it isn't there; `None` where it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub missing: Option<String>,
+    /// What goes without it.
+    pub serves: String,
+}
+
+/// A question about one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The connection.
+    pub flow: Flow,
+    /// What the kernel noted, where the asker looked already.
+    pub owner: Option<Owner>,
+    /// User id of the socket, where the packet told it.
+    pub uid: Option<u32>,
+}
+
+/// What `process` is asked and told.
+#[derive(Debug)]
+pub enum Message {
+    /// From `verdict`, for a connection whose app matters. Asking again is safe.
+    Identify {
+        /// The connection.
+        question: Question,
+        /// Its owner.
+        reply: Reply<Attribution>,
+    },
+    /// From `verdict`, for live connections after a policy change; at most
+    /// [`MAX_BATCH`](crate::verdict::MAX_BATCH). Asking again is safe.
+    IdentifyAll {
+        /// The connections.
+        questions: Vec<Question>,
+        /// An owner for each, in the same order.
+        reply: Reply<Vec<Attribution>>,
+    },
+    /// From `datapath`: connections decided of late, so that their owner is noted while it is known. Telemetry: may be lost.
+    Decided(Vec<Question>),
+    /// From `api`. Asking again is safe.
+    Uses {
+        /// The connections.
+        flows: Vec<Flow>,
+        /// What is known of each, in the same order.
+        reply: Reply<Vec<FlowUse>>,
+    },
+    /// From `api`. Asking again is safe.
+    Apps {
+        /// The connections that are open.
+        open: Vec<Flow>,
+        /// Apps on the network, busiest first.
+        reply: Reply<Vec<AppUse>>,
+    },
+    /// From `api`. Asking again is safe.
+    Hooks {
+        /// How owners are found here.
+        reply: Reply<Vec<HookStatus>>,
+    },
+}
+
+/// Tells who owns a connection by what the kernel noted. A look costs a
+/// microsecond and waits for nobody, so it is taken where the packet is.
+pub trait Owners: Send + Sync {
+    /// What the kernel noted of this flow; `None` for nothing.
+    fn owner(&self, flow: &Flow) -> Option<Owner>;
+}
+
+/// No kernel notes: every question goes to `process`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoOwners;
+
+impl Owners for NoOwners {
+    fn owner(&self, _: &Flow) -> Option<Owner> {
+        None
+    }
+}
