@@ -1,6 +1,7 @@
 //! Linux: NFQUEUE, iptables and nft, ctnetlink, sock_diag, memfd, Unix sockets.
 
 pub mod conntrack;
+pub mod ebpf;
 pub mod inherited;
 pub mod journal;
 pub mod layout;

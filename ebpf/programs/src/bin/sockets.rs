@@ -1,0 +1,397 @@
+//! Programs on what sockets do, at the root of the control groups: they see
+//! every process of the machine, whatever its namespaces.
+#![no_std]
+#![no_main]
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::{
+    BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB,
+};
+use aya_ebpf::helpers::generated::{
+    bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_ringbuf_output,
+};
+use aya_ebpf::macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops};
+use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext};
+use seawall_ebpf::kernel::guarded_namespace;
+use seawall_ebpf::maps::{EVENTS, LISTENERS, OWNERS, TRAFFIC, TUPLES, lost};
+use seawall_ebpf::owner::{Socket, note_listener, note_socket, note_tuple, owned_by};
+use seawall_ebpf::process::{Caller, NO_WAKEUP};
+use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends};
+use seawall_ebpf::traffic::{Way, count, tuple_of};
+use seawall_ebpf::tuple::{address_of, mapped, mapped_or_any, tuple};
+use seawall_ebpf_abi::{
+    Closed, EventHead, Listener, OwnerRecord, Tuple, event, hook, loss, side,
+};
+
+/// Every program lets everything pass.
+const PASS: i32 = 1;
+/// SOCK_RAW (linux/net.h).
+const SOCK_RAW: u32 = 3;
+/// SOCK_STREAM.
+const SOCK_STREAM: u32 = 1;
+
+macro_rules! socket_of {
+    ($context:expr) => {
+        // SAFETY: the helpers take the context of this kind of program.
+        unsafe {
+            Socket {
+                cookie: bpf_get_socket_cookie($context.as_ptr()),
+                namespace: bpf_get_netns_cookie($context.as_ptr()),
+            }
+        }
+    };
+}
+
+/// Sockets that nothing else tells of: raw ones, and those of ICMP.
+#[cgroup_sock(sock_create)]
+pub fn sock_create(context: SockContext) -> i32 {
+    // SAFETY: fields of the context.
+    let (kind, protocol) = unsafe { ((*context.sock).type_, (*context.sock).protocol) };
+    let told_of_later = protocol == TCP || protocol == UDP || protocol == 0;
+    if kind == SOCK_RAW || !told_of_later {
+        note_socket(&Caller::current(), socket_of!(context), hook::CREATE);
+    }
+    PASS
+}
+
+/// A datagram socket is connected. TCP tells of that itself, with its port.
+#[cgroup_sock_addr(connect4)]
+pub fn connect4(context: SockAddrContext) -> i32 {
+    connect(&context)
+}
+
+/// As [`connect4`].
+#[cgroup_sock_addr(connect6)]
+pub fn connect6(context: SockAddrContext) -> i32 {
+    connect(&context)
+}
+
+#[inline(always)]
+fn connect(context: &SockAddrContext) -> i32 {
+    // SAFETY: a field of the context.
+    if unsafe { (*context.sock_addr).type_ } != SOCK_STREAM {
+        note_socket(&Caller::current(), socket_of!(context), hook::CONNECT);
+    }
+    PASS
+}
+
+/// A datagram leaves for an address that it names itself.
+#[cgroup_sock_addr(sendmsg4)]
+pub fn sendmsg4(context: SockAddrContext) -> i32 {
+    let address = context.sock_addr;
+    // SAFETY: fields of the context.
+    let (to, from, port) =
+        unsafe { ((*address).user_ip4, (*address).msg_src_ip4, (*address).user_port) };
+    let source = mapped_or_any(from.to_ne_bytes());
+    send(&context, source, mapped(to.to_ne_bytes()), port)
+}
+
+/// As [`sendmsg4`].
+#[cgroup_sock_addr(sendmsg6)]
+pub fn sendmsg6(context: SockAddrContext) -> i32 {
+    let address = context.sock_addr;
+    // SAFETY: fields of the context, each read as one word, as the verifier asks for.
+    let (to, from, port) = unsafe {
+        (
+            address_of([
+                (*address).user_ip6[0],
+                (*address).user_ip6[1],
+                (*address).user_ip6[2],
+                (*address).user_ip6[3],
+            ]),
+            address_of([
+                (*address).msg_src_ip6[0],
+                (*address).msg_src_ip6[1],
+                (*address).msg_src_ip6[2],
+                (*address).msg_src_ip6[3],
+            ]),
+            (*address).user_port,
+        )
+    };
+    send(&context, from, to, port)
+}
+
+#[inline(always)]
+fn send(context: &SockAddrContext, source: [u8; 16], to: [u8; 16], port: u32) -> i32 {
+    let address = context.sock_addr;
+    // SAFETY: fields of the context; its socket is never null here.
+    let (protocol, source_port, sock_v4) = unsafe {
+        let sock = (*address).__bindgen_anon_1.sk;
+        if sock.is_null() {
+            return PASS;
+        }
+        ((*address).protocol, (*sock).src_port, (*sock).src_ip4)
+    };
+    if protocol != UDP {
+        return PASS;
+    }
+    let source = if source == [0; 16] { mapped_or_any(sock_v4.to_ne_bytes()) } else { source };
+    let socket = socket_of!(context);
+    let key = tuple(
+        socket.namespace,
+        UDP as u8,
+        (source, source_port as u16),
+        (to, u16::from_be(port as u16)),
+    );
+    let caller = Caller::current();
+    if let Some(known) = TUPLES.get_ptr(key) {
+        // SAFETY: an entry that goes away meanwhile is noted once more.
+        let known = unsafe { &*known };
+        if known.cookie == socket.cookie && known.process == caller.id {
+            return PASS;
+        }
+    }
+    note_socket(&caller, socket, hook::SEND);
+    note_tuple(&key, &owned_by(&caller, socket, hook::SEND));
+    PASS
+}
+
+/// A datagram socket is bound to a port of its choice: it may wait for others.
+#[cgroup_sock(post_bind4)]
+pub fn post_bind4(context: SockContext) -> i32 {
+    // SAFETY: a field of the context.
+    let address = unsafe { (*context.sock).src_ip4 };
+    bound(&context, mapped_or_any(address.to_ne_bytes()))
+}
+
+/// As [`post_bind4`].
+#[cgroup_sock(post_bind6)]
+pub fn post_bind6(context: SockContext) -> i32 {
+    // SAFETY: fields of the context, each read as one word.
+    let address = unsafe {
+        address_of([
+            (*context.sock).src_ip6[0],
+            (*context.sock).src_ip6[1],
+            (*context.sock).src_ip6[2],
+            (*context.sock).src_ip6[3],
+        ])
+    };
+    bound(&context, address)
+}
+
+#[inline(always)]
+fn bound(context: &SockContext, address: [u8; 16]) -> i32 {
+    // SAFETY: fields of the context.
+    let (kind, protocol, port) = unsafe {
+        ((*context.sock).type_, (*context.sock).protocol, (*context.sock).src_port)
+    };
+    if kind == SOCK_STREAM && protocol == TCP {
+        return PASS;
+    }
+    let socket = socket_of!(context);
+    let caller = Caller::current();
+    note_socket(&caller, socket, hook::LISTEN);
+    let listener = Listener {
+        address,
+        namespace: socket.namespace,
+        port: port as u16,
+        protocol: protocol as u8,
+        padding: [0; 5],
+    };
+    caller.note();
+    note_listener(&listener, &owned_by(&caller, socket, hook::LISTEN));
+    PASS
+}
+
+/// What TCP does: connect (in the caller's own time), listen, accept.
+#[sock_ops]
+pub fn tcp(context: SockOpsContext) -> u32 {
+    match context.op() {
+        BPF_SOCK_OPS_TCP_CONNECT_CB => connects(&context),
+        BPF_SOCK_OPS_TCP_LISTEN_CB => listens(&context),
+        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => accepts(&context),
+        _ => {}
+    }
+    PASS as u32
+}
+
+#[inline(always)]
+fn local(context: &SockOpsContext) -> ([u8; 16], u16) {
+    let address = if context.family() == AF_INET {
+        mapped_or_any(context.local_ip4().to_ne_bytes())
+    } else {
+        // SAFETY: fields of the context, each read as one word.
+        let words = unsafe { &(*context.ops).local_ip6 };
+        address_of([words[0], words[1], words[2], words[3]])
+    };
+    (address, context.local_port() as u16)
+}
+
+#[inline(always)]
+fn remote(context: &SockOpsContext) -> ([u8; 16], u16) {
+    let address = if context.family() == AF_INET {
+        mapped_or_any(context.remote_ip4().to_ne_bytes())
+    } else {
+        // SAFETY: fields of the context, each read as one word.
+        let words = unsafe { &(*context.ops).remote_ip6 };
+        address_of([words[0], words[1], words[2], words[3]])
+    };
+    (address, u32::from_be(context.remote_port()) as u16)
+}
+
+#[inline(always)]
+fn connects(context: &SockOpsContext) {
+    let socket = socket_of!(context);
+    let caller = Caller::current();
+    caller.note();
+    let key = tuple(socket.namespace, TCP as u8, local(context), remote(context));
+    note_tuple(&key, &owned_by(&caller, socket, hook::CONNECT));
+}
+
+#[inline(always)]
+fn listens(context: &SockOpsContext) {
+    let socket = socket_of!(context);
+    let caller = Caller::current();
+    note_socket(&caller, socket, hook::LISTEN);
+    let (address, port) = local(context);
+    let listener = Listener {
+        address,
+        namespace: socket.namespace,
+        port,
+        protocol: TCP as u8,
+        padding: [0; 5],
+    };
+    note_listener(&listener, &owned_by(&caller, socket, hook::LISTEN));
+}
+
+/// Who runs right now is anybody: the owner is the listener's.
+#[inline(always)]
+fn accepts(context: &SockOpsContext) {
+    let socket = socket_of!(context);
+    let (address, port) = local(context);
+    let mut listener = Listener {
+        address,
+        namespace: socket.namespace,
+        port,
+        protocol: TCP as u8,
+        padding: [0; 5],
+    };
+    let mut found = LISTENERS.get_ptr(listener);
+    if found.is_none() {
+        listener.address = [0; 16];
+        found = LISTENERS.get_ptr(listener);
+    }
+    let Some(found) = found else { return };
+    // SAFETY: an entry that goes away meanwhile is one of another listener of this machine.
+    let owner = unsafe { *found };
+    let owner = OwnerRecord { cookie: socket.cookie, hook: hook::ACCEPT, ..owner };
+    let key = Tuple {
+        side: side::CALLED,
+        ..tuple(socket.namespace, TCP as u8, remote(context), (address, port))
+    };
+    note_tuple(&key, &owner);
+}
+
+/// A socket closes: the last moment at which its ends are known.
+#[cgroup_sock(sock_release)]
+pub fn sock_release(context: SockContext) -> i32 {
+    // SAFETY: fields of the context.
+    let (kind, protocol) = unsafe { ((*context.sock).type_, (*context.sock).protocol) };
+    let known_at_connect = kind == SOCK_STREAM && protocol == TCP;
+    let socket = socket_of!(context);
+    let key = ends(context.as_ptr() as u64, socket.namespace, protocol as u8);
+    let owner = match OWNERS.get_ptr(socket.cookie) {
+        // SAFETY: an entry that goes away meanwhile is read as another socket's, and told apart below.
+        Some(owner) => unsafe { *owner },
+        None => OwnerRecord::default(),
+    };
+    let is_owned = owner.cookie == socket.cookie && socket.cookie != 0;
+    if is_owned && !known_at_connect && key.destination_port != 0 && TUPLES.get_ptr(key).is_none()
+    {
+        note_tuple(&key, &OwnerRecord { hook: hook::RELEASE, ..owner });
+    }
+    tell_closed(socket, &key, &owner);
+    PASS
+}
+
+/// What an event of a closed socket looks like.
+#[repr(C)]
+struct ClosedEvent {
+    head: EventHead,
+    closed: Closed,
+}
+
+/// Tells user space, if anything was moved.
+#[inline(always)]
+fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord) {
+    let Some(traffic) = TRAFFIC.get_ptr(socket.cookie) else { return };
+    let told = ClosedEvent {
+        head: EventHead { kind: event::CLOSED, padding: 0 },
+        closed: Closed {
+            owner: OwnerRecord { cookie: socket.cookie, namespace: socket.namespace, ..*owner },
+            tuple: *key,
+            // SAFETY: an entry that goes away meanwhile is a wrong count for one socket, at worst.
+            traffic: unsafe { *traffic },
+        },
+    };
+    // SAFETY: initialised, without padding.
+    let sent = unsafe {
+        bpf_ringbuf_output(
+            core::ptr::addr_of!(EVENTS).cast_mut().cast(),
+            core::ptr::from_ref(&told).cast_mut().cast(),
+            size_of::<ClosedEvent>() as u64,
+            NO_WAKEUP,
+        )
+    };
+    if sent != 0 {
+        lost(loss::RING);
+    }
+}
+
+/// Packets to sockets.
+#[cgroup_skb]
+pub fn ingress(context: SkBuffContext) -> i32 {
+    // SAFETY: the helper takes the context of this kind of program.
+    let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
+    if cookie != 0 {
+        count(context.skb.skb, cookie, Way::Received);
+    }
+    PASS
+}
+
+/// Packets from sockets; for those of other network namespaces also whose
+/// they are: here they are met before the guarded one forwards them.
+#[cgroup_skb]
+pub fn egress(context: SkBuffContext) -> i32 {
+    // SAFETY: the helpers take the context of this kind of program.
+    let socket = socket_of!(context);
+    if socket.cookie == 0 {
+        return PASS;
+    }
+    let skb = context.skb.skb;
+    let is_first = count(skb, socket.cookie, Way::Sent);
+    if socket.namespace == guarded_namespace() {
+        return PASS;
+    }
+    let Some(key) = tuple_of(skb, 0) else { return PASS };
+    // A connection has its ends for good; whatever else may call somebody new with each packet.
+    if u32::from(key.protocol) == TCP && !is_first {
+        return PASS;
+    }
+    if let Some(known) = TUPLES.get_ptr(key) {
+        // SAFETY: an entry that goes away meanwhile is noted once more.
+        if unsafe { (*known).cookie } == socket.cookie {
+            return PASS;
+        }
+    }
+    let own = Tuple { namespace: socket.namespace, ..key };
+    let noted = match OWNERS.get_ptr(socket.cookie) {
+        Some(owner) => Some(owner),
+        None => TUPLES.get_ptr(own),
+    };
+    if let Some(owner) = noted {
+        // SAFETY: as above.
+        let owner = unsafe { *owner };
+        note_tuple(&key, &OwnerRecord { hook: hook::EGRESS, ..owner });
+    }
+    PASS
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";

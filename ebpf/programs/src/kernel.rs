@@ -1,0 +1,51 @@
+//! Reads what lies in the kernel's memory, at the offsets that the loader filled in.
+
+use core::ffi::c_void;
+use core::ptr::{read_volatile, addr_of};
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use seawall_ebpf_abi::Offsets;
+
+/// Filled in by the loader.
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets { ..ZERO };
+
+/// Cookie of the network namespace that is guarded. Filled in by the loader.
+#[unsafe(no_mangle)]
+pub static GUARDED_NAMESPACE: u64 = 0;
+
+// SAFETY: integers only.
+const ZERO: Offsets = unsafe { core::mem::zeroed() };
+
+/// One of [`OFFSETS`], which the verifier sees as a constant.
+macro_rules! offset {
+    ($field:ident) => {
+        // SAFETY: a plain integer of a static that is never written while programs run.
+        unsafe { core::ptr::read_volatile(core::ptr::addr_of!($crate::kernel::OFFSETS.$field)) }
+            as u64
+    };
+}
+pub(crate) use offset;
+
+/// The cookie of the network namespace that is guarded.
+#[inline(always)]
+pub fn guarded_namespace() -> u64 {
+    // SAFETY: as above.
+    unsafe { read_volatile(addr_of!(GUARDED_NAMESPACE)) }
+}
+
+/// Copies a value out of the kernel's memory. An address that can't be read gives zeros.
+#[inline(always)]
+pub fn read<T: Copy>(address: u64) -> T {
+    // SAFETY: only called for integers and arrays of them, for which zeros are
+    // valid; the helper checks the address and clears the target if it is bad.
+    unsafe {
+        let mut value: T = core::mem::zeroed();
+        bpf_probe_read_kernel(
+            core::ptr::from_mut(&mut value).cast::<c_void>(),
+            size_of::<T>() as u32,
+            address as *const c_void,
+        );
+        value
+    }
+}

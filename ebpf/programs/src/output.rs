@@ -1,0 +1,84 @@
+//! A packet that leaves a local socket, as a netfilter program is shown it.
+
+use seawall_ebpf_abi::Tuple;
+
+use crate::kernel::{offset, read};
+use crate::socket::{ICMP, ICMPV6, UDP};
+use crate::tuple::{mapped, tuple};
+
+/// `struct bpf_nf_ctx` (net/netfilter/nf_bpf_link.c in the kernel's source).
+#[repr(C)]
+struct NetfilterContext {
+    state: u64,
+    skb: u64,
+}
+
+/// A packet with its socket.
+#[derive(Clone, Copy)]
+pub struct Outgoing {
+    sock: u64,
+    header: u64,
+    version: u8,
+    /// IP protocol number.
+    pub protocol: u32,
+}
+
+impl Outgoing {
+    /// The packet of a netfilter program's context; `None` where no socket sent it, or it is no IP packet.
+    #[inline(always)]
+    pub fn from_context(context: *mut core::ffi::c_void) -> Option<Self> {
+        // SAFETY: the context of a netfilter program.
+        let skb = unsafe { (*context.cast::<NetfilterContext>()).skb };
+        let sock: u64 = read(skb + offset!(skb_sock));
+        if sock == 0 {
+            return None;
+        }
+        let head: u64 = read(skb + offset!(skb_head));
+        let network: u16 = read(skb + offset!(skb_network_header));
+        let header = head + u64::from(network);
+        let version = read::<u8>(header) >> 4;
+        let protocol = match version {
+            4 => read::<u8>(header + 9),
+            6 => read::<u8>(header + 6),
+            _ => return None,
+        };
+        Some(Self { sock, header, version, protocol: u32::from(protocol) })
+    }
+
+    /// The socket's cookie; 0 where nobody asked for one yet.
+    #[inline(always)]
+    pub fn cookie(&self) -> u64 {
+        read(self.sock + offset!(sock_cookie))
+    }
+
+    /// Whether a datagram's socket names the receiver with each: then it was noted as it was sent.
+    #[inline(always)]
+    pub fn is_noted_already(&self) -> bool {
+        self.protocol == UDP && read::<u16>(self.sock + offset!(sock_remote_port)) == 0
+    }
+
+    /// Its tuple; `None` for a later fragment.
+    #[inline(always)]
+    pub fn tuple(&self, namespace: u64) -> Option<Tuple> {
+        let header = self.header;
+        let (source, destination, transport) = if self.version == 4 {
+            let fragment = u16::from_be(read(header + 6));
+            if fragment & 0x1fff != 0 {
+                return None;
+            }
+            let length = u64::from(read::<u8>(header) & 0xf) * 4;
+            (mapped(read(header + 12)), mapped(read(header + 16)), header + length)
+        } else {
+            (read(header + 8), read(header + 24), header + 40)
+        };
+        let (source_port, destination_port) = match self.protocol {
+            ICMP | ICMPV6 => (u16::from_be(read(transport + 4)), 0),
+            UDP | 33 | 132 | 136 => {
+                (u16::from_be(read(transport)), u16::from_be(read(transport + 2)))
+            }
+            _ => (0, 0),
+        };
+        let protocol = self.protocol as u8;
+        Some(tuple(namespace, protocol, (source, source_port), (destination, destination_port)))
+    }
+}

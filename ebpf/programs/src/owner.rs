@@ -1,0 +1,63 @@
+//! Notes who owns a socket: by its cookie, by its ends, or as a listener.
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use seawall_ebpf_abi::{Listener, OwnerRecord, Tuple, loss};
+
+use crate::maps::{LISTENERS, OWNERS, TUPLES, lost};
+use crate::process::Caller;
+
+/// A socket, as far as notes name it.
+#[derive(Clone, Copy)]
+pub struct Socket {
+    /// Its cookie.
+    pub cookie: u64,
+    /// Cookie of its network namespace.
+    pub namespace: u64,
+}
+
+/// The calling process as the owner of a socket.
+#[inline(always)]
+pub fn owned_by(caller: &Caller, socket: Socket, hook: u32) -> OwnerRecord {
+    OwnerRecord {
+        process: caller.id,
+        cookie: socket.cookie,
+        namespace: socket.namespace,
+        // SAFETY: a helper without arguments.
+        noted_ns: unsafe { bpf_ktime_get_boot_ns() },
+        uid: caller.uid,
+        hook,
+    }
+}
+
+/// Notes the owner of a socket, unless it is the one that is noted already.
+#[inline(always)]
+pub fn note_socket(caller: &Caller, socket: Socket, hook: u32) {
+    if let Some(known) = OWNERS.get_ptr(socket.cookie) {
+        // SAFETY: an entry that goes away meanwhile is read as something else,
+        // and then noted once more.
+        let known = unsafe { &*known };
+        if known.process == caller.id && known.uid == caller.uid {
+            return;
+        }
+    }
+    caller.note();
+    if OWNERS.insert(socket.cookie, &owned_by(caller, socket, hook), 0).is_err() {
+        lost(loss::OWNERS);
+    }
+}
+
+/// Notes the owner of a tuple.
+#[inline(always)]
+pub fn note_tuple(tuple: &Tuple, owner: &OwnerRecord) {
+    if TUPLES.insert(tuple, owner, 0).is_err() {
+        lost(loss::TUPLES);
+    }
+}
+
+/// Notes who waits for others.
+#[inline(always)]
+pub fn note_listener(listener: &Listener, owner: &OwnerRecord) {
+    if LISTENERS.insert(listener, owner, 0).is_err() {
+        lost(loss::LISTENERS);
+    }
+}

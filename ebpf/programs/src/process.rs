@@ -1,0 +1,270 @@
+//! Notes a process once: its file's path, its arguments, where it stands.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_task,
+    bpf_get_current_uid_gid, bpf_loop, bpf_probe_read_kernel_str,
+    bpf_probe_read_user, bpf_ringbuf_output,
+};
+use seawall_ebpf_abi::{
+    ARGUMENTS_BYTES, DIRECTORY_BYTES, PATH_BYTES, ProcessId, ProcessRecord, event, flag, loss,
+};
+
+use crate::kernel::{offset, read};
+use crate::maps::{EVENTS, PROCESSES, SCRATCH, Scratch, lost};
+
+/// Components of a path that are walked, mount points included.
+const MOST_STEPS: u32 = 128;
+/// Longest name of one component, with the zero byte at its end.
+const NAME_BYTES: usize = 256;
+/// BPF_RB_NO_WAKEUP (linux/bpf.h): whoever reads the events comes by itself.
+pub const NO_WAKEUP: u64 = 1;
+
+/// The calling process.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    /// Which process.
+    pub id: ProcessId,
+    /// Its effective user id.
+    pub uid: u32,
+    task: u64,
+}
+
+impl Caller {
+    /// The process that runs right now.
+    #[inline(always)]
+    pub fn current() -> Self {
+        // SAFETY: helpers without arguments.
+        let (task, pid, uid) = unsafe {
+            (
+                bpf_get_current_task(),
+                (bpf_get_current_pid_tgid() >> 32) as u32,
+                bpf_get_current_uid_gid() as u32,
+            )
+        };
+        let leader: u64 = read(task + offset!(task_group_leader));
+        let id = ProcessId {
+            started_ns: read(leader + offset!(task_start_boottime)),
+            pid,
+            exec_id: read::<u64>(task + offset!(task_self_exec_id)) as u32,
+        };
+        Self { id, uid, task }
+    }
+
+    /// Makes sure that user space learns of it.
+    #[inline(always)]
+    pub fn note(&self) {
+        if PROCESSES.get_ptr(self.id).is_none() {
+            note_process(self);
+        }
+    }
+}
+
+#[inline(never)]
+fn note_process(caller: &Caller) {
+    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
+    // SAFETY: an element of a per-CPU array; programs of this kind are not preempted by each other.
+    let scratch = unsafe { &mut *scratch };
+    scratch.head.kind = event::PROCESS;
+    scratch.head.padding = 0;
+    describe(caller, &mut scratch.record);
+    walk_path(caller, scratch);
+    walk_directory(caller, scratch);
+    read_arguments(caller, &mut scratch.record);
+    if PROCESSES.insert(caller.id, &scratch.record, 0).is_err() {
+        lost(loss::PROCESSES);
+    }
+    let length = size_of_val(&scratch.head) + size_of::<ProcessRecord>();
+    // SAFETY: head and record lie one after the other and are initialised.
+    let sent = unsafe {
+        bpf_ringbuf_output(
+            core::ptr::addr_of!(EVENTS).cast_mut().cast::<c_void>(),
+            core::ptr::from_mut(scratch).cast::<c_void>(),
+            length as u64,
+            NO_WAKEUP,
+        )
+    };
+    if sent != 0 {
+        lost(loss::RING);
+    }
+}
+
+#[inline(always)]
+fn describe(caller: &Caller, record: &mut ProcessRecord) {
+    let task = caller.task;
+    let parent: u64 = read(task + offset!(task_real_parent));
+    let namespaces: u64 = read(task + offset!(task_nsproxy));
+    let mount_namespace: u64 = read(namespaces + offset!(nsproxy_mnt_ns));
+    record.process = caller.id;
+    // SAFETY: a helper without arguments.
+    record.cgroup = unsafe { bpf_get_current_cgroup_id() };
+    record.mount_namespace = read(mount_namespace + offset!(mnt_namespace_inum));
+    record.uid = caller.uid;
+    record.parent_pid = read(parent + offset!(task_tgid));
+    record.flags = 0;
+    record.path_length = 0;
+    record.directory_length = 0;
+    record.arguments_length = 0;
+    record.padding = [0; 6];
+    record.device = 0;
+    record.inode = 0;
+    let leader: u64 = read(task + offset!(task_group_leader));
+    record.comm = read(leader + offset!(task_comm));
+}
+
+/// One path being walked from its end to its root.
+#[repr(C)]
+struct Walk {
+    /// Where names go: this many bytes from the start of the scratch.
+    target: *mut u8,
+    mount: u64,
+    entry: u64,
+    length: u32,
+    most: u32,
+    cut: u32,
+}
+
+#[inline(always)]
+fn walk_path(caller: &Caller, scratch: &mut Scratch) {
+    let memory: u64 = read(caller.task + offset!(task_mm));
+    if memory == 0 {
+        scratch.record.flags |= flag::KERNEL;
+        return;
+    }
+    let file: u64 = read(memory + offset!(mm_exe_file));
+    if file == 0 {
+        scratch.record.flags |= flag::NO_PATH;
+        return;
+    }
+    let path = file + offset!(file_path);
+    let entry: u64 = read(path + offset!(path_dentry));
+    let inode: u64 = read(entry + offset!(dentry_inode));
+    let super_block: u64 = read(inode + offset!(inode_super));
+    scratch.record.inode = read(inode + offset!(inode_number));
+    scratch.record.device = read(super_block + offset!(super_device));
+    // d_unhashed(): the name was taken away. A file of a memory has none to begin with.
+    if read::<u64>(entry + offset!(dentry_hash_pprev)) == 0 {
+        scratch.record.flags |= flag::DELETED;
+    }
+    let target = scratch.record.path.as_mut_ptr();
+    let (length, cut) = walk(path, target, (PATH_BYTES - NAME_BYTES) as u32);
+    scratch.record.path_length = length;
+    if cut {
+        scratch.record.flags |= flag::PATH_CUT;
+    }
+}
+
+#[inline(always)]
+fn walk_directory(caller: &Caller, scratch: &mut Scratch) {
+    let fs: u64 = read(caller.task + offset!(task_fs));
+    if fs == 0 {
+        return;
+    }
+    let target = scratch.record.directory.as_mut_ptr();
+    // A last name may spill over what follows, which is written afterwards.
+    let (length, cut) = walk(fs + offset!(fs_pwd), target, DIRECTORY_BYTES as u32 - 1);
+    let fits = (length as usize) < DIRECTORY_BYTES;
+    scratch.record.directory_length = if fits { length } else { 0 };
+    if cut || !fits {
+        scratch.record.flags |= flag::DIRECTORY_CUT;
+    }
+}
+
+/// Writes the names of a path's components, last first. Returns how many bytes, and whether some are missing.
+#[inline(always)]
+fn walk(path: u64, target: *mut u8, most: u32) -> (u16, bool) {
+    let mount: u64 = read(path + offset!(path_mnt));
+    let mut walk = Walk {
+        target,
+        mount: mount.wrapping_sub(offset!(mount_mnt)),
+        entry: read(path + offset!(path_dentry)),
+        length: 0,
+        most,
+        cut: 1,
+    };
+    // SAFETY: the callback is called with the walk alone, which outlives the loop.
+    unsafe {
+        bpf_loop(
+            MOST_STEPS,
+            step as *mut c_void,
+            core::ptr::from_mut(&mut walk).cast::<c_void>(),
+            0,
+        );
+    }
+    (walk.length as u16, walk.cut != 0)
+}
+
+/// One component, or one step from a mounted root to where it is mounted. 1: arrived.
+#[inline(never)]
+extern "C" fn step(_index: u64, walk: *mut Walk) -> i64 {
+    // SAFETY: see `walk`.
+    let walk = unsafe { &mut *walk };
+    let root: u64 = read(walk.mount + offset!(mount_mnt) + offset!(vfsmount_root));
+    if walk.entry == root {
+        let parent: u64 = read(walk.mount + offset!(mount_parent));
+        if parent == walk.mount {
+            walk.cut = 0;
+            return 1;
+        }
+        walk.entry = read(walk.mount + offset!(mount_mountpoint));
+        walk.mount = parent;
+        return 0;
+    }
+    let parent: u64 = read(walk.entry + offset!(dentry_parent));
+    if parent == walk.entry && walk.length > 0 {
+        // The root of something that is mounted nowhere.
+        walk.cut = 0;
+        return 1;
+    }
+    if walk.length >= walk.most || walk.length > (PATH_BYTES - NAME_BYTES) as u32 {
+        return 1;
+    }
+    let name: u64 = read(walk.entry + offset!(dentry_name));
+    // SAFETY: `length` is at most `PATH_BYTES - NAME_BYTES`, so that a name of
+    // `NAME_BYTES` ends within the scratch.
+    let written = unsafe {
+        bpf_probe_read_kernel_str(
+            walk.target.add(walk.length as usize).cast::<c_void>(),
+            NAME_BYTES as u32,
+            name as *const c_void,
+        )
+    };
+    if written <= 0 || written > NAME_BYTES as i64 {
+        return 1;
+    }
+    walk.length += written as u32;
+    if parent == walk.entry {
+        walk.cut = 0;
+        return 1;
+    }
+    walk.entry = parent;
+    0
+}
+
+/// What the process was started with, as far as there is room: its own memory, which it may have changed.
+#[inline(always)]
+fn read_arguments(caller: &Caller, record: &mut ProcessRecord) {
+    let memory: u64 = read(caller.task + offset!(task_mm));
+    if memory == 0 {
+        return;
+    }
+    let start: u64 = read(memory + offset!(mm_arg_start));
+    let end: u64 = read(memory + offset!(mm_arg_end));
+    let mut length = end.wrapping_sub(start);
+    if end < start {
+        return;
+    }
+    if length > ARGUMENTS_BYTES as u64 {
+        length = ARGUMENTS_BYTES as u64;
+    }
+    // SAFETY: `length` is at most the size of the target; the helper checks the source.
+    let failed = unsafe {
+        bpf_probe_read_user(
+            record.arguments.as_mut_ptr().cast::<c_void>(),
+            length as u32,
+            start as *const c_void,
+        )
+    };
+    record.arguments_length = if failed == 0 { length as u16 } else { 0 };
+}
