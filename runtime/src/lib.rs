@@ -22,6 +22,7 @@ mod slot;
 pub mod spec;
 pub mod status;
 mod sync;
+pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod thread;
@@ -37,6 +38,7 @@ pub use self::{
     reply::{AnswerSink, AskError, Reply},
     spec::{Backoff, Deadlines, Generation, Intensity, Mailbox, Overflow, Spec, Strategy},
     status::{ComponentState, ComponentStatus},
+    table::BoundedTable,
     thread::{Thread, ThreadContext},
     wake::Wake,
 };

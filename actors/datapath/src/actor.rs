@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use seawall_messages::datapath::{Connection, DatapathStatus, Message};
 use seawall_messages::keeper::{self, KeeperFacts, Layout, WantedRules};
+use seawall_messages::process::{self, Question};
 use seawall_messages::verdict::{self, MAX_BATCH, Request};
 use seawall_messages::{Action, Flow, Layer, Lifetime, PolicyGeneration, Reason, Snapshot};
 use seawall_platform::linux::conntrack::{Conntrack, Entry};
 use seawall_platform::linux::layout::Epoch;
 use seawall_platform::linux::sockets::{SocketDiag, own_addresses};
 use seawall_runtime::{
-    Address, Component, Context, Failure, Published, Publisher, Reply, StartError,
+    Address, BoundedTable, Component, Context, Failure, Published, Publisher, Reply, StartError,
 };
 
 use crate::error::Error;
@@ -21,7 +22,6 @@ use crate::flow_of::Orientation;
 use crate::parking::ParkedCount;
 use crate::standing::Standing;
 use crate::sweep::{Sweep, flow_of_entry, is_own_traffic, is_settled};
-use crate::table::BoundedTable;
 
 /// Decided flows that are remembered for lists.
 const MOST_LISTED: usize = 20_000;
@@ -47,6 +47,8 @@ pub struct ControllerArguments {
     pub publisher: Publisher<Standing>,
     /// Who decides.
     pub verdict: Address<verdict::Message>,
+    /// Who notes whose connections are.
+    pub process: Address<process::Message>,
     /// Who changes rules.
     pub keeper: Address<keeper::Message>,
     /// What is known of the keeper.
@@ -97,11 +99,7 @@ impl Component for Controller {
         match message {
             Message::PolicyPublished { .. } => self.put_in_force().await,
             Message::AwaitPolicy { generation, reply } => self.await_policy(generation, reply),
-            Message::Decided(connections) => {
-                for connection in connections {
-                    self.decided.insert(connection.flow, connection);
-                }
-            }
+            Message::Decided(connections) => self.note(connections),
             Message::RulesSuspect => {
                 if self.arguments.keeper.tell(keeper::Message::CheckRules).is_err() {
                     tracing::warn!("The keeper could not be told to check the rules");
@@ -115,6 +113,20 @@ impl Component for Controller {
 }
 
 impl Controller {
+    /// Keeps decided flows for lists, and has their owners found while somebody knows them.
+    fn note(&mut self, connections: Vec<Connection>) {
+        let question = |connection: &Connection| Question {
+            flow: connection.flow,
+            owner: connection.owner,
+            uid: connection.uid,
+        };
+        let questions = connections.iter().map(question).collect();
+        self.arguments.process.offer(process::Message::Decided(questions));
+        for connection in connections {
+            self.decided.insert(connection.flow, connection);
+        }
+    }
+
     /// Makes the published policy the one whose verdicts stand. Idempotent: a
     /// policy that is in force already is left alone.
     async fn put_in_force(&mut self) {
@@ -192,7 +204,7 @@ impl Controller {
         epoch: Epoch,
     ) -> Result<usize, Error> {
         let requests: Vec<_> =
-            batch.iter().map(|(_, flow)| Request { flow: *flow, uid: None }).collect();
+            batch.iter().map(|(_, flow)| Request { flow: *flow, uid: None, owner: None }).collect();
         let judgements = self
             .arguments
             .verdict
@@ -328,5 +340,7 @@ fn inherited(flow: Flow, generation: PolicyGeneration) -> Connection {
         decided: std::time::SystemTime::UNIX_EPOCH,
         live: true,
         uid: None,
+        owner: None,
+        used_by: None,
     }
 }

@@ -11,7 +11,7 @@
 //!   [`Standing`], the list of flows decided of late.
 //! - Receives: [`seawall_messages::datapath`].
 //! - Publishes: [`Standing`].
-//! - Asks: `verdict`, `keeper`.
+//! - Asks: `verdict`, `keeper`. Tells `process` of decided flows.
 //! - While a thread is down, packets wait in the kernel's queue; what it held
 //!   lies in the journal and is judged again by its successor. While the
 //!   controller is down, packets are judged as before; a policy change waits.
@@ -27,7 +27,6 @@ mod rest_queue;
 mod standing;
 mod suspects;
 mod sweep;
-mod table;
 
 #[cfg(test)]
 mod tests;

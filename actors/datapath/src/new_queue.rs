@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use seawall_messages::datapath::{self, Connection, NewQueueMessage, RestQueueMessage};
 use seawall_messages::keeper::Layout;
+use seawall_messages::process::Owners;
 use seawall_messages::{Judgement, Layer, verdict};
 use seawall_platform::linux::queue::{Answer, Packet, QueueReader};
 use seawall_platform::linux::wake::EventWake;
@@ -41,6 +42,8 @@ pub struct NewQueueArguments {
     pub reader: Lender<QueueReader>,
     /// Wakes this thread.
     pub wake: Arc<EventWake>,
+    /// Whose a connection is, as the kernel noted it.
+    pub owners: Arc<dyn Owners>,
     /// Who decides.
     pub verdict: Address<verdict::Message>,
     /// The thread that meets later packets.
@@ -213,7 +216,8 @@ impl NewQueue {
             return Ok(());
         }
         self.context.poison(u64::from(flow.destination_port().unwrap_or(0)));
-        self.parking.packet(packet, flow, standing, now, &mut self.effects);
+        let owners = self.arguments.owners.as_ref();
+        self.parking.packet(packet, flow, owners, standing, now, &mut self.effects);
         Ok(())
     }
 
@@ -227,7 +231,7 @@ impl NewQueue {
                 Effect::Learn(flow, judgement) => {
                     self.arguments.rest.offer(RestQueueMessage::Learn { flow, judgement });
                 }
-                Effect::Decided { flow, judgement, uid, permanent, waited } => {
+                Effect::Decided { flow, judgement, uid, owner, permanent, waited } => {
                     self.flows.decided(&flow, &judgement, waited);
                     self.oldest_report.get_or_insert_with(Instant::now);
                     self.reports.push(Connection {
@@ -239,6 +243,8 @@ impl NewQueue {
                         generation: judgement.generation,
                         decided: SystemTime::now(),
                         uid,
+                        owner,
+                        used_by: None,
                     });
                 }
                 Effect::RulesSuspect => {

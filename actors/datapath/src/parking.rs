@@ -10,16 +10,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::Layout;
+use seawall_messages::process::{Owner, Owners, ProcessKey};
 use seawall_messages::verdict::{Action, Lifetime, Request};
 use seawall_messages::{Flow, Judgement, Layer, Reach, Reason};
 use seawall_platform::linux::layout::QueueKind;
 use seawall_platform::linux::queue::{Answer, Packet};
-use seawall_runtime::AskError;
+use seawall_runtime::{AskError, BoundedTable};
 
 use crate::answer::{Decision, answer, came_back};
 use crate::standing::Standing;
 use crate::suspects::QUARANTINE;
-use crate::table::BoundedTable;
 
 /// Flows that may wait at once: a burst of a busy server, 0.4 s at 10,000 connections a second.
 pub(crate) const MOST_FLOWS: usize = 4_096;
@@ -66,8 +66,10 @@ pub(crate) enum Effect {
         flow: Flow,
         /// Its verdict.
         judgement: Judgement,
-        /// Owner of the socket, where known.
+        /// User id of the socket's owner, where known.
         uid: Option<u32>,
+        /// Whose it is, where the kernel noted that and it was asked.
+        owner: Option<Owner>,
         /// Whether it left the queue.
         permanent: bool,
         /// Time from the first packet to the verdict.
@@ -89,6 +91,7 @@ struct Parked {
     asking: Asking,
     crashes: u8,
     uid: Option<u32>,
+    owner: Option<Owner>,
     packets: Vec<Packet>,
 }
 
@@ -96,6 +99,7 @@ struct Parked {
 struct Waited<'a> {
     flow: Flow,
     uid: Option<u32>,
+    owner: Option<Owner>,
     since: Instant,
     packets: &'a [Packet],
 }
@@ -106,6 +110,9 @@ enum Asking {
     Asked,
     RetryAt(Instant),
 }
+
+/// Connections to one service: of a process, or of all.
+type Callers = (Flow, Option<ProcessKey>);
 
 /// A verdict that later packets will need.
 #[derive(Clone, Debug)]
@@ -121,11 +128,17 @@ pub(crate) struct Parking {
     parked: HashMap<Flow, Parked>,
     by_token: HashMap<u64, Flow>,
     remembered: BoundedTable<Flow, Remembered>,
-    services: BoundedTable<Flow, Remembered>,
+    services: BoundedTable<Callers, Remembered>,
     packets: usize,
     next_token: u64,
     spare: Vec<Vec<Packet>>,
     retries: usize,
+}
+
+impl Parked {
+    fn request(&self, flow: Flow) -> Request {
+        Request { flow, uid: self.uid, owner: self.owner }
+    }
 }
 
 impl Remembered {
@@ -174,11 +187,13 @@ impl Parking {
         self.packets
     }
 
-    /// A packet came. `flow`: its flow, in its true direction.
+    /// A packet came. `flow`: its flow, in its true direction. `owners` is
+    /// looked into only where it matters.
     pub(crate) fn packet(
         &mut self,
         packet: Packet,
         flow: Flow,
+        owners: &dyn Owners,
         standing: Standing,
         now: Instant,
         effects: &mut Vec<Effect>,
@@ -191,13 +206,21 @@ impl Parking {
         if self.answer_from_memory(&packet, &flow, standing, now, effects) {
             return;
         }
-        let is_parked = self.parked.contains_key(&flow);
-        match self.recall_service(&flow, standing, now).filter(|_| !is_parked) {
+        if self.parked.contains_key(&flow) {
+            return self.park(packet, flow, None, now, effects);
+        }
+        let mut owner = None;
+        let recalled = self.recall_service(&flow, None, standing, now).or_else(|| {
+            owner = owners.owner(&flow);
+            self.recall_service(&flow, Some(owner?.process), standing, now)
+        });
+        match recalled {
             Some(judgement) => {
-                let waited = Waited { flow, uid: packet.uid, since: now, packets: &[packet] };
+                let waited =
+                    Waited { flow, uid: packet.uid, owner, since: now, packets: &[packet] };
                 self.conclude(&waited, judgement, standing, now, None, effects);
             }
-            None => self.park(packet, flow, now, effects),
+            None => self.park(packet, flow, owner, now, effects),
         }
     }
 
@@ -214,7 +237,8 @@ impl Parking {
         let Some(flow) = self.by_token.get(&token).copied() else { return };
         match answer {
             Ok(judgement) if Decision::from(&judgement).counts_under(standing) => {
-                self.remember_service(&flow, &judgement, now);
+                let owner = self.parked.get(&flow).and_then(|parked| parked.owner);
+                self.remember_service(&flow, owner, &judgement, now);
                 self.release(flow, judgement, standing, now, None, effects);
             }
             Ok(_) => self.ask_again(flow, effects),
@@ -319,21 +343,40 @@ impl Parking {
     fn recall_service(
         &mut self,
         flow: &Flow,
+        of: Option<ProcessKey>,
         standing: Standing,
         now: Instant,
     ) -> Option<Judgement> {
-        let remembered = self.services.get(&flow.service()?)?;
+        let remembered = self.services.get(&(flow.service()?, of))?;
         remembered.holds(standing, now).then(|| remembered.judgement.clone())
     }
 
-    fn remember_service(&mut self, flow: &Flow, judgement: &Judgement, now: Instant) {
-        if let (Reach::Service, Some(service)) = (judgement.reach, flow.service()) {
+    fn remember_service(
+        &mut self,
+        flow: &Flow,
+        owner: Option<Owner>,
+        judgement: &Judgement,
+        now: Instant,
+    ) {
+        let of = match (judgement.reach, owner) {
+            (Reach::Service, _) => None,
+            (Reach::Process, Some(owner)) => Some(owner.process),
+            (Reach::Process, None) | (Reach::Flow, _) => return,
+        };
+        if let Some(service) = flow.service() {
             let until = Some(now + SERVICE_LIFETIME);
-            self.services.insert(service, Remembered { judgement: judgement.clone(), until });
+            self.services.insert((service, of), Remembered { judgement: judgement.clone(), until });
         }
     }
 
-    fn park(&mut self, packet: Packet, flow: Flow, now: Instant, effects: &mut Vec<Effect>) {
+    fn park(
+        &mut self,
+        packet: Packet,
+        flow: Flow,
+        owner: Option<Owner>,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
         let flows = self.parked.len();
         let full = self.packets >= MOST_PACKETS;
         match self.parked.entry(flow) {
@@ -362,10 +405,11 @@ impl Parking {
                     asking: Asking::Asked,
                     crashes: 0,
                     uid: packet.uid,
+                    owner,
                     packets,
                 });
                 self.by_token.insert(token, flow);
-                effects.push(Effect::Ask(token, Request { flow, uid: packet.uid }));
+                effects.push(Effect::Ask(token, Request { flow, uid: packet.uid, owner }));
             }
         }
         self.packets += 1;
@@ -388,8 +432,13 @@ impl Parking {
             self.retries -= 1;
         }
         self.packets -= parked.packets.len();
-        let waited =
-            Waited { flow, uid: parked.uid, since: parked.since, packets: &parked.packets };
+        let waited = Waited {
+            flow,
+            uid: parked.uid,
+            owner: parked.owner,
+            since: parked.since,
+            packets: &parked.packets,
+        };
         self.conclude(&waited, judgement, standing, now, until, effects);
         parked.packets.clear();
         self.spare.push(parked.packets);
@@ -405,7 +454,7 @@ impl Parking {
         until: Option<Instant>,
         effects: &mut Vec<Effect>,
     ) {
-        let Waited { flow, uid, since, packets } = *waited;
+        let Waited { flow, uid, owner, since, packets } = *waited;
         let decision = Decision::from(&judgement);
         for packet in packets {
             effects.push(Effect::Answer(*packet, answer(packet, decision, standing, &self.layout)));
@@ -425,6 +474,7 @@ impl Parking {
             permanent: decision.is_permanent(standing) && !stays,
             judgement,
             uid,
+            owner,
             waited: now.duration_since(since),
         });
     }
@@ -443,7 +493,7 @@ impl Parking {
 
     fn ask_again(&mut self, flow: Flow, effects: &mut Vec<Effect>) {
         if let Some(parked) = self.parked.get(&flow) {
-            effects.push(Effect::Ask(parked.token, Request { flow, uid: parked.uid }));
+            effects.push(Effect::Ask(parked.token, parked.request(flow)));
         }
     }
 
@@ -460,7 +510,7 @@ impl Parking {
             if matches!(parked.asking, Asking::RetryAt(at) if at <= now) {
                 parked.asking = Asking::Asked;
                 self.retries -= 1;
-                effects.push(Effect::Ask(parked.token, Request { flow: *flow, uid: parked.uid }));
+                effects.push(Effect::Ask(parked.token, parked.request(*flow)));
             }
         }
     }

@@ -14,7 +14,7 @@ use seawall_messages::{Flow, Layer};
 use seawall_platform::linux::queue::{Answer, Packet, QueueReader};
 use seawall_platform::linux::wake::EventWake;
 use seawall_runtime::{
-    Address, Failure, Lease, Lender, Published, StartError, Thread, ThreadContext,
+    Address, BoundedTable, Failure, Lease, Lender, Published, StartError, Thread, ThreadContext,
 };
 
 use crate::answer::{Decision, answer, came_back, shortened};
@@ -24,7 +24,6 @@ use crate::flow_of::{Orientation, flow_of};
 use crate::new_queue::failure;
 use crate::standing::Standing;
 use crate::suspects::Suspects;
-use crate::table::BoundedTable;
 
 /// Flows whose verdict does not leave the queue; a forgotten one costs one question.
 const MOST_FLOWS: usize = 65_536;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::Layout;
+use seawall_messages::process::{Method, NoOwners, Owner, Owners, ProcessKey};
 use seawall_messages::verdict::{Action, Lifetime};
 use seawall_messages::{
     Flow, Hook, Judgement, Layer, PolicyGeneration, Protocol, Reach, Reason, Transport,
@@ -23,13 +24,31 @@ const STANDING: Standing = Standing { generation: PolicyGeneration(3), epoch: Ep
 
 struct Bench {
     parking: Parking,
+    owners: ByPort,
     now: Instant,
     ids: u32,
 }
 
+/// Stands in for the kernel's notes: ports from 100 on belong to process 1 (even ones) or 2.
+struct ByPort;
+
+impl Owners for ByPort {
+    fn owner(&self, flow: &Flow) -> Option<Owner> {
+        let Transport::Ports { initiator: port @ 100.., .. } = flow.transport else { return None };
+        let pid = 1 + u32::from(port % 2);
+        let process = ProcessKey { pid, started_ticks: 7, exec_id: Some(1) };
+        Some(Owner { process, cookie: 9, uid: 1000, method: Method::Connect })
+    }
+}
+
 impl Bench {
     fn new() -> Self {
-        Self { parking: Parking::new(Layout::default()), now: Instant::now(), ids: 0 }
+        Self {
+            parking: Parking::new(Layout::default()),
+            owners: ByPort,
+            now: Instant::now(),
+            ids: 0,
+        }
     }
 
     fn packet(&mut self, kind: QueueKind, port: u16, mark: u32) -> (Packet, Flow) {
@@ -60,7 +79,7 @@ impl Bench {
     fn arrives(&mut self, kind: QueueKind, port: u16, mark: u32) -> Vec<Effect> {
         let (packet, flow) = self.packet(kind, port, mark);
         let mut effects = Vec::new();
-        self.parking.packet(packet, flow, STANDING, self.now, &mut effects);
+        self.parking.packet(packet, flow, &self.owners, STANDING, self.now, &mut effects);
         effects
     }
 
@@ -334,6 +353,26 @@ fn a_judgement_that_reaches_further_speaks_for_the_next_caller_for_a_second() {
 }
 
 #[test]
+fn a_judgement_of_a_process_speaks_for_that_process_alone() {
+    let mut bench = Bench::new();
+    let of_process = Judgement {
+        reach: Reach::Process,
+        ..judgement(Action::Allow, Lifetime::Flow, STANDING.generation.0)
+    };
+    let owner_asked_about = |effects: &[Effect]| match effects {
+        [Effect::Ask(_, request)] => request.owner.map(|owner| owner.process.pid),
+        other => panic!("no question: {other:?}"),
+    };
+    assert_eq!(owner_asked_about(&bench.arrives(QueueKind::New, 100, 0)), Some(1));
+    bench.answered(0, Ok(of_process.clone()));
+    assert!(asked(&bench.arrives(QueueKind::New, 102, 0)).is_empty(), "the same process");
+    assert_eq!(owner_asked_about(&bench.arrives(QueueKind::New, 101, 0)), Some(2));
+    assert_eq!(owner_asked_about(&bench.arrives(QueueKind::New, 9, 0)), None);
+    bench.answered(2, Ok(of_process));
+    assert_eq!(owner_asked_about(&bench.arrives(QueueKind::New, 10, 0)), None, "nobody's");
+}
+
+#[test]
 fn a_judgement_of_an_older_policy_speaks_for_nobody() {
     let mut bench = Bench::new();
     let wide = Judgement {
@@ -345,6 +384,6 @@ fn a_judgement_of_an_older_policy_speaks_for_nobody() {
     let later = Standing { generation: PolicyGeneration(4), epoch: Epoch::FIRST.next() };
     let (packet, flow) = bench.packet(QueueKind::New, 2, 0);
     let mut effects = Vec::new();
-    bench.parking.packet(packet, flow, later, bench.now, &mut effects);
+    bench.parking.packet(packet, flow, &NoOwners, later, bench.now, &mut effects);
     assert_eq!(asked(&effects), vec![1]);
 }

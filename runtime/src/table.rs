@@ -7,7 +7,7 @@ use std::hash::Hash;
 /// becomes the old one, and what the old one held is forgotten. Bounded,
 /// without a list to keep in order, and no scan ever.
 #[derive(Debug)]
-pub(crate) struct BoundedTable<K, V> {
+pub struct BoundedTable<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     half: usize,
@@ -15,12 +15,12 @@ pub(crate) struct BoundedTable<K, V> {
 
 impl<K: Eq + Hash + Copy, V: Clone> BoundedTable<K, V> {
     /// Holds at most `bound` entries, and at least half of that many of the last used.
-    pub(crate) fn new(bound: usize) -> Self {
+    pub fn new(bound: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), half: (bound / 2).max(1) }
     }
 
     /// Adds or replaces an entry.
-    pub(crate) fn insert(&mut self, key: K, value: V) {
+    pub fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.half && !self.young.contains_key(&key) {
             // The old map's memory serves the new young one.
             std::mem::swap(&mut self.old, &mut self.young);
@@ -30,7 +30,7 @@ impl<K: Eq + Hash + Copy, V: Clone> BoundedTable<K, V> {
     }
 
     /// Finds an entry and keeps it young.
-    pub(crate) fn get(&mut self, key: &K) -> Option<&V> {
+    pub fn get(&mut self, key: &K) -> Option<&V> {
         if !self.young.contains_key(key) {
             let value = self.old.remove(key)?;
             self.insert(*key, value);
@@ -39,20 +39,15 @@ impl<K: Eq + Hash + Copy, V: Clone> BoundedTable<K, V> {
     }
 
     /// Forgets an entry.
-    pub(crate) fn remove(&mut self, key: &K) {
+    pub fn remove(&mut self, key: &K) {
         self.young.remove(key);
         self.old.remove(key);
     }
 
     /// All entries, in no order; an entry may be shown once only.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+    pub fn values(&self) -> impl Iterator<Item = &V> {
         let old = self.old.iter().filter(|(key, _)| !self.young.contains_key(*key));
         self.young.values().chain(old.map(|(_, value)| value))
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.values().count()
     }
 }
 
@@ -66,7 +61,7 @@ mod tests {
         table.insert(0, "kept");
         for key in 1..10_000 {
             table.insert(key, "passing");
-            assert!(table.len() <= 100);
+            assert!(table.values().count() <= 100);
             assert_eq!(table.get(&0), Some(&"kept"));
         }
         assert_eq!(table.get(&1), None);
