@@ -1,5 +1,9 @@
 //! What the user wants: settings and rules, as `policy` publishes them.
 
+mod fingerprint;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +12,10 @@ use seawall_runtime::Reply;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::{Direction, Flow, Protocol};
+use crate::process::Attribution;
 use crate::rule::{Permission, Rule};
+
+pub use self::fingerprint::{Fingerprint, Pattern};
 
 /// Counts published policies, from 1. A verdict made under an older one gets no permanence.
 #[derive(
@@ -135,58 +142,6 @@ pub struct AppPolicy {
     pub filter: AppFilter,
 }
 
-/// What a process looks like. All that is said has to fit; something is always said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// Its path, as [`Process::path`](crate::process::Process::path).
-    pub path: Option<Pattern>,
-    /// Its command line, the words joined by single spaces.
-    pub command_line: Option<Pattern>,
-    /// Its parent's path.
-    pub parent: Option<Pattern>,
-    /// Its app's id: `snap:firefox`, `script:/usr/bin/meld`, `unidentified`.
-    pub tag: Option<Pattern>,
-    /// Its control group.
-    pub cgroup: Option<Pattern>,
-    /// SHA-256 of its file, in hexadecimal.
-    pub sha256: Option<Arc<str>>,
-}
-
-/// Text in which each `*` stands for any text, none included.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Pattern(Arc<str>);
-
-impl Pattern {
-    /// From its text.
-    pub fn new(text: &str) -> Self {
-        Self(Arc::from(text))
-    }
-
-    /// As it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it stands for one text only.
-    pub fn is_literal(&self) -> bool {
-        !self.0.contains('*')
-    }
-
-    /// Whether the whole of `text` fits. Linear in both for each `*`.
-    pub fn fits(&self, text: &str) -> bool {
-        let Some((head, rest)) = self.0.split_once('*') else { return *self.0 == *text };
-        let Some(mut text) = text.strip_prefix(head) else { return false };
-        let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
-        for part in middle.split('*') {
-            match text.find(part) {
-                Some(at) => text = text.get(at + part.len()..).unwrap_or_default(),
-                None => return false,
-            }
-        }
-        text.ends_with(tail)
-    }
-}
-
 /// The policy in force: immutable, shared by pointer, replaced as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -251,6 +206,20 @@ impl Snapshot {
     /// Whether a verdict may depend on whose connection it is.
     pub fn asks_for_apps(&self) -> bool {
         !self.apps.is_empty()
+    }
+
+    /// The first app that a connection's owner fits. A connection that nobody
+    /// knows the owner of has only the app whose fingerprint says so and no more.
+    pub fn app_of(&self, attribution: &Attribution) -> Option<&AppPolicy> {
+        self.apps.get(self.app_position(attribution)?)
+    }
+
+    /// Where in [`Self::apps`] the app of [`Self::app_of`] is: for who remembers it.
+    pub fn app_position(&self, attribution: &Attribution) -> Option<usize> {
+        self.apps.iter().position(|app| match &attribution.process {
+            Some(process) => app.fingerprint.fits(process),
+            None => app.fingerprint.means_unidentified(),
+        })
     }
 }
 

@@ -282,18 +282,13 @@ impl Policy {
     }
 
     fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {
-        let filter = &self.choice.settings.filter;
+        let settings = &self.choice.settings;
         Snapshot {
             generation,
-            default_action: filter.default_action,
-            block_inbound: filter.block_inbound,
-            block_lan: filter.block_lan,
-            block_internet: filter.block_internet,
-            block_local: filter.block_local,
-            outgoing_rules: filter.outgoing_rules.clone(),
-            incoming_rules: filter.incoming_rules.clone(),
-            permanent_verdicts: filter.permanent_verdicts,
-            mode: self.choice.settings.service.mode,
+            filter: settings.filter.permitted(),
+            apps: settings.apps.clone(),
+            permanent_verdicts: settings.filter.permanent_verdicts,
+            mode: settings.service.mode,
             adopted: self.adopted.clone(),
         }
     }

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::Snapshot;
-use seawall_messages::policy::{AdoptedEntry, PolicySource};
+use seawall_messages::policy::{AdoptedEntry, AppFilter, PolicySource};
+use seawall_messages::rule::Rule;
 
 use crate::error::chain;
 
 const GENERATION: &str = "seawall_policy_generation";
 const RULES: &str = "seawall_policy_rules";
+const APPS: &str = "seawall_policy_apps";
 const ADOPTED: &str = "seawall_policy_adopted_entries";
 const LOADS: &str = "seawall_policy_loads_total";
 const STORE_FAILURES: &str = "seawall_policy_store_failures_total";
@@ -18,7 +20,8 @@ const SURVEY_FAILURES: &str = "seawall_policy_survey_failures_total";
 /// Describes the metrics to the recorder; once a process.
 pub fn describe_metrics() {
     describe_gauge!(GENERATION, "Generation of the policy in force");
-    describe_gauge!(RULES, "Rules in force, by list");
+    describe_gauge!(RULES, "Rules in force, those of single apps included, by list");
+    describe_gauge!(APPS, "Apps that have settings or rules of their own");
     describe_gauge!(ADOPTED, "Listeners and connections that were adopted at the first start");
     describe_counter!(LOADS, "Readings of the policy file, by what came of them");
     describe_counter!(STORE_FAILURES, "Writes of durable policy state that failed");
@@ -33,17 +36,24 @@ pub(crate) struct Published<'a> {
 
 impl Published<'_> {
     pub(crate) fn emit(&self) {
-        let Snapshot { generation, outgoing_rules, incoming_rules, adopted, .. } = self.snapshot;
+        let Snapshot { generation, filter, apps, adopted, .. } = self.snapshot;
+        let of_apps = |rules: fn(&AppFilter) -> &Vec<Rule>| {
+            apps.iter().map(|app| rules(&app.filter).len()).sum::<usize>()
+        };
+        let outgoing_rules = filter.outgoing_rules.len() + of_apps(|app| &app.outgoing_rules);
+        let incoming_rules = filter.incoming_rules.len() + of_apps(|app| &app.incoming_rules);
         counter!(LOADS, "outcome" => "published").increment(1);
         gauge!(GENERATION).set(generation.0 as f64);
-        gauge!(RULES, "list" => "outgoing").set(outgoing_rules.len() as f64);
-        gauge!(RULES, "list" => "incoming").set(incoming_rules.len() as f64);
+        gauge!(RULES, "list" => "outgoing").set(outgoing_rules as f64);
+        gauge!(RULES, "list" => "incoming").set(incoming_rules as f64);
+        gauge!(APPS).set(apps.len() as f64);
         gauge!(ADOPTED).set(adopted.len() as f64);
         tracing::info!(
             generation = generation.0,
             source = ?self.source,
-            outgoing_rules = outgoing_rules.len(),
-            incoming_rules = incoming_rules.len(),
+            outgoing_rules,
+            incoming_rules,
+            apps = apps.len(),
             adopted = adopted.len(),
             "Policy in force"
         );

@@ -14,6 +14,12 @@
 //! incoming_rules = ["+ LAN TCP/SSH"]
 //! permanent_verdicts = true      # decided connections leave the packet queue
 //!
+//! [[app]]                        # any number; the first that fits a connection's owner counts
+//! name = "curl"                  # what reasons call it; without it, the words of `match`
+//! match = { path = "/usr/bin/curl" }  # whom it is about: all that is said has to fit
+//! default_action = "block"       # the keys of [filter]; one that isn't said is as there
+//! outgoing_rules = ["+ 10.0.0.0/8 TCP/443"]  # looked at before those of [filter]
+//!
 //! [service]
 //! mode = "open"                  # or "lockdown": new connections drop while Seawall is absent
 //! backend = "auto"               # or "nft", "iptables-nft", "iptables-legacy"
@@ -25,10 +31,15 @@
 //! listen = "127.0.0.1:9817"      # or "off"
 //! ```
 //!
+//! `match` knows `path`, `command_line`, `parent` (its path), `tag` (`snap:firefox`,
+//! `script:/usr/bin/meld`, `unidentified`), `cgroup` and `sha256` (of the file).
+//! But for the hash, a `*` in them stands for any text.
+//!
 //! `block_inbound` is off by default, other than in Portmaster: there, a first
 //! start on a server locks its owner out. Set to `true` it is meant, and beats
 //! listeners that were adopted at the first start.
 
+mod app;
 mod problem;
 mod read;
 mod section;
@@ -39,13 +50,14 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 
 use seawall_messages::keeper::Layout;
-use seawall_messages::policy::{DefaultAction, Mode};
+use seawall_messages::policy::{AppPolicy, DefaultAction, Filter, Mode};
 use seawall_messages::rule::Rule;
 use toml::de::{DeTable, DeValue};
 
 use self::problem::Collector;
-use self::section::Section;
+use self::section::{DEFAULT_ACTIONS, PROMPTS, Section};
 
+pub use self::app::MAX_APPS;
 pub use self::problem::{Problem, Problems};
 pub use self::read::{MAX_FILE_BYTES, ReadError, read};
 
@@ -63,6 +75,8 @@ const DEFAULT_METRICS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::L
 pub struct PolicyFile {
     /// `[filter]`: what is permitted.
     pub filter: FilterSettings,
+    /// `[[app]]`, in the order of the file: what is permitted to single apps.
+    pub apps: Vec<AppPolicy>,
     /// `[service]` and `[metrics]`: how Seawall runs.
     pub service: ServiceSettings,
 }
@@ -145,6 +159,21 @@ impl Default for FilterSettings {
     }
 }
 
+impl FilterSettings {
+    /// What is permitted, as `verdict` reads it.
+    pub fn permitted(&self) -> Filter {
+        Filter {
+            default_action: self.default_action,
+            block_inbound: self.block_inbound,
+            block_lan: self.block_lan,
+            block_internet: self.block_internet,
+            block_local: self.block_local,
+            outgoing_rules: self.outgoing_rules.clone(),
+            incoming_rules: self.incoming_rules.clone(),
+        }
+    }
+}
+
 impl Default for ServiceSettings {
     fn default() -> Self {
         let layout = Layout::default();
@@ -205,20 +234,20 @@ fn syntax<'t>(text: &'t str, collector: &mut Collector<'t>) -> Option<toml::Span
 }
 
 fn document(root: &DeTable<'_>, collector: &mut Collector<'_>) -> PolicyFile {
-    const SECTIONS: [&str; 3] = ["filter", "service", "metrics"];
-    collector.unknown_keys("", root, &SECTIONS);
+    const SECTIONS: [&str; 4] = ["filter", "app", "service", "metrics"];
+    collector.unknown_keys("", root, &SECTIONS, &[]);
     let filter = filter(&mut Section::open("filter", root, collector));
+    let apps = app::apps(root, collector);
     let mut service = service(&mut Section::open("service", root, collector));
     service.metrics_listen = metrics(&mut Section::open("metrics", root, collector));
-    PolicyFile { filter, service }
+    PolicyFile { filter, apps, service }
 }
 
 fn filter(section: &mut Section<'_, '_, '_>) -> FilterSettings {
     let default = FilterSettings::default();
-    let actions = [("permit", DefaultAction::Permit), ("block", DefaultAction::Block)];
     let mut settings = FilterSettings {
         default_action: section
-            .choice("default_action", &actions, Some(("ask", "prompts don't exist yet")))
+            .choice("default_action", &DEFAULT_ACTIONS, Some(PROMPTS))
             .unwrap_or(default.default_action),
         ..default
     };

@@ -1,25 +1,33 @@
-//! The shell around [`decide`]: loads the snapshot of the moment, answers, counts.
+//! The shell around [`Judge`]: answers at once where it can, and in a task where
+//! `process` has to be asked, so that no question waits for another's answer.
 
+use std::sync::Arc;
+
+use seawall_messages::process;
 use seawall_messages::verdict::{MAX_BATCH, Message, Request};
-use seawall_messages::{Judgement, Snapshot};
-use seawall_runtime::{Component, Context, Failure, Published, StartError};
+use seawall_messages::{Flow, Judgement, Snapshot};
+use seawall_runtime::{Address, Component, Context, Failure, Published, Reply, StartError};
+use tokio::sync::Semaphore;
 
-use crate::decide::decide;
 use crate::error::Error;
-use crate::events::{BatchRefused, Judged, Judgements};
+use crate::events::{BatchRefused, QuestionRefused};
+use crate::judge::{Judge, MAX_BATCHES, MAX_QUESTIONS};
 
 /// What an incarnation is made from.
 #[derive(Clone)]
 pub struct Arguments {
     /// The policy in force.
     pub policy: Published<Snapshot>,
+    /// Says whose a connection is. Only asked where the policy has apps.
+    pub process: Address<process::Message>,
 }
 
 /// The component `verdict`.
 pub struct Verdict {
     context: Context<Message>,
-    policy: Published<Snapshot>,
-    judgements: Judgements,
+    judge: Arc<Judge>,
+    questions: Arc<Semaphore>,
+    batches: Arc<Semaphore>,
 }
 
 impl Component for Verdict {
@@ -29,43 +37,68 @@ impl Component for Verdict {
     const DRIVES_SOCKETS: bool = false;
 
     async fn start(context: Context<Message>, arguments: Arguments) -> Result<Self, StartError> {
-        Ok(Self { context, policy: arguments.policy, judgements: Judgements::fetch() })
+        Ok(Self {
+            context,
+            judge: Arc::new(Judge::new(arguments.policy, arguments.process)),
+            questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),
+            batches: Arc::new(Semaphore::new(MAX_BATCHES)),
+        })
     }
 
     async fn handle(&mut self, message: Message) -> Result<(), Failure> {
-        let snapshot = self.policy.load();
         match message {
-            Message::Judge { request, reply } => reply.send(self.judge(&snapshot, &request)),
-            Message::JudgeAll { requests, reply } => match self.judge_all(&snapshot, &requests) {
-                Ok(judgements) => reply.send(judgements),
-                // The asker learns of it by the reply that is dropped.
-                Err(error) => BatchRefused { error }.emit(),
-            },
+            Message::Judge { request, reply } => self.judge(request, reply),
+            Message::JudgeAll { requests, reply } => self.judge_all(requests, reply),
         }
         Ok(())
     }
 }
 
 impl Verdict {
-    /// One snapshot for all: a batch is never half old, half new.
-    fn judge_all(
-        &self,
-        snapshot: &Snapshot,
-        requests: &[Request],
-    ) -> Result<Vec<Judgement>, Error> {
-        if requests.len() > MAX_BATCH {
-            return Err(Error::BatchTooLarge { connections: requests.len() });
+    fn judge(&self, request: Request, reply: Reply<Judgement>) {
+        self.check_poison(&request.flow);
+        if let Some(judgement) = self.judge.at_once(&request) {
+            return reply.send(judgement);
         }
-        Ok(requests.iter().map(|request| self.judge(snapshot, request)).collect())
+        let Ok(permit) = self.questions.clone().try_acquire_owned() else {
+            // The asker learns of it by the reply that is dropped.
+            return QuestionRefused { error: Error::TooManyQuestions }.emit();
+        };
+        let judge = self.judge.clone();
+        tokio::spawn(async move {
+            reply.send(judge.once_known(request).await);
+            drop(permit);
+        });
     }
 
-    fn judge(&self, snapshot: &Snapshot, request: &Request) -> Judgement {
-        let flow = &request.flow;
+    /// Where a batch isn't answered, the asker learns of it by the reply that is dropped.
+    fn judge_all(&self, requests: Vec<Request>, reply: Reply<Vec<Judgement>>) {
+        if requests.len() > MAX_BATCH {
+            let error = Error::BatchTooLarge { connections: requests.len() };
+            return BatchRefused { error }.emit();
+        }
+        for request in &requests {
+            self.check_poison(&request.flow);
+        }
+        if let Some(judgements) = self.judge.all_at_once(&requests) {
+            return reply.send(judgements);
+        }
+        let Ok(permit) = self.batches.clone().try_acquire_owned() else {
+            return BatchRefused { error: Error::TooManyBatches }.emit();
+        };
+        let judge = self.judge.clone();
+        tokio::spawn(async move {
+            if let Ok(judgements) = judge.all_once_known(&requests).await {
+                reply.send(judgements);
+            }
+            drop(permit);
+        });
+    }
+
+    /// In the component's own hands: a poisoned question crashes it, not a task.
+    fn check_poison(&self, flow: &Flow) {
         if let Some(port) = flow.destination_port() {
             self.context.poison(u64::from(port));
         }
-        let judgement = decide(snapshot, flow);
-        self.judgements.emit(&Judged { flow, judgement: &judgement });
-        judgement
     }
 }

@@ -1,4 +1,5 @@
-//! What becomes of a connection: a pure function of the policy and the connection.
+//! What becomes of a connection: a pure function of the policy, the connection
+//! and the app that it belongs to.
 //!
 //! The first step that speaks decides:
 //!
@@ -13,6 +14,12 @@
 //! 8. services that were listening when Seawall first started,
 //! 9. `default_action`.
 //!
+//! Where the policy has an `[[app]]` for the connection's owner, each switch and
+//! `default_action` is the app's if it says so, and else the one for all; the
+//! app's rules are looked at before those for all of the same direction. The
+//! order of steps is the same. Steps 1 and 2 don't depend on the app, so they
+//! hold while nobody can tell whose connection it is ([`for_anyone`]).
+//!
 //! Force-blocks come before rules, so that a switch a user flips holds whatever
 //! the rules say. Loopback is only cut by what names it: `block_local`, or a
 //! rule about localhost or a loopback address; `- *` and `default_action` don't.
@@ -24,7 +31,11 @@
 //! container behind us were a program; `block_internet` and invalid addresses
 //! count on either side, since the caller may be the stranger.
 
-use seawall_messages::policy::{Adopted, AdoptedEntry, DefaultAction};
+use std::sync::Arc;
+
+use seawall_messages::policy::{
+    Adopted, AdoptedEntry, AppFilter, AppPolicy, DefaultAction, Filter,
+};
 use seawall_messages::rule::{Permission, Rule};
 use seawall_messages::{
     Action, Direction, Flow, Judgement, Layer, Lifetime, Reach, Reason, Scope, Snapshot, Transport,
@@ -32,16 +43,52 @@ use seawall_messages::{
 
 use crate::always::{always_passes, may_be_dhcp};
 
-/// Decides.
-pub fn decide(snapshot: &Snapshot, flow: &Flow) -> Judgement {
-    let (permission, reason) = permission_of(snapshot, flow);
-    let action = match (permission, flow.direction) {
-        (Permission::Permit, _) => Action::Allow,
-        (Permission::Deny, Direction::Inbound) => Action::Drop,
-        (Permission::Deny, Direction::Outbound | Direction::Forwarded) => Action::Reject,
-    };
+/// What holds for a connection.
+#[derive(Clone, Copy)]
+struct Settings<'a> {
+    app: Option<&'a AppPolicy>,
+    all: &'a Filter,
+}
+
+/// A setting, and the app that it is from; `None` where it is the one for all.
+type Said<'a, T> = (T, Option<&'a Arc<str>>);
+
+/// Decides. `app` is the one that the connection's owner fits
+/// ([`Snapshot::app_of`]), if any does.
+pub fn decide(snapshot: &Snapshot, flow: &Flow, app: Option<&AppPolicy>) -> Judgement {
+    let (permission, reason) =
+        always_permitted(snapshot, flow).unwrap_or_else(|| permission_of(snapshot, flow, app));
+    judgement(snapshot, flow, permission, reason)
+}
+
+/// The judgement of a connection that gets the same whosever it is: it always
+/// passes, or was there when Seawall first started.
+pub(crate) fn for_anyone(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
+    let (permission, reason) = always_permitted(snapshot, flow)?;
+    Some(judgement(snapshot, flow, permission, reason))
+}
+
+/// The judgement of a connection of which nobody could say whose it is, because
+/// nobody answered: it may be the one that is forbidden.
+pub(crate) fn for_unanswered(snapshot: &Snapshot, flow: &Flow) -> Judgement {
+    let text = "it isn't known whose connection it is, because nobody answered in time";
     Judgement {
-        action,
+        action: action(Permission::Deny, flow),
+        lifetime: Lifetime::Packet,
+        reason: Reason::plain(Layer::Unanswered, text),
+        generation: snapshot.generation,
+        reach: Reach::Flow,
+    }
+}
+
+fn judgement(
+    snapshot: &Snapshot,
+    flow: &Flow,
+    permission: Permission,
+    reason: Reason,
+) -> Judgement {
+    Judgement {
+        action: action(permission, flow),
         lifetime: lifetime(snapshot, flow),
         reason,
         generation: snapshot.generation,
@@ -49,22 +96,42 @@ pub fn decide(snapshot: &Snapshot, flow: &Flow) -> Judgement {
     }
 }
 
-fn permission_of(snapshot: &Snapshot, flow: &Flow) -> (Permission, Reason) {
-    use Permission::{Deny, Permit};
-    let plain = |permission, layer, text| (permission, Reason::plain(layer, text));
+fn action(permission: Permission, flow: &Flow) -> Action {
+    match (permission, flow.direction) {
+        (Permission::Permit, _) => Action::Allow,
+        (Permission::Deny, Direction::Inbound) => Action::Drop,
+        (Permission::Deny, Direction::Outbound | Direction::Forwarded) => Action::Reject,
+    }
+}
 
+fn plain(permission: Permission, layer: Layer, text: &'static str) -> (Permission, Reason) {
+    (permission, Reason::plain(layer, text))
+}
+
+/// Steps 1 and 2.
+fn always_permitted(snapshot: &Snapshot, flow: &Flow) -> Option<(Permission, Reason)> {
     if let Some(text) = always_passes(flow) {
-        return plain(Permit, Layer::AlwaysPasses, text);
+        return Some(plain(Permission::Permit, Layer::AlwaysPasses, text));
     }
-    if is_adopted_session(snapshot, flow) {
+    is_adopted_session(snapshot, flow).then(|| {
         let text = "it was established when Seawall first started";
-        return plain(Permit, Layer::AdoptedSession, text);
-    }
+        plain(Permission::Permit, Layer::AdoptedSession, text)
+    })
+}
+
+/// All other steps.
+fn permission_of(
+    snapshot: &Snapshot,
+    flow: &Flow,
+    app: Option<&AppPolicy>,
+) -> (Permission, Reason) {
+    use Permission::{Deny, Permit};
+    let settings = Settings { app, all: &snapshot.filter };
     let is_loopback = is_loopback(flow);
-    if let Some((layer, text)) = force_block(snapshot, flow, is_loopback) {
-        return plain(Deny, layer, text);
+    if let Some(reason) = force_block(settings, flow, is_loopback) {
+        return (Deny, reason);
     }
-    if let Some(decided) = by_rule(snapshot, flow, is_loopback) {
+    if let Some(decided) = by_rule(settings, flow, is_loopback) {
         return decided;
     }
     if has_invalid_address(flow) {
@@ -77,13 +144,35 @@ fn permission_of(snapshot: &Snapshot, flow: &Flow) -> (Permission, Reason) {
         let text = "the service was listening when Seawall first started";
         return plain(Permit, Layer::AdoptedListener, text);
     }
-    match snapshot.default_action {
+    let (default_action, of) = settings.say(|app| app.default_action, settings.all.default_action);
+    let (permission, reason) = match default_action {
         DefaultAction::Permit => {
             plain(Permit, Layer::DefaultAction, "default_action permits what nothing else decides")
         }
         DefaultAction::Block => {
             plain(Deny, Layer::DefaultAction, "default_action blocks what nothing else permits")
         }
+    };
+    (permission, Reason { app: of.cloned(), ..reason })
+}
+
+impl<'a> Settings<'a> {
+    /// The app's own setting, or else the one for all.
+    fn say<T>(self, own: impl Fn(&AppFilter) -> Option<T>, all: T) -> Said<'a, T> {
+        let own = self.app.and_then(|app| Some((own(&app.filter)?, Some(&app.name))));
+        own.unwrap_or((all, None))
+    }
+
+    /// The reason of a switch that is on.
+    fn block(
+        self,
+        own: impl Fn(&AppFilter) -> Option<bool>,
+        all: bool,
+        layer: Layer,
+        text: &'static str,
+    ) -> Option<Reason> {
+        let (is_on, of) = self.say(own, all);
+        is_on.then(|| Reason { app: of.cloned(), ..Reason::plain(layer, text) })
     }
 }
 
@@ -103,8 +192,8 @@ fn lifetime(snapshot: &Snapshot, flow: &Flow) -> Lifetime {
     if snapshot.permanent_verdicts && is_conversation { Lifetime::Flow } else { Lifetime::Packet }
 }
 
-/// Whether the verdict would be the same from any other port of the caller.
-/// Not where a step looks at that port: DHCP, a socket that talks to itself,
+/// Whether the verdict would be the same from any other port of the caller, be
+/// it of the same process or of any. Not where a step looks at that port: DHCP, a socket that talks to itself,
 /// and adopted sessions.
 fn reach(snapshot: &Snapshot, flow: &Flow) -> Reach {
     let ends = (flow.initiator, flow.responder);
@@ -118,41 +207,64 @@ fn reach(snapshot: &Snapshot, flow: &Flow) -> Reach {
     let depends_on_port = flow.initiator == flow.responder
         || may_be_dhcp(flow)
         || snapshot.adopted.iter().any(is_between_adopted_ends);
-    if depends_on_port { Reach::Flow } else { Reach::Service }
+    match (depends_on_port, snapshot.asks_for_apps()) {
+        (true, _) => Reach::Flow,
+        (false, true) => Reach::Process,
+        (false, false) => Reach::Service,
+    }
 }
 
-fn force_block(
-    snapshot: &Snapshot,
-    flow: &Flow,
-    is_loopback: bool,
-) -> Option<(Layer, &'static str)> {
+/// Steps 3 and 4.
+fn force_block(settings: Settings<'_>, flow: &Flow, is_loopback: bool) -> Option<Reason> {
+    let all = settings.all;
     if is_loopback {
-        return snapshot.block_local.then_some((
-            Layer::BlockLocal,
-            "block_local denies connections of this machine with itself",
-        ));
-    }
-    if snapshot.block_inbound && flow.direction == Direction::Inbound {
-        return Some((Layer::BlockInbound, "block_inbound denies what others open"));
+        let text = "block_local denies connections of this machine with itself";
+        return settings.block(|app| app.block_local, all.block_local, Layer::BlockLocal, text);
     }
     let remote = Scope::of(flow.remote());
+    let is_inbound = flow.direction == Direction::Inbound;
     let caller_is_internet =
         || flow.direction == Direction::Forwarded && Scope::of(flow.initiator).is_internet();
-    if snapshot.block_internet && (remote.is_internet() || caller_is_internet()) {
-        return Some((Layer::BlockInternet, "block_internet denies the Internet"));
-    }
-    if snapshot.block_lan && remote.is_lan() {
-        return Some((Layer::BlockLan, "block_lan denies the LAN"));
-    }
-    None
+    let is_internet = remote.is_internet() || caller_is_internet();
+    let inbound = || {
+        let text = "block_inbound denies what others open";
+        settings.block(|app| app.block_inbound, all.block_inbound, Layer::BlockInbound, text)
+    };
+    let internet = || {
+        let text = "block_internet denies the Internet";
+        settings.block(|app| app.block_internet, all.block_internet, Layer::BlockInternet, text)
+    };
+    let lan = || {
+        let text = "block_lan denies the LAN";
+        settings.block(|app| app.block_lan, all.block_lan, Layer::BlockLan, text)
+    };
+    (is_inbound.then(inbound).flatten())
+        .or_else(|| is_internet.then(internet).flatten())
+        .or_else(|| remote.is_lan().then(lan).flatten())
 }
 
-fn by_rule(snapshot: &Snapshot, flow: &Flow, is_loopback: bool) -> Option<(Permission, Reason)> {
+/// Step 5: the app's rules, then those for all.
+fn by_rule(settings: Settings<'_>, flow: &Flow, is_loopback: bool) -> Option<(Permission, Reason)> {
+    let own = settings.app.and_then(|app| {
+        let AppFilter { incoming_rules, outgoing_rules, .. } = &app.filter;
+        let lists = (incoming_rules.as_slice(), outgoing_rules.as_slice());
+        first_match(lists, Some(&app.name), flow, is_loopback)
+    });
+    let Filter { incoming_rules, outgoing_rules, .. } = settings.all;
+    let lists = (incoming_rules.as_slice(), outgoing_rules.as_slice());
+    own.or_else(|| first_match(lists, None, flow, is_loopback))
+}
+
+/// The first that matches, of the incoming or of the outgoing rules.
+fn first_match(
+    (incoming, outgoing): (&[Rule], &[Rule]),
+    app: Option<&Arc<str>>,
+    flow: &Flow,
+    is_loopback: bool,
+) -> Option<(Permission, Reason)> {
     let (rules, layer) = match flow.direction {
-        Direction::Inbound => (&snapshot.incoming_rules, Layer::IncomingRule),
-        Direction::Outbound | Direction::Forwarded => {
-            (&snapshot.outgoing_rules, Layer::OutgoingRule)
-        }
+        Direction::Inbound => (incoming, Layer::IncomingRule),
+        Direction::Outbound | Direction::Forwarded => (outgoing, Layer::OutgoingRule),
     };
     let applies = |rule: &Rule| {
         let spares =
@@ -164,7 +276,8 @@ fn by_rule(snapshot: &Snapshot, flow: &Flow, is_loopback: bool) -> Option<(Permi
         Permission::Permit => "a rule permits it",
         Permission::Deny => "a rule denies it",
     };
-    let reason = Reason { rule: Some((position, rule.text.clone())), ..Reason::plain(layer, text) };
+    let rule_named = Some((position, rule.text.clone()));
+    let reason = Reason { rule: rule_named, app: app.cloned(), ..Reason::plain(layer, text) };
     Some((rule.permission, reason))
 }
 

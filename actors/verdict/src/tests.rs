@@ -2,14 +2,16 @@
 
 use std::net::IpAddr;
 
-use seawall_messages::policy::{Adopted, AdoptedEntry, DefaultAction, PolicyGeneration};
+use seawall_messages::policy::{Adopted, AdoptedEntry, DefaultAction, Filter, PolicyGeneration};
 use seawall_messages::rule::{Entity, Permission, Rule, ScopeSet, Service};
 use seawall_messages::{Action, Direction, Flow, Layer, Lifetime, Protocol, Snapshot, Transport};
 
 use crate::decide;
 
 mod always;
+mod apps;
 mod component;
+mod identify;
 mod reach;
 
 const ECHO: Transport = Transport::Icmp { kind: 8, code: 0, identifier: 7 };
@@ -71,40 +73,49 @@ fn tcp(port: u16) -> Option<Service> {
     Some(Service { protocol: Some(Protocol::TCP), ports: Some((port, port)) })
 }
 
-/// Permits everything, generation 3.
-fn open() -> Snapshot {
-    Snapshot {
-        generation: PolicyGeneration(3),
-        default_action: DefaultAction::Permit,
-        permanent_verdicts: true,
-        ..Snapshot::unloaded()
-    }
+/// Permits everything.
+fn permits() -> Filter {
+    Filter::permit_all()
 }
 
 /// Blocks what nothing permits.
+fn blocks() -> Filter {
+    Filter { default_action: DefaultAction::Block, ..permits() }
+}
+
+/// Generation 3.
+fn under(filter: Filter) -> Snapshot {
+    let generation = PolicyGeneration(3);
+    Snapshot { generation, filter, permanent_verdicts: true, ..Snapshot::unloaded() }
+}
+
+fn open() -> Snapshot {
+    under(permits())
+}
+
 fn closed() -> Snapshot {
-    Snapshot { default_action: DefaultAction::Block, ..open() }
+    under(blocks())
 }
 
 /// Every switch and a rule against everything.
 fn shut() -> Snapshot {
-    Snapshot {
+    under(Filter {
         block_inbound: true,
         block_lan: true,
         block_internet: true,
         block_local: true,
         outgoing_rules: vec![deny_all()],
         incoming_rules: vec![deny_all()],
-        ..closed()
-    }
+        ..blocks()
+    })
 }
 
 fn check(cases: &[(&str, Snapshot, Flow, Action, Layer)]) {
     for (name, snapshot, flow, action, layer) in cases {
-        let judgement = decide(snapshot, flow);
+        let judgement = decide(snapshot, flow, None);
         assert_eq!((judgement.action, judgement.reason.layer), (*action, *layer), "{name}: {flow}");
         assert_eq!(judgement.generation, snapshot.generation, "{name}");
-        assert_eq!(decide(snapshot, flow), judgement, "{name}: twice the same");
+        assert_eq!(decide(snapshot, flow, None), judgement, "{name}: twice the same");
     }
 }
 
@@ -112,13 +123,13 @@ fn check(cases: &[(&str, Snapshot, Flow, Action, Layer)]) {
 fn the_first_step_that_speaks_decides() {
     use Action::{Allow, Drop, Reject};
     let with_inbound_blocked =
-        || Snapshot { block_inbound: true, incoming_rules: vec![permit_all()], ..open() };
+        || under(Filter { block_inbound: true, incoming_rules: vec![permit_all()], ..permits() });
     let with_internet_blocked =
-        || Snapshot { block_internet: true, outgoing_rules: vec![permit_all()], ..open() };
+        || under(Filter { block_internet: true, outgoing_rules: vec![permit_all()], ..permits() });
     let with_lan_blocked =
-        || Snapshot { block_lan: true, outgoing_rules: vec![permit_all()], ..open() };
+        || under(Filter { block_lan: true, outgoing_rules: vec![permit_all()], ..permits() });
     let with_local_blocked =
-        || Snapshot { block_local: true, outgoing_rules: vec![permit_all()], ..open() };
+        || under(Filter { block_local: true, outgoing_rules: vec![permit_all()], ..permits() });
     check(&[
         ("default", open(), outbound("9.9.9.9"), Allow, Layer::DefaultAction),
         ("default", closed(), outbound("9.9.9.9"), Reject, Layer::DefaultAction),
@@ -181,7 +192,7 @@ fn the_first_step_that_speaks_decides() {
         ("invalid", open(), forwarded("192.0.2.1", "9.9.9.9"), Reject, Layer::InvalidAddress),
         (
             "invalid, permitted",
-            Snapshot { outgoing_rules: vec![permit_all()], ..open() },
+            under(Filter { outgoing_rules: vec![permit_all()], ..permits() }),
             outbound("192.0.2.1"),
             Allow,
             Layer::OutgoingRule,
@@ -192,7 +203,7 @@ fn the_first_step_that_speaks_decides() {
 #[test]
 fn loopback_is_only_cut_by_what_names_it() {
     use Action::{Allow, Reject};
-    let rules = |rules: Vec<Rule>| Snapshot { outgoing_rules: rules, ..closed() };
+    let rules = |rules: Vec<Rule>| under(Filter { outgoing_rules: rules, ..blocks() });
     let deny = |entity| rules(vec![rule(Permission::Deny, entity, None)]);
     let address = |text: &str| Entity::Address(text.parse().expect("an address"));
     let network = |text: &str| Entity::Network(text.parse().expect("a network"));
@@ -210,7 +221,7 @@ fn loopback_is_only_cut_by_what_names_it() {
         ("+ *", rules(vec![permit_all()]), loopback(), Allow, Layer::OutgoingRule),
         (
             "block_inbound",
-            Snapshot { block_inbound: true, ..closed() },
+            under(Filter { block_inbound: true, ..blocks() }),
             Flow { direction: Direction::Inbound, ..loopback() },
             Allow,
             Layer::Loopback,
@@ -221,13 +232,13 @@ fn loopback_is_only_cut_by_what_names_it() {
 #[test]
 fn rules_are_read_from_the_top_and_named_in_the_reason() {
     let lan_web = rule(Permission::Permit, scopes(false, true, false), tcp(443));
-    let snapshot = Snapshot {
+    let snapshot = under(Filter {
         outgoing_rules: vec![lan_web.clone(), deny_all(), permit_all()],
         incoming_rules: vec![rule(Permission::Permit, Entity::Any, tcp(22))],
-        ..closed()
-    };
+        ..blocks()
+    });
     let position = |flow| {
-        let judgement = decide(&snapshot, &flow);
+        let judgement = decide(&snapshot, &flow, None);
         (
             judgement.action,
             judgement.reason.layer,
@@ -246,14 +257,14 @@ fn rules_are_read_from_the_top_and_named_in_the_reason() {
     for (flow, expected) in cases {
         assert_eq!(position(flow), expected, "{flow}");
     }
-    let reason = decide(&snapshot, &outbound("192.168.1.1")).reason;
+    let reason = decide(&snapshot, &outbound("192.168.1.1"), None).reason;
     assert_eq!(reason.rule, Some((1, lan_web.text)));
 }
 
 #[test]
 fn a_header_that_is_cut_off_gets_no_permission_and_no_escape() {
     let cut = Flow { transport: Transport::Truncated, ..outbound("9.9.9.9") };
-    let with = |rules: Vec<Rule>, base: Snapshot| Snapshot { outgoing_rules: rules, ..base };
+    let with = |rules: Vec<Rule>, base: Filter| under(Filter { outgoing_rules: rules, ..base });
     let permit_web = rule(Permission::Permit, Entity::Any, tcp(443));
     let deny_web = rule(Permission::Deny, Entity::Any, tcp(443));
     let permit_tcp = rule(
@@ -264,22 +275,22 @@ fn a_header_that_is_cut_off_gets_no_permission_and_no_escape() {
     check(&[
         (
             "port permitted",
-            with(vec![permit_web], closed()),
+            with(vec![permit_web], blocks()),
             cut,
             Action::Reject,
             Layer::DefaultAction,
         ),
-        ("port denied", with(vec![deny_web], open()), cut, Action::Reject, Layer::OutgoingRule),
+        ("port denied", with(vec![deny_web], permits()), cut, Action::Reject, Layer::OutgoingRule),
         (
             "protocol permitted",
-            with(vec![permit_tcp], closed()),
+            with(vec![permit_tcp], blocks()),
             cut,
             Action::Allow,
             Layer::OutgoingRule,
         ),
         (
             "everything permitted",
-            with(vec![permit_all()], closed()),
+            with(vec![permit_all()], blocks()),
             cut,
             Action::Allow,
             Layer::OutgoingRule,
@@ -303,8 +314,8 @@ fn nobody_is_locked_out() {
     ];
     let adopted: Vec<Adopted> = (1..).zip(entries).map(|(id, what)| Adopted { id, what }).collect();
     let with = |base: Snapshot| Snapshot { adopted: adopted.clone(), ..base };
-    let inbound_blocked = || Snapshot { block_inbound: true, ..open() };
-    let denied = || Snapshot { incoming_rules: vec![deny_all()], ..open() };
+    let inbound_blocked = || under(Filter { block_inbound: true, ..permits() });
+    let denied = || under(Filter { incoming_rules: vec![deny_all()], ..permits() });
     let other = inbound("192.168.1.9", 2222);
     let elsewhere =
         Flow { responder: "10.0.0.1".parse().expect("an address"), ..inbound("192.168.1.9", 443) };
@@ -373,7 +384,7 @@ fn a_verdict_stands_where_one_packet_speaks_for_the_next() {
     for (flow, permanent_verdicts, expected) in cases {
         for base in [open(), closed()] {
             let snapshot = Snapshot { permanent_verdicts, ..base };
-            assert_eq!(decide(&snapshot, &flow).lifetime, expected, "{flow}");
+            assert_eq!(decide(&snapshot, &flow, None).lifetime, expected, "{flow}");
         }
     }
 }

@@ -134,11 +134,17 @@ impl<'t> Collector<'t> {
         });
     }
 
-    /// Notes the keys of `table` that are not among `known`.
-    pub(super) fn unknown_keys(&mut self, section: &str, table: &DeTable<'_>, known: &[&str]) {
+    /// Notes the keys of `table` that are not among `known`, nor noted already.
+    pub(super) fn unknown_keys(
+        &mut self,
+        section: &str,
+        table: &DeTable<'_>,
+        known: &[&str],
+        noted: &[&str],
+    ) {
         for key in table.keys() {
             let name: &str = key.get_ref();
-            if known.contains(&name) {
+            if known.contains(&name) || noted.contains(&name) {
                 continue;
             }
             let shown: String = name.chars().take(60).collect();

@@ -1,6 +1,7 @@
 //! One table of the file: typed look-ups that note what is wrong, and at the
 //! end the keys that nobody asked for.
 
+use seawall_messages::policy::DefaultAction;
 use seawall_messages::rule::Rule;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -9,10 +10,22 @@ use super::problem::Collector;
 use super::{MAX_RULES, describe};
 use crate::rule;
 
+/// The words of `default_action`.
+pub(super) const DEFAULT_ACTIONS: [(&str, DefaultAction); 2] =
+    [("permit", DefaultAction::Permit), ("block", DefaultAction::Block)];
+
+/// A word of `default_action` that will mean something one day, and why not yet.
+pub(super) const PROMPTS: (&str, &str) = ("ask", "prompts don't exist yet");
+
 pub(super) struct Section<'a, 'c, 't> {
-    name: &'static str,
+    /// As fields are called in errors: `filter`, `app[2].match`.
+    name: String,
+    /// The byte of the text at which it begins.
+    at: usize,
     table: Option<&'a DeTable<'a>>,
     asked: Vec<&'static str>,
+    /// Keys that are noted to belong elsewhere: known, but none to propose.
+    foreign: Vec<&'static str>,
     collector: &'c mut Collector<'t>,
 }
 
@@ -23,7 +36,8 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
         root: &'a DeTable<'a>,
         collector: &'c mut Collector<'t>,
     ) -> Self {
-        let table = root.get(name).and_then(|value| match value.get_ref() {
+        let value = root.get(name);
+        let table = value.and_then(|value| match value.get_ref() {
             DeValue::Table(table) => Some(table),
             other => {
                 collector.note(
@@ -35,13 +49,59 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
                 None
             }
         });
-        Self { name, table, asked: Vec::new(), collector }
+        Self::new(name.to_owned(), value.map_or(0, |value| value.span().start), table, collector)
+    }
+
+    /// A section that was found already. `at` is the byte of the text at which it begins.
+    pub(super) fn new(
+        name: String,
+        at: usize,
+        table: Option<&'a DeTable<'a>>,
+        collector: &'c mut Collector<'t>,
+    ) -> Self {
+        Self { name, at, table, asked: Vec::new(), foreign: Vec::new(), collector }
+    }
+
+    /// A table within the section, which has to be there.
+    pub(super) fn required(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+    ) -> Option<Section<'a, '_, 't>> {
+        let name = format!("{}.{key}", self.name);
+        let Some(value) = self.value(key) else {
+            self.collector.note(self.at, &name, "nothing", expected);
+            return None;
+        };
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                Some(Section::new(name, value.span().start, Some(table), self.collector))
+            }
+            other => self.wrong(key, value, describe(other), expected),
+        }
+    }
+
+    /// Notes a key that belongs elsewhere: `expected` says where.
+    pub(super) fn foreign(&mut self, key: &'static str, expected: &str) {
+        self.foreign.push(key);
+        if let Some(value) = self.table.and_then(|table| table.get(key)) {
+            self.wrong::<()>(key, value, "a key of another section".to_owned(), expected);
+        }
+    }
+
+    /// Notes what is wrong with the section as a whole.
+    pub(super) fn note_whole(&mut self, found: &str, expected: &str) {
+        self.collector.note(self.at, &self.name, found, expected);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_none_or(DeTable::is_empty)
     }
 
     /// Notes the keys that nobody asked for.
     pub(super) fn close(&mut self) {
         if let Some(table) = self.table {
-            self.collector.unknown_keys(self.name, table, &self.asked);
+            self.collector.unknown_keys(&self.name, table, &self.asked, &self.foreign);
         }
     }
 

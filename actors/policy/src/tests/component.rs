@@ -20,8 +20,8 @@ fn the_file_is_published_and_the_datapath_told() {
     let worker = machine.start();
     let snapshot = worker.snapshot();
     assert_eq!(snapshot.generation, PolicyGeneration(1));
-    assert_eq!((snapshot.mode, snapshot.block_lan), (Mode::Lockdown, true));
-    assert_eq!(&*snapshot.outgoing_rules[0].text, "- 10.0.0.5");
+    assert_eq!((snapshot.mode, snapshot.filter.block_lan), (Mode::Lockdown, true));
+    assert_eq!(&*snapshot.filter.outgoing_rules[0].text, "- 10.0.0.5");
     let status = worker.status();
     assert_eq!((status.source, status.refused), (PolicySource::File, None));
     assert_eq!((status.generation, status.file), (PolicyGeneration(1), machine.file()));
@@ -30,10 +30,28 @@ fn the_file_is_published_and_the_datapath_told() {
 }
 
 #[test]
+fn rules_of_apps_are_published_and_their_change_is_one() {
+    let app = "[[app]]\nmatch = { path = \"/usr/bin/curl\" }\n";
+    let machine = Machine::with_file(app);
+    let worker = machine.start();
+    let snapshot = worker.snapshot();
+    assert_eq!(snapshot.apps.len(), 1);
+    assert_eq!(&*snapshot.apps[0].name, "path=/usr/bin/curl");
+    assert_eq!(snapshot.apps[0].filter.block_lan, None);
+    machine.write(&format!("{app}block_lan = true"));
+    assert_eq!(worker.reload().expect("changed").generation, PolicyGeneration(2));
+    assert_eq!(worker.snapshot().apps[0].filter.block_lan, Some(true));
+    machine.write("");
+    assert_eq!(worker.reload().expect("changed").generation, PolicyGeneration(3));
+    assert!(!worker.snapshot().asks_for_apps());
+    worker.stop();
+}
+
+#[test]
 fn without_a_file_everything_is_permitted() {
     let machine = Machine::new();
     let worker = machine.start();
-    assert_eq!(worker.snapshot().default_action, DefaultAction::Permit);
+    assert_eq!(worker.snapshot().filter.default_action, DefaultAction::Permit);
     assert_eq!(worker.status().source, PolicySource::Defaults);
     let status = worker.reload().expect("nothing is wrong");
     assert_eq!(status.source, PolicySource::Defaults);
@@ -49,7 +67,7 @@ fn a_reload_publishes_what_changed_and_nothing_else() {
     assert_eq!(worker.reload().expect("the same").generation, PolicyGeneration(1));
     machine.write(BLOCK);
     assert_eq!(worker.reload().expect("changed").generation, PolicyGeneration(2));
-    assert_eq!(worker.snapshot().default_action, DefaultAction::Block);
+    assert_eq!(worker.snapshot().filter.default_action, DefaultAction::Block);
     wait_until("the datapath is told", || {
         machine.told() == [PolicyGeneration(1), PolicyGeneration(2)]
     });
@@ -63,12 +81,12 @@ fn a_bad_file_is_refused_with_its_line_and_the_old_policy_stays() {
     machine.write(BAD);
     let refused = worker.reload().expect_err("a bad file");
     assert!(refused.contains("seawall.toml:2:18: filter.default_action"), "{refused}");
-    assert_eq!(worker.snapshot().default_action, DefaultAction::Block);
+    assert_eq!(worker.snapshot().filter.default_action, DefaultAction::Block);
     let status = worker.status();
     assert_eq!((status.source, status.refused), (PolicySource::File, Some(refused)));
     std::fs::remove_file(machine.file()).expect("it goes");
     assert!(worker.reload().expect_err("no file").contains("no such file"));
-    assert_eq!(worker.snapshot().default_action, DefaultAction::Block);
+    assert_eq!(worker.snapshot().filter.default_action, DefaultAction::Block);
     machine.write("");
     assert_eq!(worker.reload().expect("a good file").refused, None);
     worker.stop();
@@ -84,7 +102,7 @@ fn a_start_with_a_bad_file_uses_the_last_good_copy() {
             None => std::fs::remove_file(machine.file()).expect("it goes"),
         }
         let worker = machine.start();
-        assert_eq!(worker.snapshot().default_action, DefaultAction::Block, "{text:?}");
+        assert_eq!(worker.snapshot().filter.default_action, DefaultAction::Block, "{text:?}");
         let status = worker.status();
         assert_eq!(status.source, PolicySource::LastGood, "{text:?}");
         assert!(status.refused.is_some(), "{text:?}");

@@ -12,7 +12,8 @@ const BLOCK: &str = "[filter]\ndefault_action = \"block\"\n";
 fn wait_for(worker: &Worker, generation: u64, action: DefaultAction) {
     wait_until("the change is published", || {
         let snapshot = worker.snapshot();
-        snapshot.generation == PolicyGeneration(generation) && snapshot.default_action == action
+        snapshot.generation == PolicyGeneration(generation)
+            && snapshot.filter.default_action == action
     });
 }
 

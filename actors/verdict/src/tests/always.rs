@@ -133,7 +133,7 @@ fn some_traffic_passes_whatever_the_policy() {
     ];
     for (name, direction, protocol, initiator, responder, transport, expected) in cases {
         let flow = flow(*direction, *protocol, initiator, responder, *transport);
-        let judgement = decide(&shut(), &flow);
+        let judgement = decide(&shut(), &flow, None);
         assert_eq!((judgement.action, judgement.reason.layer), *expected, "{name}");
     }
 }

@@ -9,44 +9,56 @@ use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     with_local_recorder,
 };
+use seawall_messages::policy::Filter;
 use seawall_messages::verdict::{MAX_BATCH, Message, Request};
 use seawall_messages::{Action, Layer, Snapshot};
 use seawall_runtime::{
-    Address, AskError, Generation, Kernel, Published, Publisher, Spec, TreeBuilder,
+    Address, AskError, Generation, Kernel, Mailbox, Published, Publisher, Spec, TreeBuilder,
 };
 
-use super::{closed, inbound, open, outbound};
-use crate::events::{Judged, Judgements};
+use super::identify::{Desk, FakeProcess};
+use super::{closed, inbound, open, outbound, permits, under};
+use crate::events::{Identifications, Identified, Judged, Judgements, Source};
 use crate::{Arguments, Verdict, decide};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-struct Running {
-    kernel: Kernel,
-    verdict: Address<Message>,
-    publisher: Publisher<Snapshot>,
+/// The component, with a stand-in for `process`.
+pub(super) struct Running {
+    pub(super) kernel: Kernel,
+    pub(super) verdict: Address<Message>,
+    pub(super) publisher: Publisher<Snapshot>,
+    pub(super) process: Arc<Desk>,
 }
 
-fn run(snapshot: Snapshot) -> Running {
+pub(super) fn run(snapshot: Snapshot) -> Running {
     let (publisher, policy) = Published::new(snapshot);
     let mut tree = TreeBuilder::new(|reason| panic!("{reason}"));
-    let verdict = tree.declare(Spec {
-        name: "verdict",
+    let verdict = tree.declare(spec("verdict", &["process"]));
+    let address = tree.declare(spec("process", &[]));
+    let process = Arc::new(Desk::default());
+    tree.actor::<FakeProcess>(&address, process.clone());
+    tree.actor::<Verdict>(&verdict, Arguments { policy, process: address });
+    Running { kernel: tree.start().expect("the tree starts"), verdict, publisher, process }
+}
+
+fn spec(name: &'static str, asks: &'static [&'static str]) -> Spec {
+    Spec {
+        name,
         group: "root",
         intensity: Default::default(),
         backoff: Default::default(),
-        mailbox: Default::default(),
+        // Room for all questions that may be on their way.
+        mailbox: Mailbox { bound: 20_000, ..Default::default() },
         deadlines: Default::default(),
-        asks: &[],
+        asks,
         tells: &[],
         while_down: "new connections wait",
-    });
-    tree.actor::<Verdict>(&verdict, Arguments { policy });
-    Running { kernel: tree.start().expect("the tree starts"), verdict, publisher }
+    }
 }
 
-fn request(address: &str) -> Request {
-    Request { flow: outbound(address), uid: None }
+pub(super) fn request(address: &str) -> Request {
+    Request { flow: outbound(address), uid: None, owner: None }
 }
 
 #[test]
@@ -57,15 +69,16 @@ fn a_question_is_answered_under_the_policy_of_the_moment() {
             .verdict
             .ask_blocking(DEADLINE, |reply| Message::Judge { request: request("9.9.9.9"), reply })
     };
-    assert_eq!(judge().expect("an answer"), decide(&open(), &outbound("9.9.9.9")));
+    assert_eq!(judge().expect("an answer"), decide(&open(), &outbound("9.9.9.9"), None));
     assert!(running.publisher.publish(Generation(1), closed()));
-    assert_eq!(judge().expect("an answer"), decide(&closed(), &outbound("9.9.9.9")));
+    assert_eq!(judge().expect("an answer"), decide(&closed(), &outbound("9.9.9.9"), None));
+    assert_eq!(running.process.asked(), 0, "no app has rules of its own");
     assert!(running.kernel.stop(DEADLINE).is_empty());
 }
 
 #[test]
 fn a_batch_is_answered_in_order() {
-    let running = run(Snapshot { block_lan: true, ..open() });
+    let running = run(under(Filter { block_lan: true, ..permits() }));
     let requests: Vec<Request> = (0..MAX_BATCH)
         .map(|index| request(if index % 3 == 0 { "192.168.1.1" } else { "9.9.9.9" }))
         .collect();
@@ -103,7 +116,7 @@ fn each_judgement_is_counted_once_by_action_and_layer() {
         let judgements = Judgements::fetch();
         let flows = [outbound("9.9.9.9"), outbound("9.9.9.9"), inbound("9.9.9.9", 22)];
         for flow in &flows {
-            judgements.emit(&Judged { flow, judgement: &decide(&closed(), flow) });
+            judgements.emit(&Judged { flow, judgement: &decide(&closed(), flow, None) });
         }
     });
     let expected = |action: Action| {
@@ -117,6 +130,22 @@ fn each_judgement_is_counted_once_by_action_and_layer() {
     assert_eq!(counted.len(), 2, "{counted:?}");
     assert_eq!(counted.get(&expected(Action::Reject)), Some(&2));
     assert_eq!(counted.get(&expected(Action::Drop)), Some(&1));
+}
+
+#[test]
+fn looks_for_owners_are_counted_by_where_they_were_found() {
+    let counters = Counters::default();
+    with_local_recorder(&counters, || {
+        let identifications = Identifications::fetch();
+        for (from, connections) in
+            [(Source::Cache, 1), (Source::Asked, 3), (Source::Failed, 2), (Source::Cache, 1)]
+        {
+            identifications.emit(&Identified { from, connections });
+        }
+    });
+    let expected = [("asked", 3), ("cache", 2), ("failed", 2)]
+        .map(|(from, count)| (format!("seawall_verdict_identified_total from={from}"), count));
+    assert_eq!(counters.counted(), BTreeMap::from(expected));
 }
 
 /// A recorder of counters by name and labels.

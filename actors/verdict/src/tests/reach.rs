@@ -1,9 +1,10 @@
 //! A judgement that speaks for every caller of a service must be the one that each of them would get.
 
-use seawall_messages::policy::{Adopted, AdoptedEntry};
+use seawall_messages::policy::{Adopted, AdoptedEntry, AppFilter, Filter};
 use seawall_messages::{Direction, Flow, Protocol, Reach, Snapshot, Transport};
 
-use super::{closed, deny_all, flow, inbound, open, outbound, ports};
+use super::apps::app;
+use super::{closed, deny_all, flow, inbound, open, outbound, permits, ports, under};
 use crate::decide;
 
 /// With an established session between this machine and 9.9.9.9.
@@ -30,7 +31,23 @@ fn a_judgement_reaches_as_far_as_the_callers_port_does_not_matter() {
         ("other ends", with_session(), outbound("1.1.1.1"), Reach::Service),
     ];
     for (name, snapshot, flow, expected) in cases {
-        assert_eq!(decide(&snapshot, &flow).reach, expected, "{name}");
+        assert_eq!(decide(&snapshot, &flow, None).reach, expected, "{name}");
+    }
+}
+
+#[test]
+fn with_rules_of_apps_a_judgement_speaks_for_one_process() {
+    let with_app = |snapshot| Snapshot { apps: vec![app("a", AppFilter::default())], ..snapshot };
+    let cases = [
+        ("plain", open(), outbound("1.1.1.1"), Reach::Process),
+        ("DHCP", closed(), dhcp(), Reach::Flow),
+        ("ends of an adopted session", with_session(), outbound("9.9.9.9"), Reach::Flow),
+        ("other ends", with_session(), outbound("1.1.1.1"), Reach::Process),
+    ];
+    for (name, snapshot, flow, expected) in cases {
+        let snapshot = with_app(snapshot);
+        assert_eq!(decide(&snapshot, &flow, None).reach, expected, "{name}");
+        assert_eq!(decide(&snapshot, &flow, snapshot.apps.first()).reach, expected, "{name}");
     }
 }
 
@@ -40,19 +57,23 @@ fn whoever_a_judgement_reaches_would_get_the_same() {
         open(),
         closed(),
         with_session(),
-        Snapshot { incoming_rules: vec![deny_all()], outgoing_rules: vec![deny_all()], ..open() },
+        under(Filter {
+            incoming_rules: vec![deny_all()],
+            outgoing_rules: vec![deny_all()],
+            ..permits()
+        }),
     ];
     let callers = [0, 1, 9, 67, 68, 443, 546, 547, 1024, 40_000, 65_535];
     for snapshot in &snapshots {
         for first in [outbound("9.9.9.9"), outbound("1.1.1.1"), inbound("9.9.9.9", 443), dhcp()] {
-            let judgement = decide(snapshot, &first);
+            let judgement = decide(snapshot, &first, None);
             if judgement.reach == Reach::Flow {
                 continue;
             }
             for initiator in callers {
                 let Transport::Ports { responder, .. } = first.transport else { continue };
                 let other = Flow { transport: ports(initiator, responder), ..first };
-                assert_eq!(decide(snapshot, &other), judgement, "{other}");
+                assert_eq!(decide(snapshot, &other, None), judgement, "{other}");
             }
         }
     }

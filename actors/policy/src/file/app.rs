@@ -1,0 +1,163 @@
+//! `[[app]]`: whom a section is about, and what is permitted to them.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use seawall_messages::policy::{AppFilter, AppPolicy, Fingerprint, Pattern};
+use toml::de::{DeTable, DeValue};
+
+use super::describe;
+use super::problem::Collector;
+use super::section::{DEFAULT_ACTIONS, PROMPTS, Section};
+
+/// Most `[[app]]` sections.
+pub const MAX_APPS: usize = 1_000;
+
+/// Longest text in `match`, in bytes. Longer command lines are found by a part of them.
+const MAX_PATTERN_BYTES: usize = 1_024;
+
+/// Most stars in one text in `match`: each costs a search.
+const MAX_STARS: usize = 16;
+
+/// Longest name, in bytes. It is part of every reason.
+const MAX_NAME_BYTES: usize = 200;
+
+/// Hexadecimal digits of a SHA-256.
+const SHA256_DIGITS: usize = 64;
+
+/// What a text in `match` has to look like to fit anything at all.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Any text.
+    Words,
+    /// A file of the host, or of a container.
+    Path,
+    /// A path below the root of a hierarchy.
+    Cgroup,
+}
+
+/// All `[[app]]` sections. Those that are wrong are noted and left out.
+pub(super) fn apps(root: &DeTable<'_>, collector: &mut Collector<'_>) -> Vec<AppPolicy> {
+    const EXPECTED: &str = "a list of sections, each headed [[app]]";
+    let Some(value) = root.get("app") else { return Vec::new() };
+    let at = value.span().start;
+    let DeValue::Array(items) = value.get_ref() else {
+        let found = match value.get_ref() {
+            DeValue::Table(_) => "a single section [app]".to_owned(),
+            other => describe(other),
+        };
+        collector.note(at, "app", found, EXPECTED);
+        return Vec::new();
+    };
+    if items.len() > MAX_APPS {
+        let found = format!("{} sections", items.len());
+        collector.note(at, "app", found, format!("at most {MAX_APPS}"));
+        return Vec::new();
+    }
+    let mut apps = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        let name = format!("app[{}]", index + 1);
+        let at = item.span().start;
+        match item.get_ref() {
+            DeValue::Table(table) => {
+                apps.extend(app(&mut Section::new(name, at, Some(table), collector)));
+            }
+            other => collector.note(at, &name, describe(other), "a section: [[app]]"),
+        }
+    }
+    apps
+}
+
+fn app(section: &mut Section<'_, '_, '_>) -> Option<AppPolicy> {
+    let name = section.parsed("name", &name_expected(), name);
+    let fingerprint = fingerprint(section);
+    let mut filter = AppFilter {
+        default_action: section.choice("default_action", &DEFAULT_ACTIONS, Some(PROMPTS)),
+        ..AppFilter::default()
+    };
+    for (key, value) in [
+        ("block_inbound", &mut filter.block_inbound),
+        ("block_lan", &mut filter.block_lan),
+        ("block_internet", &mut filter.block_internet),
+        ("block_local", &mut filter.block_local),
+    ] {
+        *value = section.boolean(key);
+    }
+    filter.outgoing_rules = section.rules("outgoing_rules").unwrap_or_default();
+    filter.incoming_rules = section.rules("incoming_rules").unwrap_or_default();
+    section.foreign("permanent_verdicts", "it in [filter]: it is one for all apps");
+    section.close();
+    let fingerprint = fingerprint?;
+    let name = name.unwrap_or_else(|| Arc::from(fingerprint.to_string()));
+    Some(AppPolicy { name, fingerprint, filter })
+}
+
+/// `match`. `None` where it says nothing, or something that is wrong.
+fn fingerprint(section: &mut Section<'_, '_, '_>) -> Option<Fingerprint> {
+    const KEYS: &str = "at least one of path, command_line, parent, tag, cgroup, sha256: whom the section is about";
+    let mut keys = section.required("match", KEYS)?;
+    if keys.is_empty() {
+        keys.note_whole("an empty table", KEYS);
+        return None;
+    }
+    let found = Fingerprint {
+        path: pattern(&mut keys, "path", Form::Path),
+        command_line: pattern(&mut keys, "command_line", Form::Words),
+        parent: pattern(&mut keys, "parent", Form::Path),
+        tag: pattern(&mut keys, "tag", Form::Words),
+        cgroup: pattern(&mut keys, "cgroup", Form::Cgroup),
+        sha256: keys.parsed("sha256", "64 hexadecimal digits", sha256),
+    };
+    keys.close();
+    (!found.is_empty()).then_some(found)
+}
+
+fn pattern(keys: &mut Section<'_, '_, '_>, key: &'static str, form: Form) -> Option<Pattern> {
+    let start = match form {
+        Form::Words => "",
+        Form::Path => " that begins with / or *, or with a container: docker:NAME:/usr/bin/curl",
+        Form::Cgroup => " that begins with / or *",
+    };
+    let expected =
+        format!("text of 1 to {MAX_PATTERN_BYTES} bytes with at most {MAX_STARS} stars{start}");
+    keys.parsed(key, &expected, |text| {
+        let is_bounded = (1..=MAX_PATTERN_BYTES).contains(&text.len())
+            && text.bytes().filter(|byte| *byte == b'*').count() <= MAX_STARS;
+        (is_bounded && form.fits(text)).then(|| Pattern::new(text))
+    })
+}
+
+impl Form {
+    fn fits(self, text: &str) -> bool {
+        let begins = text.starts_with(['/', '*']);
+        match self {
+            Self::Words => true,
+            Self::Path => begins || names_container(text),
+            Self::Cgroup => begins,
+        }
+    }
+}
+
+/// `docker:NAME:/path`, or with stars: `docker:*`.
+fn names_container(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(kind, rest)| {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        !kind.is_empty() && kind.bytes().all(is_word) && (rest.contains(":/") || rest.contains('*'))
+    })
+}
+
+fn name_expected() -> String {
+    format!("a name of 1 to {MAX_NAME_BYTES} bytes without control characters")
+}
+
+fn name(text: &str) -> Option<Arc<str>> {
+    let is_name = (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
+    is_name.then(|| Arc::from(text))
+}
+
+fn sha256(text: &str) -> Option<Arc<str>> {
+    let is_hash = text.len() == SHA256_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then(|| Arc::from(text.to_ascii_lowercase()))
+}

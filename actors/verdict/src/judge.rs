@@ -1,0 +1,254 @@
+//! Judging where it may matter whose a connection is: who owns it is known, or
+//! is asked of `process`, and what becomes of it while `process` is silent.
+//!
+//! - What gets the same verdict whosever it is never waits for `process`.
+//! - A connection is decided under the policy that its owner was asked for
+//!   under: another one may need to know more of the owner.
+//! - Without an answer a connection is denied, for this packet. It isn't taken
+//!   for one that nobody owns: what `process` would have said may forbid it.
+//! - Without an answer a batch is left unanswered: the datapath tries again, and
+//!   judges each packet until then. Denying it would cut what is permitted.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use seawall_messages::process::{self, Attribution, Question};
+use seawall_messages::verdict::Request;
+use seawall_messages::{Flow, Judgement, Reach, Snapshot};
+use seawall_runtime::{Address, AskError, Published, Reply};
+use tokio::time::Instant;
+
+use crate::decide::{decide, for_anyone, for_unanswered};
+use crate::error::Error;
+use crate::events::{Identifications, Identified, Judged, Judgements, Source, Unidentified};
+use crate::known::{Known, Place, confirmed};
+
+/// Most connections that wait for their owner to be known: more than the
+/// datapath lets wait on a machine with a few queues.
+pub(crate) const MAX_QUESTIONS: usize = 8_192;
+
+/// Most batches that do. The datapath asks one at a time; those that it gave up on end soon.
+pub(crate) const MAX_BATCHES: usize = 4;
+
+/// How often the policy may change while an owner is looked for.
+const MAX_ROUNDS: usize = 3;
+
+/// How soon a question is put again for which `process` had no room.
+const ROOM_PAUSE: Duration = Duration::from_millis(20);
+
+/// Connections of a batch decided before others have a turn.
+const TURN: usize = 64;
+
+/// How long an answer of `process` is waited for.
+#[derive(Clone, Copy)]
+struct Patience {
+    each: Duration,
+    total: Duration,
+}
+
+/// The datapath denies what waits for five seconds.
+const ONE: Patience =
+    Patience { each: Duration::from_secs(2), total: Duration::from_millis(4_400) };
+
+/// The datapath waits three seconds for a batch.
+const BATCH: Patience =
+    Patience { each: Duration::from_secs(2), total: Duration::from_millis(2_800) };
+
+/// See the module.
+pub(crate) struct Judge {
+    policy: Published<Snapshot>,
+    process: Address<process::Message>,
+    /// Shared by the component's tasks, which are all on its thread: never contended.
+    known: Mutex<Known>,
+    /// Whether `process` gave no answer when it was last asked.
+    is_silent: AtomicBool,
+    judgements: Judgements,
+    identifications: Identifications,
+}
+
+impl Judge {
+    pub(crate) fn new(policy: Published<Snapshot>, process: Address<process::Message>) -> Self {
+        Self {
+            policy,
+            process,
+            known: Mutex::default(),
+            is_silent: AtomicBool::new(false),
+            judgements: Judgements::fetch(),
+            identifications: Identifications::fetch(),
+        }
+    }
+
+    /// The judgement, if it needs no question.
+    pub(crate) fn at_once(&self, request: &Request) -> Option<Judgement> {
+        let snapshot = self.policy.load();
+        let flow = &request.flow;
+        let judgement = without_owner(&snapshot, flow).or_else(|| {
+            let place = self.known().recall(snapshot.generation, request.owner)?;
+            self.count(Source::Cache, 1);
+            Some(decide(&snapshot, flow, place.app(&snapshot)))
+        })?;
+        Some(self.judged(flow, judgement))
+    }
+
+    /// The judgements, if they need no question. One snapshot for all: a batch
+    /// is never half old, half new.
+    pub(crate) fn all_at_once(&self, requests: &[Request]) -> Option<Vec<Judgement>> {
+        let snapshot = self.policy.load();
+        let judge = |request: &Request| without_owner(&snapshot, &request.flow);
+        let judgements: Vec<_> = requests.iter().map(judge).collect::<Option<_>>()?;
+        for (request, judgement) in requests.iter().zip(&judgements) {
+            self.judgements.emit(&Judged { flow: &request.flow, judgement });
+        }
+        Some(judgements)
+    }
+
+    /// The judgement, once it is known whose the connection is, or that nobody says.
+    pub(crate) async fn once_known(&self, request: Request) -> Judgement {
+        let question = question(&request);
+        let ask = |reply| process::Message::Identify { question, reply };
+        let judgement = match self.identify(ONE, ask).await {
+            Ok((snapshot, attribution)) => {
+                self.answered(1);
+                let place = Place::find(&snapshot, &attribution);
+                self.decide_for(&snapshot, &request, &attribution, place)
+            }
+            Err(error) => {
+                self.failed(1, error);
+                let snapshot = self.policy.load();
+                without_owner(&snapshot, &request.flow)
+                    .unwrap_or_else(|| for_unanswered(&snapshot, &request.flow))
+            }
+        };
+        self.judged(&request.flow, judgement)
+    }
+
+    /// The judgements, once it is known whose the connections are. One snapshot for all.
+    pub(crate) async fn all_once_known(
+        &self,
+        requests: &[Request],
+    ) -> Result<Vec<Judgement>, Error> {
+        let questions: Vec<Question> = requests.iter().map(question).collect();
+        let ask = |reply| process::Message::IdentifyAll { questions: questions.clone(), reply };
+        let identified = self.identify(BATCH, ask).await.and_then(|(snapshot, attributions)| {
+            let (named, connections) = (attributions.len(), requests.len());
+            match named == connections {
+                true => Ok((snapshot, attributions)),
+                false => Err(Error::Miscounted { named, connections }),
+            }
+        });
+        let (snapshot, attributions) =
+            identified.inspect_err(|error| self.failed(requests.len(), *error))?;
+        self.answered(requests.len());
+        let mut judgements = Vec::with_capacity(requests.len());
+        for (request, attribution) in requests.iter().zip(&attributions) {
+            if judgements.len() % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+            let place = Place::find(&snapshot, attribution);
+            let judgement = self.decide_for(&snapshot, request, attribution, place);
+            judgements.push(self.judged(&request.flow, judgement));
+        }
+        Ok(judgements)
+    }
+
+    /// Decides, and remembers what the answer says of the process. An answer
+    /// that may be about another one than the kernel noted speaks for no other connection.
+    fn decide_for(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request,
+        attribution: &Attribution,
+        place: Place,
+    ) -> Judgement {
+        let mut judgement = decide(snapshot, &request.flow, place.app(snapshot));
+        match confirmed(request, attribution) {
+            Some(key) => self.known().learn(snapshot.generation, key, place),
+            None if judgement.reach == Reach::Process => judgement.reach = Reach::Flow,
+            None => {}
+        }
+        judgement
+    }
+
+    /// The answer of `process`, and the policy under which it was asked for.
+    async fn identify<T: Send + 'static>(
+        &self,
+        patience: Patience,
+        question: impl Fn(Reply<T>) -> process::Message + Send + Sync,
+    ) -> Result<(Arc<Snapshot>, T), Error> {
+        let end = Instant::now() + patience.total;
+        for _ in 0..MAX_ROUNDS {
+            let asked_under = self.policy.load().generation;
+            let answer = self.ask(patience.each, end, &question).await?;
+            let snapshot = self.policy.load();
+            if snapshot.generation == asked_under || !snapshot.asks_for_apps() {
+                return Ok((snapshot, answer));
+            }
+        }
+        Err(Error::PolicyUnsettled)
+    }
+
+    /// Asks `process`; once more where it crashed on the question or was
+    /// silent, and again where it had no room.
+    async fn ask<T: Send + 'static>(
+        &self,
+        each: Duration,
+        end: Instant,
+        question: &(impl Fn(Reply<T>) -> process::Message + Send + Sync),
+    ) -> Result<T, Error> {
+        let mut may_fail = true;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let error = match self.process.ask(each.min(left), question).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let left = end.saturating_duration_since(Instant::now());
+            match error {
+                AskError::Overloaded if left > ROOM_PAUSE => {
+                    tokio::time::sleep(ROOM_PAUSE).await;
+                }
+                AskError::Crashed | AskError::TimedOut if may_fail && !left.is_zero() => {
+                    may_fail = false;
+                }
+                error => return Err(Error::NotIdentified(error)),
+            }
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn judged(&self, flow: &Flow, judgement: Judgement) -> Judgement {
+        self.judgements.emit(&Judged { flow, judgement: &judgement });
+        judgement
+    }
+
+    fn count(&self, from: Source, connections: usize) {
+        self.identifications.emit(&Identified { from, connections });
+    }
+
+    fn answered(&self, connections: usize) {
+        self.is_silent.store(false, Ordering::Relaxed);
+        self.count(Source::Asked, connections);
+    }
+
+    fn failed(&self, connections: usize, error: Error) {
+        let is_first = !self.is_silent.swap(true, Ordering::Relaxed);
+        self.count(Source::Failed, connections);
+        Unidentified { connections, error, is_first }.emit();
+    }
+}
+
+/// The judgement, where it doesn't matter whose the connection is.
+fn without_owner(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
+    match snapshot.asks_for_apps() {
+        true => for_anyone(snapshot, flow),
+        false => Some(decide(snapshot, flow, None)),
+    }
+}
+
+fn question(request: &Request) -> Question {
+    Question { flow: request.flow, owner: request.owner, uid: request.uid }
+}
