@@ -56,8 +56,8 @@ plain! {
     Traffic: 32,
     Closed: 48 + 48 + 32,
     EventHead: 8,
-    ProcessRecord: 16 + 2 * 8 + 5 * 4 + 3 * 2 + 6 + 16 + 512 + 256 + 256,
-    Offsets: 41 * 4,
+    ProcessRecord: 16 + 3 * 8 + 6 * 4 + 3 * 2 + 2 + 16 + 512 + 256 + 256,
+    Offsets: 45 * 4,
 }
 
 // SAFETY: integers: no padding, and any bytes are a value.

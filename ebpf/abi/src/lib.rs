@@ -141,10 +141,14 @@ pub struct ProcessRecord {
     pub cgroup: u64,
     /// Inode of the file that it runs.
     pub inode: u64,
+    /// Names the directory that is its root: the same for two processes whose root is the same.
+    pub root: u64,
     /// Device of that file, as the kernel keeps it: 12 bits major, 20 bits minor.
     pub device: u32,
     /// Inode of its mount namespace.
     pub mount_namespace: u32,
+    /// Inode of its user namespace.
+    pub user_namespace: u32,
     /// Effective user id.
     pub uid: u32,
     /// Its parent's id.
@@ -158,7 +162,7 @@ pub struct ProcessRecord {
     /// Bytes used of `arguments`.
     pub arguments_length: u16,
     /// Zero.
-    pub padding: [u8; 6],
+    pub padding: [u8; 2],
     /// Name of its first thread, ended by a zero byte.
     pub comm: [u8; COMM_BYTES],
     /// Path of its file, as names from the file up to the root of its mount namespace, each
@@ -273,6 +277,14 @@ pub struct Offsets {
     pub path_dentry: u32,
     /// `fs_struct.pwd`
     pub fs_pwd: u32,
+    /// `fs_struct.root`
+    pub fs_root: u32,
+    /// `task_struct.cred`
+    pub task_cred: u32,
+    /// `cred.user_ns`
+    pub cred_user_ns: u32,
+    /// `user_namespace.ns.inum`
+    pub user_namespace_inum: u32,
     /// `dentry.d_parent`
     pub dentry_parent: u32,
     /// `dentry.d_name.name`

@@ -20,6 +20,8 @@ const MOST_STEPS: u32 = 128;
 const NAME_BYTES: usize = 256;
 /// BPF_RB_NO_WAKEUP (linux/bpf.h): whoever reads the events comes by itself.
 pub const NO_WAKEUP: u64 = 1;
+/// BPF_RB_FORCE_WAKEUP.
+pub const FORCE_WAKEUP: u64 = 2;
 
 /// The calling process.
 #[derive(Clone, Copy)]
@@ -100,13 +102,18 @@ fn describe(caller: &Caller, record: &mut ProcessRecord) {
     // SAFETY: a helper without arguments.
     record.cgroup = unsafe { bpf_get_current_cgroup_id() };
     record.mount_namespace = read(mount_namespace + offset!(mnt_namespace_inum));
+    let credentials: u64 = read(task + offset!(task_cred));
+    let user_namespace: u64 = read(credentials + offset!(cred_user_ns));
+    record.user_namespace = read(user_namespace + offset!(user_namespace_inum));
+    let fs: u64 = read(task + offset!(task_fs));
+    record.root = read(fs + offset!(fs_root) + offset!(path_dentry));
     record.uid = caller.uid;
     record.parent_pid = read(parent + offset!(task_tgid));
     record.flags = 0;
     record.path_length = 0;
     record.directory_length = 0;
     record.arguments_length = 0;
-    record.padding = [0; 6];
+    record.padding = [0; 2];
     record.device = 0;
     record.inode = 0;
     let leader: u64 = read(task + offset!(task_group_leader));

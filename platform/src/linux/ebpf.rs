@@ -129,6 +129,22 @@ impl Notes {
         self.owners.get(&cookie).ok().flatten()
     }
 
+    /// This very process, as the programs note it. It is made to use the
+    /// network for that, without a packet; `None` where the programs miss it.
+    pub fn own_record(&self) -> Option<Box<ProcessRecord>> {
+        let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).ok()?;
+        let port = socket.local_addr().ok()?.port();
+        let listener = Listener {
+            address: std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(),
+            namespace: self.namespace,
+            port,
+            protocol: 17,
+            padding: [0; 5],
+        };
+        let owner = self.listeners.get(&listener).ok().flatten()?;
+        self.process(&owner.process)
+    }
+
     /// What a socket moved.
     pub fn traffic(&self, cookie: u64) -> Option<Traffic> {
         self.traffic.get(&cookie).ok().flatten()

@@ -15,7 +15,7 @@ use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsCon
 use seawall_ebpf::kernel::guarded_namespace;
 use seawall_ebpf::maps::{EVENTS, LISTENERS, OWNERS, TRAFFIC, TUPLES, lost};
 use seawall_ebpf::owner::{Socket, note_listener, note_socket, note_tuple, owned_by};
-use seawall_ebpf::process::{Caller, NO_WAKEUP};
+use seawall_ebpf::process::{Caller, FORCE_WAKEUP, NO_WAKEUP};
 use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends};
 use seawall_ebpf::traffic::{Way, count, tuple_of};
 use seawall_ebpf::tuple::{address_of, mapped, mapped_or_any, tuple};
@@ -300,7 +300,9 @@ pub fn sock_release(context: SockContext) -> i32 {
     {
         note_tuple(&key, &OwnerRecord { hook: hook::RELEASE, ..owner });
     }
-    tell_closed(socket, &key, &owner);
+    // What is joined to a tuple must part from it before another program takes it.
+    let flags = if known_at_connect { NO_WAKEUP } else { FORCE_WAKEUP };
+    tell_closed(socket, &key, &owner, flags);
     PASS
 }
 
@@ -313,7 +315,7 @@ struct ClosedEvent {
 
 /// Tells user space, if anything was moved.
 #[inline(always)]
-fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord) {
+fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord, flags: u64) {
     let Some(traffic) = TRAFFIC.get_ptr(socket.cookie) else { return };
     let told = ClosedEvent {
         head: EventHead { kind: event::CLOSED, padding: 0 },
@@ -330,7 +332,7 @@ fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord) {
             core::ptr::addr_of!(EVENTS).cast_mut().cast(),
             core::ptr::from_ref(&told).cast_mut().cast(),
             size_of::<ClosedEvent>() as u64,
-            NO_WAKEUP,
+            flags,
         )
     };
     if sent != 0 {
