@@ -53,6 +53,37 @@ fn listeners_and_connections_of_both_families_are_listed() {
 }
 
 #[test]
+fn a_socket_is_found_by_its_ends() {
+    Host::new().on(|| {
+        for loopback in ["127.0.0.1:0", "[::1]:0"] {
+            let mut tables = SocketDiag::open().unwrap();
+            let listener = TcpListener::bind(loopback).unwrap();
+            let server = listener.local_addr().unwrap();
+            let stream = TcpStream::connect(server).unwrap();
+            let client = stream.local_addr().unwrap();
+            let (found, cookie) = tables.find(Protocol::TCP, client, server).unwrap().unwrap();
+            assert_eq!(found.inode, inode(&stream));
+            let own_cookie = rustix::net::sockopt::socket_cookie(&stream).unwrap();
+            assert_eq!(cookie, own_cookie);
+            let stranger = SocketAddr::new(client.ip(), 9);
+            let (found, _) = tables.find(Protocol::TCP, server, stranger).unwrap().unwrap();
+            assert_eq!((found.inode, found.listening), (inode(&listener), true));
+
+            let bound = UdpSocket::bind(loopback).unwrap();
+            let connected = UdpSocket::bind(loopback).unwrap();
+            let (here, there) = (connected.local_addr().unwrap(), bound.local_addr().unwrap());
+            connected.connect(there).unwrap();
+            let (found, _) = tables.find(Protocol::UDP, here, there).unwrap().unwrap();
+            assert_eq!((found.inode, found.listening), (inode(&connected), false));
+            let (found, _) = tables.find(Protocol::UDP, there, stranger).unwrap().unwrap();
+            assert_eq!((found.inode, found.listening), (inode(&bound), true));
+            drop(connected);
+            assert_eq!(tables.find(Protocol::UDP, here, there).unwrap(), None);
+        }
+    });
+}
+
+#[test]
 fn a_wildcard_listener_tells_whether_it_takes_ipv4() {
     Host::new().on(|| {
         let both = TcpListener::bind("[::]:0").unwrap();

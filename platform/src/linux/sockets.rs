@@ -78,6 +78,24 @@ impl SocketDiag {
         Ok(sockets)
     }
 
+    /// The socket at `local` that speaks, or would speak, with `remote`: of
+    /// TCP a connection or a listener, else one that is connected or bound. With its cookie. One round trip.
+    pub fn find(
+        &mut self,
+        protocol: Protocol,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Result<Option<(Socket, u64)>, SocketsError> {
+        match self.netlink.ask(wire::find_request(protocol, local, remote)) {
+            Ok(answer) => {
+                let found = answer.and_then(|answer| wire::parse(protocol, &answer));
+                Ok(found.map(|found| (found.socket, found.cookie())))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("find a socket")(error)),
+        }
+    }
+
     /// Cuts the local TCP connection between these ends (SOCK_DESTROY). `false`: there was none.
     ///
     /// Only that connection: the kernel would cut a listener on the same port
@@ -107,7 +125,7 @@ impl SocketDiag {
                 && same_end(listed.socket.local, local)
                 && same_end(listed.socket.remote, remote)
         };
-        match self.netlink.ask(wire::find_request(local, remote)) {
+        match self.netlink.ask(wire::find_request(Protocol::TCP, local, remote)) {
             Ok(answer) => {
                 let found = answer.and_then(|answer| wire::parse(Protocol::TCP, &answer));
                 if let Some(found) = found.filter(is_it) {

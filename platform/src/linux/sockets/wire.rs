@@ -45,6 +45,14 @@ pub(super) enum State {
     Connected,
 }
 
+impl Listed {
+    /// The socket's cookie, as SO_COOKIE gives it.
+    pub(super) fn cookie(&self) -> u64 {
+        let half = |at| u64::from(read_u32(&self.id, at).unwrap_or(0));
+        half(COOKIE_AT) | half(COOKIE_AT + 4) << 32
+    }
+}
+
 /// A socket and what names it to the kernel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listed {
@@ -60,8 +68,10 @@ pub(super) fn list_request(family: i32, protocol: Protocol) -> Request {
     request(SOCK_DIAG_BY_FAMILY, family as u8, protocol, &[0; ID_BYTES])
 }
 
-/// Asks for the TCP socket between two ends.
-pub(super) fn find_request(local: SocketAddr, remote: SocketAddr) -> Request {
+/// Asks for the socket between two ends. The tables of UDP are asked as for the socket
+/// that a packet to `local` would reach: its ends stand the other way round.
+pub(super) fn find_request(protocol: Protocol, own: SocketAddr, other: SocketAddr) -> Request {
+    let (local, remote) = if protocol == Protocol::TCP { (own, other) } else { (other, own) };
     let mut id = [0; ID_BYTES];
     id[..2].copy_from_slice(&local.port().to_be_bytes());
     id[2..4].copy_from_slice(&remote.port().to_be_bytes());
@@ -72,7 +82,7 @@ pub(super) fn find_request(local: SocketAddr, remote: SocketAddr) -> Request {
         id[INTERFACE_AT..COOKIE_AT].copy_from_slice(&local.scope_id().to_ne_bytes());
     }
     id[COOKIE_AT..].copy_from_slice(&NO_COOKIE);
-    request(SOCK_DIAG_BY_FAMILY, family as u8, Protocol::TCP, &id)
+    request(SOCK_DIAG_BY_FAMILY, family as u8, protocol, &id)
 }
 
 /// Cuts exactly this socket.
