@@ -73,6 +73,9 @@ pub enum Message {
     },
     /// From the queue threads: flows decided of late. Telemetry: may be lost.
     Decided(Vec<Connection>),
+    /// From `process`: these connections' sockets closed. Whoever takes their
+    /// ends next may be another program, so no verdict of theirs stands any more. May be lost.
+    SocketsClosed(Vec<Flow>),
     /// From the queue threads: a packet came back that carried our re-entry
     /// flag, so the rules in the kernel are not ours. It was dropped.
     RulesSuspect,
@@ -98,6 +101,8 @@ pub enum NewQueueMessage {
         /// The verdict, or what became of the question.
         answer: Result<Judgement, AskError>,
     },
+    /// From the controller: forget what was decided of these flows.
+    Forget(Vec<Flow>),
 }
 
 /// What the thread on the queue of later packets is told.
@@ -110,4 +115,6 @@ pub enum RestQueueMessage {
         /// Its verdict.
         judgement: Judgement,
     },
+    /// From the controller: forget what was decided of these flows.
+    Forget(Vec<Flow>),
 }

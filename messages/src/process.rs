@@ -351,6 +351,10 @@ pub enum Message {
         /// How owners are found here.
         reply: Reply<Vec<HookStatus>>,
     },
+    /// From its own watcher: the kernel has something to tell.
+    EventsWait,
+    /// From its own clock: time to look at traffic.
+    LookAgain,
 }
 
 /// Tells who owns a connection by what the kernel noted. A look costs a

@@ -44,10 +44,15 @@ impl<K: Eq + Hash + Copy, V: Clone> BoundedTable<K, V> {
         self.old.remove(key);
     }
 
-    /// All entries, in no order; an entry may be shown once only.
-    pub fn values(&self) -> impl Iterator<Item = &V> {
+    /// All entries with their keys, in no order, each once.
+    pub fn entries(&self) -> impl Iterator<Item = (&K, &V)> {
         let old = self.old.iter().filter(|(key, _)| !self.young.contains_key(*key));
-        self.young.values().chain(old.map(|(_, value)| value))
+        self.young.iter().chain(old)
+    }
+
+    /// All entries, in no order, each once.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries().map(|(_, value)| value)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use seawall_ebpf_abi::{Listener, OwnerRecord, Tuple, hook, side};
-use seawall_messages::process::{Method, Owner, Owners, ProcessKey};
+use seawall_messages::process::{Method, Owner, Owners, ProcessKey, Traffic};
 use seawall_messages::{Direction, Flow, Protocol, Transport};
 
 use super::Notes;
@@ -63,7 +63,7 @@ impl Notes {
 }
 
 /// What a record says, in the words of all.
-pub(super) fn owner_of(record: &OwnerRecord) -> Owner {
+pub fn owner_of(record: &OwnerRecord) -> Owner {
     Owner {
         process: ProcessKey {
             pid: record.process.pid,
@@ -73,6 +73,16 @@ pub(super) fn owner_of(record: &OwnerRecord) -> Owner {
         cookie: record.cookie,
         uid: record.uid,
         method: method_of(record.hook),
+    }
+}
+
+/// What was counted, in the words of all.
+pub fn traffic_of(counted: &seawall_ebpf_abi::Traffic) -> Traffic {
+    Traffic {
+        sent_bytes: counted.sent_bytes,
+        received_bytes: counted.received_bytes,
+        sent_packets: counted.sent_packets,
+        received_packets: counted.received_packets,
     }
 }
 

@@ -1,0 +1,287 @@
+//! The shell: takes questions and the kernel's events, looks at traffic, answers.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use seawall_messages::process::{Attribution, FlowUse, HookStatus, Message, Method, Question};
+use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath};
+use seawall_platform::linux::ebpf::{self, Event, Events, Notes, abi};
+use seawall_runtime::{
+    Address, Component, Context, Failure, Lease, Lender, Published, StartError,
+};
+
+use crate::error::Error;
+use crate::events;
+use crate::finder::{Finder, Found};
+use crate::ledger::Ledger;
+use crate::names::DesktopIndex;
+use crate::watch;
+
+/// How often traffic is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How often desktop files are read again.
+const READ_NAMES: Duration = Duration::from_secs(600);
+
+/// Events taken in one go: the rest at the next message.
+const MOST_EVENTS: usize = 8_192;
+
+/// What an incarnation is made from.
+#[derive(Clone)]
+pub struct Arguments {
+    /// What the kernel notes; `None` where it notes nothing.
+    pub notes: Option<Arc<Notes>>,
+    /// Owns the events; `None` where there are none.
+    pub events: Option<Lender<Events>>,
+    /// Why the kernel notes nothing.
+    pub problem: Option<String>,
+    /// The policy in force.
+    pub policy: Published<Snapshot>,
+    /// Told of sockets that closed.
+    pub datapath: Address<datapath::Message>,
+}
+
+/// The component `process`.
+pub struct Processes {
+    context: Context<Message>,
+    arguments: Arguments,
+    events: Option<Lease<Events>>,
+    finder: Finder,
+    ledger: Ledger,
+    /// The policy that processes were described for.
+    generation: PolicyGeneration,
+    /// Where desktop files' names come in.
+    names: Arc<Mutex<Option<DesktopIndex>>>,
+    names_asked: Instant,
+    /// Apps with metrics of their own.
+    measured: HashSet<Arc<str>>,
+}
+
+impl Component for Processes {
+    type Message = Message;
+    type Arguments = Arguments;
+
+    async fn start(context: Context<Message>, arguments: Arguments) -> Result<Self, StartError> {
+        let refuse = |error: &dyn std::error::Error| StartError(error.to_string());
+        let mut events = None;
+        if let Some(lender) = &arguments.events {
+            let lease = lender.lend(context.generation()).map_err(|error| refuse(&error))?;
+            let descriptor = lease
+                .with(|events| watch::descriptor(events))
+                .map_err(|error| refuse(&error))?
+                .map_err(|error| refuse(&error))?;
+            tokio::spawn(watch::events(descriptor, context.address().clone()));
+            events = Some(lease);
+        }
+        tokio::spawn(watch::time(LOOK, context.address().clone()));
+        let names = Arc::default();
+        watch::names(&names);
+        Ok(Self {
+            finder: Finder::new(arguments.notes.clone()),
+            ledger: Ledger::new(),
+            generation: arguments.policy.load().generation,
+            names,
+            names_asked: Instant::now(),
+            measured: HashSet::new(),
+            events,
+            context,
+            arguments,
+        })
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), Failure> {
+        self.take_events().map_err(|error| Failure(error.to_string()))?;
+        let snapshot = self.policy();
+        let now = Instant::now();
+        match message {
+            Message::Identify { question, reply } => {
+                reply.send(self.identify(&question, &snapshot, now));
+            }
+            Message::IdentifyAll { questions, reply } => {
+                let each = |question| self.identify(question, &snapshot, now);
+                reply.send(questions.iter().map(each).collect());
+            }
+            Message::Decided(questions) => {
+                for question in &questions {
+                    self.note(question, &snapshot, now);
+                }
+            }
+            Message::Uses { flows, reply } => {
+                self.look(now);
+                reply.send(flows.iter().map(|flow| self.flow_use(flow, &snapshot, now)).collect());
+            }
+            Message::Apps { open, reply } => {
+                self.look(now);
+                for flow in &open {
+                    self.flow_use(flow, &snapshot, now);
+                }
+                reply.send(self.ledger.apps(&open, now));
+            }
+            Message::Hooks { reply } => reply.send(self.hooks()),
+            Message::EventsWait => {}
+            Message::LookAgain => {
+                self.look(now);
+                self.ledger.expire(now);
+                self.learn_names(now);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Processes {
+    /// The policy in force; what was described for another is described anew.
+    fn policy(&mut self) -> Arc<Snapshot> {
+        let snapshot = self.arguments.policy.load();
+        if snapshot.generation != self.generation {
+            self.generation = snapshot.generation;
+            self.finder.roster.policy_changed();
+        }
+        snapshot
+    }
+
+    /// For a verdict: asked anew each time, for a tuple may have changed hands.
+    fn identify(&mut self, question: &Question, snapshot: &Snapshot, now: Instant) -> Attribution {
+        let found = self.find(question, snapshot);
+        self.ledger.note(question.flow, &found, now);
+        found.attribution
+    }
+
+    /// For lists: what was found for a verdict holds.
+    fn note(&mut self, question: &Question, snapshot: &Snapshot, now: Instant) {
+        let known = self.ledger.recall(&question.flow);
+        let is_same = known.is_some_and(|known| is_confirmed(&known, question));
+        if !is_same {
+            let found = self.find(question, snapshot);
+            self.ledger.note(question.flow, &found, now);
+        }
+    }
+
+    fn find(&mut self, question: &Question, snapshot: &Snapshot) -> Found {
+        if let Some(port) = question.flow.destination_port() {
+            self.context.poison(u64::from(port));
+        }
+        self.finder.find(question, snapshot)
+    }
+
+    /// A connection's owner and traffic: found now, if nobody asked before.
+    fn flow_use(&mut self, flow: &Flow, snapshot: &Snapshot, now: Instant) -> FlowUse {
+        if let Some(known) = self.ledger.flow_use(flow, now)
+            && known.attribution.method != Method::Unidentified
+        {
+            return known;
+        }
+        let found = self.finder.find(&Question { flow: *flow, owner: None, uid: None }, snapshot);
+        self.ledger.note(*flow, &found, now);
+        if let Some(cookie) = found.cookie {
+            self.look_at(cookie, now);
+        }
+        let unknown = FlowUse {
+            attribution: Attribution::unidentified(),
+            traffic: None,
+            rates: None,
+        };
+        self.ledger.flow_use(flow, now).unwrap_or(unknown)
+    }
+
+    /// Takes what the kernel told of.
+    fn take_events(&mut self) -> Result<(), Error> {
+        let Some(lease) = &self.events else { return Ok(()) };
+        let mut taken = Vec::new();
+        lease.with(|events| {
+            while taken.len() < MOST_EVENTS
+                && let Some(event) = events.take()
+            {
+                taken.push(event);
+            }
+        })?;
+        let now = Instant::now();
+        let mut parted = Vec::new();
+        for event in taken {
+            match event {
+                Event::Process(record) => self.finder.roster.learn(record),
+                Event::Closed(closed) => self.closed(&closed, &mut parted, now),
+            }
+        }
+        // Only where somebody else's connection would get another verdict.
+        if !parted.is_empty() && self.arguments.policy.load().asks_for_apps() {
+            self.arguments.datapath.offer(datapath::Message::SocketsClosed(parted));
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, closed: &abi::Closed, parted: &mut Vec<Flow>, now: Instant) {
+        let cookie = closed.owner.cookie;
+        if !self.ledger.follows(cookie) {
+            // Nobody asked about any connection of it.
+            let owner = ebpf::owner_of(&closed.owner);
+            if let Some(process) = self.finder.roster.of_known(&owner.process) {
+                let attribution =
+                    Attribution { method: owner.method, process: Some(process) };
+                self.ledger.count(&attribution, ebpf::traffic_of(&closed.traffic));
+            }
+        }
+        let flows = self.ledger.closed(cookie, now);
+        if closed.tuple.protocol == Protocol::UDP.0 {
+            parted.extend(flows);
+        }
+    }
+
+    /// Looks at what all sockets moved.
+    fn look(&mut self, now: Instant) {
+        for cookie in self.ledger.sockets() {
+            self.look_at(cookie, now);
+        }
+        if let Some(notes) = &self.arguments.notes {
+            events::lost(&notes.losses());
+        }
+    }
+
+    fn look_at(&mut self, cookie: u64, now: Instant) {
+        let Some(counted) = self.arguments.notes.as_ref().and_then(|notes| notes.traffic(cookie))
+        else {
+            return;
+        };
+        let Some((app, new)) = self.ledger.looked(cookie, ebpf::traffic_of(&counted), now) else {
+            return;
+        };
+        if self.measured.len() < events::MOST_APPS || self.measured.contains(&app) {
+            events::moved(&app, new);
+            self.measured.insert(app);
+        } else {
+            events::moved("others", new);
+        }
+    }
+
+    fn hooks(&self) -> Vec<HookStatus> {
+        match (&self.arguments.notes, &self.arguments.problem) {
+            (Some(notes), _) => notes.hooks().to_vec(),
+            (None, problem) => vec![HookStatus {
+                name: "all".to_owned(),
+                missing: Some(problem.clone().unwrap_or_default()),
+                serves: "owners of programs that are gone at once; bytes".to_owned(),
+            }],
+        }
+    }
+
+    fn learn_names(&mut self, now: Instant) {
+        let read = self.names.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(desktop) = read {
+            self.finder.roster.learn_names(desktop);
+        }
+        if now.duration_since(self.names_asked) >= READ_NAMES {
+            self.names_asked = now;
+            watch::names(&self.names);
+        }
+    }
+}
+
+/// Whether what is known of a connection is about the owner that the kernel noted.
+fn is_confirmed(known: &Attribution, question: &Question) -> bool {
+    match (&known.process, question.owner) {
+        (Some(process), Some(owner)) => process.key == owner.process,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}

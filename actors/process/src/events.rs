@@ -1,0 +1,64 @@
+//! What `process` reports: how owners were found, what was moved, what was lost.
+
+use metrics::{counter, describe_counter};
+use seawall_messages::process::{Method, Traffic};
+use seawall_platform::linux::processes::ProcessesError;
+use seawall_platform::linux::sockets::SocketsError;
+
+const ATTRIBUTIONS: &str = "seawall_process_attributions_total";
+const TRAFFIC: &str = "seawall_process_traffic_bytes_total";
+const LOST: &str = "seawall_process_lost_notes_total";
+const FAILED: &str = "seawall_process_failed_lookups_total";
+
+/// Describes the metrics to the recorder; once a process.
+pub fn describe_metrics() {
+    describe_counter!(ATTRIBUTIONS, "Connections whose owner was looked for, by how it was found");
+    describe_counter!(TRAFFIC, "Bytes of IP packets of this machine's sockets, by app and direction");
+    describe_counter!(LOST, "Notes of the kernel that found no room, by kind; found out in another way");
+    describe_counter!(FAILED, "Look-ups that the system refused, by what was asked");
+}
+
+pub(crate) fn attributed(method: Method) {
+    counter!(ATTRIBUTIONS, "method" => method.as_str()).increment(1);
+}
+
+/// Apps that have metrics of their own; what more there are count as one.
+pub(crate) const MOST_APPS: usize = 200;
+
+pub(crate) fn moved(app: &str, traffic: Traffic) {
+    for (direction, bytes) in
+        [("sent", traffic.sent_bytes), ("received", traffic.received_bytes)]
+    {
+        if bytes > 0 {
+            counter!(TRAFFIC, "app" => app.to_owned(), "direction" => direction).increment(bytes);
+        }
+    }
+}
+
+/// What the programs could not note: kinds in the order of [`seawall_platform::linux::ebpf::abi::loss`].
+pub(crate) fn lost(counts: &[u64]) {
+    const KINDS: [&str; 6] = ["event", "owner", "tuple", "process", "listener", "traffic"];
+    for (kind, count) in KINDS.iter().zip(counts) {
+        counter!(LOST, "kind" => *kind).absolute(*count);
+    }
+}
+
+pub(crate) fn hooks(missing: &[(String, String)]) {
+    for (name, problem) in missing {
+        tracing::warn!(name, problem, "A hook in the kernel is missing: owners are found more slowly");
+    }
+}
+
+pub(crate) fn tables_missing(error: &SocketsError) {
+    tracing::error!(%error, cause = error.source.to_string(), "The socket tables can't be read");
+}
+
+pub(crate) fn tables_failed(error: &SocketsError) {
+    counter!(FAILED, "asked" => "sockets").increment(1);
+    tracing::debug!(%error, cause = error.source.to_string(), "A socket could not be looked up");
+}
+
+pub(crate) fn processes_failed(error: &ProcessesError) {
+    counter!(FAILED, "asked" => "processes").increment(1);
+    tracing::debug!(%error, cause = error.source.to_string(), "A process could not be read");
+}

@@ -1,0 +1,186 @@
+//! Finds the owner of a connection: by what the kernel noted, then by the
+//! socket tables, then by who has the socket open. Never guesses: where two answers are possible, there is none.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use seawall_messages::process::{Attribution, Method, Owner, Owners as _, Process, Question};
+use seawall_messages::{Direction, Flow, Protocol, Snapshot, Transport};
+use seawall_platform::linux::ebpf::Notes;
+use seawall_platform::linux::processes;
+use seawall_platform::linux::sockets::{Socket, SocketDiag};
+
+use crate::events;
+use crate::roster::Roster;
+
+/// A socket of a datagram service is joined to a packet by its port alone. A
+/// process that is younger than this may have got the port after the sender of the packet gave it back.
+const SETTLED_TICKS: u64 = 200;
+
+/// An owner, and the socket's cookie where it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) attribution: Attribution,
+    pub(crate) cookie: Option<u64>,
+}
+
+/// The means of finding owners.
+pub(crate) struct Finder {
+    notes: Option<Arc<Notes>>,
+    tables: Option<SocketDiag>,
+    pub(crate) roster: Roster,
+}
+
+impl Finder {
+    pub(crate) fn new(notes: Option<Arc<Notes>>) -> Self {
+        let tables = SocketDiag::open()
+            .inspect_err(|error| events::tables_missing(error))
+            .ok();
+        Self { roster: Roster::new(notes.clone()), notes, tables }
+    }
+
+    /// Who owns the connection.
+    pub(crate) fn find(&mut self, question: &Question, snapshot: &Snapshot) -> Found {
+        let found = self
+            .by_notes(question, snapshot)
+            .or_else(|| self.by_tables(question, snapshot))
+            .unwrap_or_else(|| Found { attribution: Attribution::unidentified(), cookie: None });
+        events::attributed(found.attribution.method);
+        found
+    }
+
+    fn by_notes(&mut self, question: &Question, snapshot: &Snapshot) -> Option<Found> {
+        let owner = match question.owner {
+            Some(owner) => owner,
+            None => self.notes.as_ref()?.owner(&question.flow)?,
+        };
+        self.of_owner(owner, &question.flow, snapshot)
+    }
+
+    fn of_owner(&mut self, owner: Owner, flow: &Flow, snapshot: &Snapshot) -> Option<Found> {
+        let noted = || self.notes.as_ref()?.record(flow).map(|record| record.process);
+        let process = self.roster.of_owner(&owner, noted, snapshot)?;
+        // A listener's cookie is not that of the connection.
+        let cookie = (owner.cookie != 0 && owner.method != Method::Listen).then_some(owner.cookie);
+        let attribution = Attribution { method: owner.method, process: Some(process) };
+        Some(Found { attribution, cookie })
+    }
+
+    fn by_tables(&mut self, question: &Question, snapshot: &Snapshot) -> Option<Found> {
+        let flow = &question.flow;
+        let (own, other) = ends(flow)?;
+        let (socket, cookie) = self
+            .tables
+            .as_mut()?
+            .find(flow.protocol, own, other)
+            .inspect_err(|error| events::tables_failed(error))
+            .ok()
+            .flatten()?;
+        if !is_plausible(&socket, question) {
+            return None;
+        }
+        if let Some(record) = self.notes.as_ref().and_then(|notes| notes.socket(cookie)) {
+            let owner = seawall_platform::linux::ebpf::owner_of(&record);
+            let owner = Owner { method: Method::SocketTable, ..owner };
+            let noted = || Some(record.process);
+            if let Some(process) = self.roster.of_owner(&owner, noted, snapshot) {
+                let attribution =
+                    Attribution { method: Method::SocketTable, process: Some(process) };
+                return Some(Found { attribution, cookie: Some(cookie) });
+            }
+        }
+        let process = self.by_open_files(&socket, snapshot)?;
+        let attribution = Attribution { method: Method::OpenFiles, process: Some(process) };
+        Some(Found { attribution, cookie: (!socket.listening).then_some(cookie) })
+    }
+
+    /// Who has the socket open. Several processes are one answer only if they run the same file.
+    fn by_open_files(&mut self, socket: &Socket, snapshot: &Snapshot) -> Option<Arc<Process>> {
+        let pids = processes::owners_of_inode(socket.inode, socket.uid)
+            .inspect_err(|error| events::processes_failed(error))
+            .ok()?;
+        let mut owners = pids.iter().filter_map(|pid| self.roster.of_pid(*pid, snapshot));
+        let first = owners.next()?;
+        let same = |other: Arc<Process>| other.path == first.path && other.app == first.app;
+        if !owners.all(same) {
+            return None;
+        }
+        let joined_by_port_alone = socket.protocol != Protocol::TCP && socket.remote.port() == 0;
+        let settled = self.roster.age_ticks(&first.key)? >= SETTLED_TICKS;
+        (!joined_by_port_alone || settled).then_some(first)
+    }
+}
+
+/// The local end, then the other; `None` where no socket table knows of such.
+fn ends(flow: &Flow) -> Option<(SocketAddr, SocketAddr)> {
+    let Transport::Ports { initiator, responder } = flow.transport else { return None };
+    let caller = SocketAddr::new(flow.initiator, initiator);
+    let called = SocketAddr::new(flow.responder, responder);
+    match flow.direction {
+        Direction::Outbound => Some((caller, called)),
+        Direction::Inbound => Some((called, caller)),
+        Direction::Forwarded => None,
+    }
+}
+
+/// Whether the socket that the tables name may be the packet's: the kernel
+/// told whose packet it is, and an outbound TCP connection is no listener.
+fn is_plausible(socket: &Socket, question: &Question) -> bool {
+    let is_outbound = question.flow.direction == Direction::Outbound;
+    let same_user = question.uid.is_none_or(|uid| uid == socket.uid);
+    let is_listener = socket.listening && socket.protocol == Protocol::TCP;
+    socket.inode != 0 && !(is_outbound && (is_listener || !same_user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket(listening: bool, uid: u32) -> Socket {
+        let local = SocketAddr::new([10, 0, 0, 1].into(), 5000);
+        Socket {
+            protocol: Protocol::TCP,
+            local,
+            remote: local,
+            listening,
+            only_v6: false,
+            uid,
+            inode: 7,
+        }
+    }
+
+    fn question(direction: Direction, uid: Option<u32>) -> Question {
+        let flow = Flow {
+            direction,
+            protocol: Protocol::TCP,
+            initiator: [10, 0, 0, 1].into(),
+            responder: [10, 0, 0, 2].into(),
+            transport: Transport::Ports { initiator: 5000, responder: 80 },
+        };
+        Question { flow, owner: None, uid }
+    }
+
+    #[test]
+    fn a_socket_that_cannot_have_sent_the_packet_is_none() {
+        use Direction::{Inbound, Outbound};
+        let cases = [
+            (socket(false, 5), question(Outbound, Some(5)), true),
+            (socket(false, 5), question(Outbound, None), true),
+            (socket(false, 6), question(Outbound, Some(5)), false),
+            (socket(true, 5), question(Outbound, Some(5)), false),
+            (socket(true, 5), question(Inbound, None), true),
+            (Socket { inode: 0, ..socket(false, 5) }, question(Outbound, Some(5)), false),
+        ];
+        for (socket, question, expected) in cases {
+            assert_eq!(is_plausible(&socket, &question), expected, "{socket:?} {question:?}");
+        }
+    }
+
+    #[test]
+    fn the_local_end_comes_first() {
+        let port = |flow: &Flow| ends(flow).map(|(own, _)| own.port());
+        assert_eq!(port(&question(Direction::Outbound, None).flow), Some(5000));
+        assert_eq!(port(&question(Direction::Inbound, None).flow), Some(80));
+        assert_eq!(port(&question(Direction::Forwarded, None).flow), None);
+    }
+}

@@ -1,0 +1,114 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use seawall_messages::process::{
+    App, AppKind, Attribution, Method, Process, ProcessKey, Traffic,
+};
+use seawall_messages::{Direction, Flow, Protocol, Transport};
+
+use super::{Ledger, MOST_APPS};
+use crate::finder::Found;
+
+fn flow(port: u16) -> Flow {
+    Flow {
+        direction: Direction::Outbound,
+        protocol: Protocol::TCP,
+        initiator: [10, 0, 0, 1].into(),
+        responder: [10, 0, 0, 2].into(),
+        transport: Transport::Ports { initiator: port, responder: 80 },
+    }
+}
+
+fn found(name: &str, pid: u32, cookie: Option<u64>) -> Found {
+    let process = Process {
+        key: ProcessKey { pid, started_ticks: 1, exec_id: Some(1) },
+        parent_pid: 1,
+        uid: 0,
+        path: Arc::from(format!("/usr/bin/{name}")),
+        deleted: false,
+        command_line: Vec::new(),
+        parent_path: Arc::from(""),
+        cgroup: Arc::from(""),
+        sha256: None,
+        app: App {
+            id: Arc::from(format!("path:/usr/bin/{name}")),
+            kind: AppKind::Path,
+            name: Arc::from(name),
+            icon: None,
+        },
+    };
+    let attribution = Attribution { method: Method::Connect, process: Some(Arc::new(process)) };
+    Found { attribution, cookie }
+}
+
+fn sent(bytes: u64) -> Traffic {
+    Traffic { sent_bytes: bytes, sent_packets: 1, ..Traffic::default() }
+}
+
+#[test]
+fn traffic_adds_up_by_app_and_rates_are_those_of_the_last_look() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new();
+    ledger.note(flow(1), &found("curl", 7, Some(11)), start);
+    ledger.note(flow(2), &found("curl", 8, Some(12)), start);
+    ledger.note(flow(3), &found("wget", 9, Some(13)), start);
+    let later = start + Duration::from_secs(2);
+    assert_eq!(ledger.looked(11, sent(1000), later).map(|(_, new)| new), Some(sent(1000)));
+    ledger.looked(12, sent(500), later);
+    ledger.looked(13, sent(100), later);
+    let apps = ledger.apps(&[flow(1), flow(3)], later);
+    let shown: Vec<_> = apps
+        .iter()
+        .map(|of| (&*of.app.name, of.open, of.connections, of.traffic.sent_bytes, of.pids.clone()))
+        .collect();
+    assert_eq!(shown, [("curl", 1, 2, 1500, vec![7]), ("wget", 1, 1, 100, vec![9])]);
+    assert_eq!(apps[0].rates.sent_bytes_per_s, 750.0);
+    assert_eq!(apps[0].methods, [(Method::Connect, 2)]);
+    let of = ledger.flow_use(&flow(1), later).expect("noted");
+    assert_eq!(of.traffic.map(|traffic| traffic.sent_bytes), Some(1000));
+    assert_eq!(of.rates.map(|rates| rates.sent_bytes_per_s), Some(500.0));
+    let much_later = later + Duration::from_secs(60);
+    let of = ledger.flow_use(&flow(1), much_later).expect("noted");
+    assert_eq!(of.rates.map(|rates| rates.sent_bytes_per_s), Some(0.0), "nobody looked since");
+}
+
+#[test]
+fn a_closed_socket_is_followed_for_a_while_and_then_forgotten() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new();
+    ledger.note(flow(1), &found("curl", 7, Some(11)), start);
+    ledger.note(flow(2), &found("curl", 7, Some(11)), start);
+    assert_eq!(ledger.closed(11, start), [flow(1), flow(2)]);
+    assert!(ledger.closed(99, start).is_empty());
+    ledger.expire(start + Duration::from_secs(1));
+    assert!(ledger.follows(11));
+    let looked = ledger.looked(11, sent(60), start + Duration::from_secs(1));
+    assert_eq!(looked.map(|(_, new)| new), Some(sent(60)));
+    ledger.expire(start + Duration::from_secs(30));
+    assert!(!ledger.follows(11));
+    assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 60, "what it moved stays");
+}
+
+#[test]
+fn a_count_that_began_anew_is_new_as_a_whole() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new();
+    ledger.note(flow(1), &found("curl", 7, Some(11)), start);
+    ledger.looked(11, sent(1000), start);
+    let looked = ledger.looked(11, sent(10), start);
+    assert_eq!(looked.map(|(_, new)| new.sent_bytes), Some(10));
+}
+
+#[test]
+fn apps_are_bounded() {
+    let start = Instant::now();
+    let mut ledger = Ledger::new();
+    ledger.note(flow(1), &Found { attribution: Attribution::unidentified(), cookie: None }, start);
+    for number in 0..MOST_APPS + 10 {
+        ledger.count(&found(&format!("app-{number}"), 1, None).attribution, sent(1));
+    }
+    let apps = ledger.apps(&[], start);
+    assert_eq!(apps.len(), MOST_APPS);
+    let rest = apps.iter().find(|of| of.app.kind == AppKind::Unidentified).expect("there");
+    assert_eq!(rest.traffic.sent_bytes, 11);
+}

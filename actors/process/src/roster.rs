@@ -1,0 +1,274 @@
+//! Processes that use the network, each described once: from `/proc` while it
+//! lives, from what the kernel noted when it is gone.
+
+use std::sync::Arc;
+
+use seawall_messages::Snapshot;
+use seawall_messages::process::{Owner, Process, ProcessKey};
+use seawall_platform::linux::ebpf::Notes;
+use seawall_platform::linux::ebpf::abi::{ProcessId, ProcessRecord};
+use seawall_platform::linux::processes::{self, ControlGroups, FileId, ProcessFacts};
+use seawall_runtime::BoundedTable;
+
+use crate::events;
+use crate::identity::{Container, Facts, Lookups, Noted, Place, identify};
+use crate::names::{ContainerFiles, DesktopIndex, container_name};
+use crate::noted::{key_of, noted_of};
+
+/// Processes that are remembered, with their description.
+const MOST_PROCESSES: usize = 16_384;
+/// Notes of processes that nobody asked about yet.
+const MOST_RECORDS: usize = 16_384;
+/// Files whose checksum is remembered.
+const MOST_CHECKSUMS: usize = 4_096;
+
+/// Describes processes.
+pub(crate) struct Roster {
+    notes: Option<Arc<Notes>>,
+    known: BoundedTable<ProcessKey, Arc<Process>>,
+    records: BoundedTable<ProcessKey, Arc<ProcessRecord>>,
+    checksums: BoundedTable<FileId, Arc<str>>,
+    /// This very process, to tell whose namespaces are ours.
+    own: Option<Box<ProcessRecord>>,
+    groups: Option<ControlGroups>,
+    desktop: DesktopIndex,
+    containers: ContainerFiles,
+}
+
+impl Roster {
+    pub(crate) fn new(notes: Option<Arc<Notes>>) -> Self {
+        Self {
+            own: notes.as_ref().and_then(|notes| notes.own_record()),
+            notes,
+            known: BoundedTable::new(MOST_PROCESSES),
+            records: BoundedTable::new(MOST_RECORDS),
+            checksums: BoundedTable::new(MOST_CHECKSUMS),
+            groups: ControlGroups::open().ok().flatten(),
+            desktop: DesktopIndex::default(),
+            containers: ContainerFiles::system(),
+        }
+    }
+
+    /// What desktop files say: read aside, for there may be thousands.
+    pub(crate) fn learn_names(&mut self, desktop: DesktopIndex) {
+        self.desktop = desktop;
+        // Their names may be better now.
+        self.known = BoundedTable::new(MOST_PROCESSES);
+    }
+
+    /// The kernel told of a process.
+    pub(crate) fn learn(&mut self, record: Box<ProcessRecord>) {
+        self.records.insert(key_of(&record.process), Arc::from(record));
+    }
+
+    /// Whether the process is described already.
+    pub(crate) fn of_known(&mut self, key: &ProcessKey) -> Option<Arc<Process>> {
+        self.known.get(key).cloned()
+    }
+
+    /// The process that the kernel noted as an owner. `noted` gives its full name in
+    /// the kernel's notes, where the ring buffer lost it. As whoever used the socket: its
+    /// user id is that of then.
+    pub(crate) fn of_owner(
+        &mut self,
+        owner: &Owner,
+        noted: impl FnOnce() -> Option<ProcessId>,
+        snapshot: &Snapshot,
+    ) -> Option<Arc<Process>> {
+        let key = owner.process;
+        let process = match self.known.get(&key) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let record = self.record(&key, noted);
+                let described = self.describe(&key, record.as_deref(), snapshot)?;
+                self.known.insert(key, Arc::clone(&described));
+                described
+            }
+        };
+        Some(if process.uid == owner.uid {
+            process
+        } else {
+            Arc::new(Process { uid: owner.uid, ..Process::clone(&process) })
+        })
+    }
+
+    /// The process with this id now.
+    pub(crate) fn of_pid(&mut self, pid: u32, snapshot: &Snapshot) -> Option<Arc<Process>> {
+        let facts = read(pid)?;
+        let key = ProcessKey { pid, started_ticks: facts.started_ticks, exec_id: None };
+        Some(self.from_facts(key, facts, snapshot))
+    }
+
+    /// How long ago it started, in hundredths of a second.
+    pub(crate) fn age_ticks(&self, key: &ProcessKey) -> Option<u64> {
+        let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+        let seconds: f64 = uptime.split(' ').next()?.parse().ok()?;
+        // Uptime is a small number.
+        Some(((seconds * 100.0) as u64).saturating_sub(key.started_ticks))
+    }
+
+    /// Checksums may be wanted now that were not before.
+    pub(crate) fn policy_changed(&mut self) {
+        self.known = BoundedTable::new(MOST_PROCESSES);
+    }
+
+    fn record(
+        &mut self,
+        key: &ProcessKey,
+        noted: impl FnOnce() -> Option<ProcessId>,
+    ) -> Option<Arc<ProcessRecord>> {
+        if let Some(record) = self.records.get(key) {
+            return Some(Arc::clone(record));
+        }
+        let id = noted().filter(|id| key_of(id) == *key)?;
+        self.notes.as_ref()?.process(&id).map(Arc::from)
+    }
+
+    /// From `/proc`, if that still tells of the same program, else from the record.
+    fn describe(
+        &mut self,
+        key: &ProcessKey,
+        record: Option<&ProcessRecord>,
+        snapshot: &Snapshot,
+    ) -> Option<Arc<Process>> {
+        let noted = record.map(|record| {
+            let group = self.groups.as_ref().and_then(|groups| groups.path(record.cgroup));
+            noted_of(record, self.own.as_deref(), group.unwrap_or_default())
+        });
+        let facts = read(key.pid).filter(|facts| facts.started_ticks == key.started_ticks);
+        match (facts, record, noted) {
+            // A record tells which of the programs it was that this process has been.
+            (Some(facts), Some(_), Some(noted)) if is_same_program(&facts, &noted) => {
+                Some(self.from_facts(*key, facts, snapshot))
+            }
+            (_, Some(record), Some(noted)) => Some(self.from_record(*key, record, &noted, snapshot)),
+            // Without one: an exec may have come between, and then it is unknown.
+            (_, _, _) => None,
+        }
+    }
+
+    fn from_facts(
+        &mut self,
+        key: ProcessKey,
+        facts: ProcessFacts,
+        snapshot: &Snapshot,
+    ) -> Arc<Process> {
+        let host_file = facts.exe.as_ref().and_then(processes::file_id);
+        let mut seen = Facts::of_process(&facts, host_file);
+        as_rules_mean(&mut seen, facts.exe_file, snapshot);
+        let file = format!("/proc/{}/exe", key.pid);
+        let described = Described {
+            key,
+            parent_pid: facts.parent_pid,
+            uid: facts.uid,
+            deleted: facts.deleted,
+            file: facts.exe_file.map(|id| (id, file)),
+        };
+        self.finish(described, &seen, snapshot)
+    }
+
+    fn from_record(
+        &mut self,
+        key: ProcessKey,
+        record: &ProcessRecord,
+        noted: &Noted,
+        snapshot: &Snapshot,
+    ) -> Arc<Process> {
+        use seawall_platform::linux::ebpf::abi::flag;
+        let host_file = processes::file_id(&noted.exe);
+        let mut seen = Facts::of_noted(noted, host_file);
+        seen.is_kernel_thread = record.flags & flag::KERNEL != 0;
+        as_rules_mean(&mut seen, noted.exe_file, snapshot);
+        let is_there = host_file.is_some() && host_file == noted.exe_file;
+        let file = noted.exe_file.filter(|_| is_there).map(|id| (id, noted.exe.clone()));
+        let described = Described {
+            key,
+            parent_pid: record.parent_pid,
+            uid: record.uid,
+            deleted: record.flags & flag::DELETED != 0,
+            file,
+        };
+        self.finish(described, &seen, snapshot)
+    }
+
+    fn finish(&mut self, of: Described, seen: &Facts, snapshot: &Snapshot) -> Arc<Process> {
+        let name_of = |container: &Container| container_name(container, &self.containers);
+        let lookups = Lookups {
+            container_name: &name_of,
+            file_exists: &|path| std::path::Path::new(path).is_file(),
+            desktop: &self.desktop,
+        };
+        let identity = identify(seen, &lookups);
+        let parent_path = match of.parent_pid {
+            0 => Arc::from(""),
+            pid => self.path_of_parent(pid, &of.key),
+        };
+        let wants_checksum = snapshot.apps.iter().any(|app| app.fingerprint.sha256.is_some());
+        let sha256 = of.file.filter(|_| wants_checksum).and_then(|file| self.checksum(file));
+        Arc::new(Process {
+            key: of.key,
+            parent_pid: of.parent_pid,
+            uid: of.uid,
+            path: identity.path,
+            deleted: of.deleted,
+            command_line: seen.arguments.clone(),
+            parent_path,
+            cgroup: Arc::from(seen.cgroup.as_str()),
+            sha256,
+            app: identity.app,
+        })
+    }
+
+    /// Path of the parent's file. One that started later took over an orphan, and is no parent.
+    fn path_of_parent(&self, pid: u32, child: &ProcessKey) -> Arc<str> {
+        let parent = read(pid).filter(|parent| parent.started_ticks <= child.started_ticks);
+        let host = parent.filter(|parent| parent.in_our_mount_namespace);
+        Arc::from(host.and_then(|parent| parent.exe).unwrap_or_default())
+    }
+
+    fn checksum(&mut self, (id, path): (FileId, String)) -> Option<Arc<str>> {
+        if let Some(known) = self.checksums.get(&id) {
+            return Some(Arc::clone(known));
+        }
+        let sum = processes::sha256_of(path)
+            .inspect_err(|error| events::processes_failed(error))
+            .ok()?;
+        let sum: Arc<str> = Arc::from(sum);
+        self.checksums.insert(id, Arc::clone(&sum));
+        Some(sum)
+    }
+}
+
+/// What is the same from whichever source a description comes.
+struct Described {
+    key: ProcessKey,
+    parent_pid: u32,
+    uid: u32,
+    deleted: bool,
+    /// Its file, and where it can be read.
+    file: Option<(FileId, String)>,
+}
+
+fn read(pid: u32) -> Option<ProcessFacts> {
+    processes::read(pid).inspect_err(|error| events::processes_failed(error)).ok().flatten()
+}
+
+/// Whether `/proc` still tells of the program that was noted.
+fn is_same_program(facts: &ProcessFacts, noted: &Noted) -> bool {
+    if noted.exe.is_empty() {
+        return facts.exe.is_none();
+    }
+    facts.exe.as_deref() == Some(noted.exe.as_str())
+}
+
+/// A file that a foreign mount namespace shows elsewhere is the host's all the
+/// same, if a rule names it: a path in a rule means the file.
+fn as_rules_mean(seen: &mut Facts, file: Option<FileId>, snapshot: &Snapshot) {
+    let (Place::Foreign, Some(file)) = (seen.place, file) else { return };
+    let paths = snapshot.apps.iter().filter_map(|app| app.fingerprint.path.as_ref());
+    let literal = paths.filter(|path| path.is_literal()).map(|path| path.as_str());
+    if let Some(path) = literal.into_iter().find(|path| processes::file_id(path) == Some(file)) {
+        seen.exe = path.to_owned();
+        seen.place = Place::HostFile;
+    }
+}
