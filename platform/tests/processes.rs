@@ -25,12 +25,12 @@ impl Running {
         Self(command.spawn().unwrap_or_else(|error| panic!("can't start {command:?}: {error}")))
     }
 
-    /// Waits until it is the program that it shall become.
+    /// Waits until it is the program that it shall become: a moment before, that has no arguments.
     fn facts(&self, is_it: impl Fn(&ProcessFacts) -> bool) -> ProcessFacts {
         let until = Instant::now() + Duration::from_secs(10);
         loop {
             let facts = read(self.0.id()).expect("it can be read").expect("it runs");
-            if is_it(&facts) {
+            if is_it(&facts) && !facts.command_line.is_empty() {
                 return facts;
             }
             assert!(Instant::now() < until, "still {facts:?}");

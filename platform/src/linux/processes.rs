@@ -20,7 +20,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat, statat};
+use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
 use self::text::Stat;
@@ -137,7 +137,8 @@ struct Entry {
 
 enum Reading {
     Stable(ProcessFacts),
-    /// It began another program meanwhile, so the parts may not belong together.
+    /// It began another program meanwhile, so the parts may not belong together;
+    /// or it is about to: a program's file is there a moment before its arguments are.
     Changing(ProcessFacts),
 }
 
@@ -193,7 +194,9 @@ impl Entry {
             is_kernel_thread: stat.is_kernel_thread,
         };
         let after = self.program(self.stat()?.started_ticks)?;
-        Ok(if after == program { Reading::Stable(facts) } else { Reading::Changing(facts) })
+        let is_starting = facts.exe.is_some() && facts.command_line.is_empty();
+        let is_stable = after == program && !is_starting;
+        Ok(if is_stable { Reading::Stable(facts) } else { Reading::Changing(facts) })
     }
 
     fn stat(&self) -> rustix::io::Result<Stat> {
@@ -224,8 +227,7 @@ impl Entry {
 
     /// Which file a link leads to.
     fn identify(&self, name: &str) -> rustix::io::Result<Option<FileId>> {
-        let found = unless_gone(statat(&self.directory, name, AtFlags::empty()))?;
-        Ok(found.map(|stat| FileId::of(&stat)))
+        unless_gone(FileId::at(&self.directory, name))
     }
 
     fn shares(&self, name: &str, ours: &str) -> rustix::io::Result<bool> {
@@ -239,11 +241,12 @@ fn names(path: &str, file: Option<FileId>) -> bool {
     file.is_some() && file_id(path) == file
 }
 
-/// What can't be read is `None`; an error only where the process is gone.
+/// What isn't there or may not be read is `None`; an error where the process is
+/// gone, or we lack something.
 fn unless_gone<T>(result: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(Errno::SRCH) => Err(Errno::SRCH),
+        Err(errno @ (Errno::SRCH | Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => Err(errno),
         Err(_) => Ok(None),
     }
 }

@@ -66,7 +66,10 @@ fn is_base(name: &str) -> bool {
     let is_numbered = |prefix: &str| {
         name.strip_prefix(prefix).is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
     };
-    is_numbered("core") || name == "bare" || name == "snapd" || name.starts_with("gnome-")
+    let is_desktop = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    is_numbered("core")
+        || matches!(name, "bare" | "snapd")
+        || name.strip_prefix("gnome-").is_some_and(is_desktop)
 }
 
 /// The Flatpak that a process belongs to: by its control group, else by its

@@ -161,6 +161,12 @@ fn packages_are_known_by_their_name() {
             "snap:code:/usr/bin/sh",
             "Code",
         ),
+        (
+            on_host("/snap/gnome-maps/1/maps"),
+            "snap:gnome-maps",
+            "/snap/gnome-maps/1/maps",
+            "Gnome Maps",
+        ),
         // What a classic snap starts is the host's.
         (
             Facts {

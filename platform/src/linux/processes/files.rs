@@ -2,10 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use ring::digest::{Context, SHA256};
+use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+use rustix::path::Arg;
 
 use super::{ProcessesError, failed};
 
@@ -17,21 +20,25 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// A file, whatever its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId {
-    /// The file system it is on.
+    /// The file system it is on, as in `st_dev` (stat(3type)).
     pub device: u64,
     /// Its number there.
     pub inode: u64,
 }
 
 impl FileId {
-    pub(super) fn of(stat: &rustix::fs::Stat) -> Self {
-        Self { device: stat.st_dev, inode: stat.st_ino }
+    /// Which file a path leads to, links followed. What the kernel knows
+    /// already has to do: a server that hangs must not hang us.
+    pub(super) fn at(folder: impl AsFd, path: impl Arg) -> rustix::io::Result<Self> {
+        let found = statx(folder, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)?;
+        let device = makedev(found.stx_dev_major, found.stx_dev_minor);
+        Ok(Self { device, inode: found.stx_ino })
     }
 }
 
 /// Which file a path leads to, links followed; `None` where there is none.
 pub fn file_id(path: impl AsRef<Path>) -> Option<FileId> {
-    rustix::fs::stat(path.as_ref()).ok().map(|stat| FileId::of(&stat))
+    FileId::at(CWD, path.as_ref()).ok()
 }
 
 /// SHA-256 of a regular file in lower-case hexadecimal. A running program's own
