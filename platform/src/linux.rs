@@ -8,6 +8,7 @@ pub mod layout;
 pub mod link;
 mod netlink;
 pub mod privileges;
+pub mod processes;
 pub mod queue;
 pub mod rules;
 pub mod signals;

@@ -15,10 +15,26 @@ const MOST_TEST_LINES: usize = 1000;
 /// What every actor crate holds, so that a reader knows where to look before opening.
 const ACTOR_FILES: [&str; 5] = ["lib.rs", "actor.rs", "error.rs", "events.rs", "tests.rs"];
 
-/// Where an absolute path may point: places that every Linux machine has, and our API's routes.
-const KNOWN_PLACES: [&str; 16] = [
-    "bin", "boot", "dev", "etc", "healthz", "lib", "metrics", "nix", "opt", "proc", "run", "sbin",
-    "sys", "usr", "v1", "var",
+/// Where an absolute path may point: places that every Linux machine has, its control groups
+/// among them, and our API's routes.
+const KNOWN_PLACES: [&str; 17] = [
+    "bin",
+    "boot",
+    "dev",
+    "etc",
+    "healthz",
+    "lib",
+    "metrics",
+    "nix",
+    "opt",
+    "proc",
+    "run",
+    "sbin",
+    "sys",
+    "system.slice",
+    "usr",
+    "v1",
+    "var",
 ];
 
 fn rust_files() -> Vec<PathBuf> {
@@ -129,13 +145,15 @@ fn no_path_of_somebodys_machine_is_in_the_text() {
     let texts = ["rs", "md", "toml", "sh", "service", "yml"];
     let offenders = files_below("").into_iter().filter_map(|path| {
         let plain = path.ends_with("Makefile") || path.starts_with(".ci");
+        // A test may name a place that exists nowhere.
+        let is_test = path.iter().any(|part| part == "src") && is_test_file(&path);
         if path.starts_with("tests/house")
+            || is_test
             || !plain && !texts.iter().any(|extension| has_extension(&path, extension))
         {
             return None;
         }
         let text = read(&path);
-        // A test may name a place that exists nowhere.
         let lines = without_test_module(&code_only(&text)).lines().count();
         let is_rust = has_extension(&path, "rs");
         let kept = if is_rust { first_lines(&text, lines) } else { text };

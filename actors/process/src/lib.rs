@@ -1,0 +1,4 @@
+//! Which program owns a connection, and the app that people know it as.
+
+pub mod identity;
+pub mod names;

@@ -1,0 +1,80 @@
+//! What containers are called, from the files of their engines.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::read::read_bounded;
+use crate::identity::{Container, Engine};
+
+/// Most bytes read of Docker's file of one container.
+const MAX_DOCKER_BYTES: u64 = 1024 * 1024;
+
+/// Most bytes read of Podman's file of all containers.
+const MAX_PODMAN_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Where engines keep what they know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerFiles {
+    docker: PathBuf,
+    podman: PathBuf,
+}
+
+impl ContainerFiles {
+    /// Of the system's engines.
+    pub fn system() -> Self {
+        Self {
+            docker: PathBuf::from("/var/lib/docker/containers"),
+            podman: PathBuf::from("/var/lib/containers/storage/overlay-containers"),
+        }
+    }
+
+    /// Of a user's own, by the user's home.
+    pub fn of_user(home: &Path) -> Self {
+        Self {
+            docker: home.join(".local/share/docker/containers"),
+            podman: home.join(".local/share/containers/storage/overlay-containers"),
+        }
+    }
+}
+
+/// Looks up what a container is called: in the files of the system if
+/// [`Container::user`] is `None`, else in those of that user. Which that is, the asker chooses.
+pub fn container_name(container: &Container, files: &ContainerFiles) -> Option<String> {
+    let id = container.id.as_deref()?;
+    match container.engine {
+        Engine::Docker => {
+            let path = files.docker.join(id).join("config.v2.json");
+            docker_name(&read_bounded(&path, MAX_DOCKER_BYTES)?)
+        }
+        Engine::Podman => ["containers.json", "volatile-containers.json"].iter().find_map(|file| {
+            podman_name(&read_bounded(&files.podman.join(file), MAX_PODMAN_BYTES)?, id)
+        }),
+        _ => None,
+    }
+}
+
+/// From Docker's `config.v2.json`.
+pub fn docker_name(json: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Config {
+        #[serde(rename = "Name")]
+        name: String,
+    }
+    let config: Config = serde_json::from_str(json).ok()?;
+    let name = config.name.strip_prefix('/').unwrap_or(&config.name);
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// From Podman's `containers.json`.
+pub fn podman_name(json: &str, id: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Listed {
+        id: String,
+        #[serde(default)]
+        names: Vec<String>,
+    }
+    let all: Vec<Listed> = serde_json::from_str(json).ok()?;
+    let found = all.into_iter().find(|listed| listed.id == id)?;
+    found.names.into_iter().find(|name| !name.is_empty())
+}
