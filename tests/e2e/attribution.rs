@@ -1,0 +1,1 @@
+//! Whose connection it is.
