@@ -83,6 +83,14 @@ impl Held {
         self.next_port()
     }
 
+    /// Ends it, and waits until it is gone.
+    #[track_caller]
+    pub fn end(&mut self) {
+        self.running.close_input();
+        let ended = self.running.wait(CONNECTS);
+        assert!(ended.is_some(), "a program did not end with its input");
+    }
+
     #[track_caller]
     fn next_port(&mut self) -> u16 {
         let line = self.running.line(CONNECTS).unwrap_or_else(|| {

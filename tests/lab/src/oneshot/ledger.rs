@@ -48,6 +48,24 @@ pub struct Judged {
     pub examples: Vec<String>,
 }
 
+impl Judged {
+    /// Both added up.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
+        self.programs += other.programs;
+        self.wrong += other.wrong;
+        self.unknown += other.unknown;
+        self.unlisted += other.unlisted;
+        self.right += other.right;
+        for (method, count) in other.methods {
+            *self.methods.entry(method).or_default() += count;
+        }
+        self.examples.extend(other.examples);
+        self.examples.truncate(TOLD);
+        self
+    }
+}
+
 impl Ledger {
     /// Takes in a list.
     pub fn note(&mut self, connections: &[Connection]) {
@@ -71,8 +89,13 @@ impl Ledger {
         }
     }
 
+    /// Programs whose connection was not listed yet.
+    pub fn unlisted(&self, shots: &[Shot]) -> usize {
+        shots.iter().filter(|shot| self.of(shot).is_none()).count()
+    }
+
     /// Programs whose connection was not listed with an owner yet.
-    pub fn open(&self, shots: &[Shot]) -> usize {
+    pub fn unowned(&self, shots: &[Shot]) -> usize {
         let owned = |said: &Vec<Said>| said.iter().any(|said| said.path.is_some());
         shots.iter().filter(|shot| !self.of(shot).is_some_and(owned)).count()
     }

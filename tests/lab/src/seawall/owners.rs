@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_messages::api::Apps;
+use seawall_messages::api::{Apps, Connections};
 use seawall_messages::datapath::Connection;
 use seawall_messages::flow::{Direction, Flow, Protocol, Transport};
 use seawall_messages::process::{Attribution, Process};
@@ -40,6 +40,13 @@ impl Seawall<'_> {
             .unwrap_or_else(|error| panic!("ps: {error}: {}{}", answer.stdout, answer.stderr))
     }
 
+    /// Decided flows, newest first; `None` while nobody answers.
+    pub fn try_connections(&self) -> Option<Vec<Connection>> {
+        let answer = self.verb(&["connections", "--json", "--limit", "10000"]);
+        let list: Connections = serde_json::from_str(&answer.stdout).ok()?;
+        Some(list.connections)
+    }
+
     /// The newest listed connection that is wanted, once it is there and its owner known.
     ///
     /// # Panics
@@ -48,7 +55,7 @@ impl Seawall<'_> {
     pub fn owned(&self, what: &str, wanted: impl Fn(&Connection) -> bool) -> Connection {
         let mut seen = None;
         let found = until(LISTED, || {
-            let listed = self.connections().connections.into_iter().find(&wanted)?;
+            let listed = self.try_connections()?.into_iter().find(&wanted)?;
             let known = process(&listed).is_some();
             seen = Some(listed.clone());
             known.then_some(listed)
