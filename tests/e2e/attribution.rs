@@ -13,4 +13,5 @@ mod attribution {
     pub(crate) mod oneshots;
     pub(crate) mod places;
     pub(crate) mod survival;
+    pub(crate) mod takeover;
 }

@@ -23,6 +23,8 @@ const ATTEMPTS: usize = 3;
 const TCP_HEADER: u64 = 20;
 /// Options of the first packet each way: maximum segment size (4) and window scale (3, padded to 4).
 const SYN_OPTIONS: u64 = 8;
+/// Of the cable.
+const MTU: u64 = 1500;
 
 #[derive(Debug, Serialize)]
 struct Row {
@@ -33,13 +35,21 @@ struct Row {
     received_payload: u64,
 }
 
-/// Payload by the formula: what is left of the bytes without the headers of so many packets.
-fn payload(family: Family, bytes: u64, packets: u64) -> u64 {
-    let ip_header = match family {
+/// Packets on the cable that so much payload needs at least.
+fn fewest_packets(family: Family, payload: u64) -> u64 {
+    payload.div_ceil(MTU - ip_header(family) - TCP_HEADER)
+}
+
+fn ip_header(family: Family) -> u64 {
+    match family {
         Family::V4 => 20,
         Family::V6 => 40,
-    };
-    let headers = packets * (ip_header + TCP_HEADER) + SYN_OPTIONS;
+    }
+}
+
+/// Payload by the formula: what is left of the bytes without the headers of so many packets.
+fn payload(family: Family, bytes: u64, packets: u64) -> u64 {
+    let headers = packets * (ip_header(family) + TCP_HEADER) + SYN_OPTIONS;
     bytes.saturating_sub(headers)
 }
 
@@ -138,6 +148,11 @@ fn bytes_are_counted_to_the_byte_both_ways_whatever_the_kernel_lumps_together() 
         let row = row.unwrap_or_else(|| panic!("segments were sent again in each attempt"));
         findings.check(row.sent_payload == bytes, format!("sent: {row:?}"));
         findings.check(row.received_payload == bytes, format!("received: {row:?}"));
+        let packets = row.traffic.sent_packets.min(row.traffic.received_packets);
+        findings.check(
+            packets >= fewest_packets(family, bytes),
+            format!("packets are those of the cable, not of the kernel's lumps: {row:?}"),
+        );
         rows.push(row);
     }
     record("bytes", &rows);

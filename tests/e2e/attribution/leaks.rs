@@ -10,8 +10,8 @@ use lab::{Deed, Family, Findings, Host, OneShots, Programs, Seawall, Serve, Shot
 use super::common::{at, oneshots};
 
 /// Where only the denied program connects to, and where only the allowed one.
-const DENIED: u16 = 7101;
-const ALLOWED: u16 = 7201;
+pub(super) const DENIED: u16 = 7101;
+pub(super) const ALLOWED: u16 = 7201;
 /// One allowed program for so many denied ones.
 const ALLOWED_SHARE: u32 = 10;
 /// One TCP connection for so many datagrams.
@@ -23,7 +23,7 @@ const CONNECTS: [Deed; 2] = [Deed::Connect, Deed::ConnectAndGo];
 const WAYS: [Way; 4] = [Way::Exec, Way::Thread, Way::Inherited, Way::Passed];
 
 /// Counts first packets to both ports.
-fn count_arrivals(peer: &Host) {
+pub(super) fn count_arrivals(peer: &Host) {
     let rules: String = [DENIED, ALLOWED]
         .map(|port| {
             format!(
@@ -37,7 +37,7 @@ fn count_arrivals(peer: &Host) {
 }
 
 /// Packets counted for a port, both families.
-fn arrived(peer: &Host, protocol: &str, port: u16) -> u64 {
+pub(super) fn arrived(peer: &Host, protocol: &str, port: u16) -> u64 {
     let text =
         ["iptables-nft-save", "ip6tables-nft-save"].map(|program| peer.run(program, &["-c"]));
     let rules: Vec<&str> = text
@@ -107,6 +107,10 @@ fn a_rule_that_denies_one_program_leaks_nothing() {
         for shot in refused.iter().filter(|shot| shot.deed == Deed::Connect) {
             findings.check(shot.outcome != "ok", format!("{within:?}: denied, but {shot:?}"));
         }
+    }
+    // What comes through after them was judged after them.
+    for deed in [Deed::Connect, Deed::SendTo] {
+        shots("allowed-", ALLOWED, &[deed], 1, &[]).run(&world.desk, &programs);
     }
     for protocol in ["udp", "tcp"] {
         let leaked = arrived(&world.peer, protocol, DENIED);

@@ -52,6 +52,13 @@ impl Held {
         Self::start_any(command)
     }
 
+    /// As [`Held::start`], from a source port that is free again as soon as the program is gone.
+    #[track_caller]
+    pub fn start_from(mut command: Command, deed: Deed, to: SocketAddr, from_port: u16) -> Self {
+        command.args(["hold", deed.as_str(), &to.to_string(), &from_port.to_string()]);
+        Self::start_any(command)
+    }
+
     /// As [`Held::start`], a program of this path on a host, without anything around it.
     #[track_caller]
     pub fn on(host: &crate::Host, executable: &Path, deed: Deed, to: SocketAddr) -> Self {

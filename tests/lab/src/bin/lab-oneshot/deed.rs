@@ -1,7 +1,8 @@
 //! What a program does with a socket.
 
 use std::io::{ErrorKind, Result};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use lab::oneshot::{Deed, Done};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,6 +20,23 @@ pub(crate) fn socket(deed: Deed, to: SocketAddr) -> Result<Socket> {
         Deed::SendTo | Deed::ConnectAndSend => (Type::DGRAM, Protocol::UDP),
     };
     Socket::new(Domain::for_address(to), kind, Some(protocol))
+}
+
+/// Binds a source port, which is free at once when the socket is closed: by a reset, for TCP.
+pub(crate) fn take_port(deed: Deed, socket: &Socket, to: SocketAddr, port: u16) -> Result<()> {
+    if deed.protocol() == seawall_messages::flow::Protocol::TCP {
+        socket.set_reuse_address(true)?;
+        socket.set_linger(Some(Duration::ZERO))?;
+    }
+    socket.bind(&any(to, port).into())
+}
+
+/// No address in particular, of the other end's family.
+pub(crate) fn any(to: SocketAddr, port: u16) -> SocketAddr {
+    match to {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, port).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, port).into(),
+    }
 }
 
 /// Does it. The port is asked for before an answer can have taken it away.

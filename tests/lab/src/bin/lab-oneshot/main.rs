@@ -4,7 +4,7 @@
 //! ```text
 //! lab-oneshot run --to ADDRESS:PORT --folder DIR --count N ...
 //! lab-oneshot shot WAY DEED ADDRESS:PORT
-//! lab-oneshot hold DEED ADDRESS:PORT
+//! lab-oneshot hold DEED ADDRESS:PORT [SOURCE_PORT]
 //! ```
 //! The programs in DIR are copies of this one, so `shot` starts without any
 //! of what a command line with options needs.

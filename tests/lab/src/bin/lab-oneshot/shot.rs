@@ -43,15 +43,22 @@ pub(crate) fn run(words: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `hold DEED ADDRESS:PORT`: does it, and again for each line of input, until that ends.
+/// `hold DEED ADDRESS:PORT [SOURCE_PORT]`: does it, and again for each line of input, until that ends.
 pub(crate) fn hold(words: &[String]) -> anyhow::Result<()> {
-    let [deed, to] = words else { bail!("hold DEED ADDRESS:PORT") };
+    let (deed, to, from_port) = match words {
+        [deed, to] => (deed, to, None),
+        [deed, to, from_port] => (deed, to, Some(from_port.parse().context("the port")?)),
+        _ => bail!("hold DEED ADDRESS:PORT [SOURCE_PORT]"),
+    };
     let deed: Deed = deed.parse().map_err(anyhow::Error::msg)?;
     let to: SocketAddr = to.parse().context("the address")?;
     let mut held = Vec::new();
     let mut input = std::io::stdin().lock().lines();
     loop {
         let socket = deed::socket(deed, to)?;
+        if let Some(from_port) = from_port {
+            deed::take_port(deed, &socket, to, from_port)?;
+        }
         output::line(deed::perform(deed, &socket, to)?);
         held.push(socket);
         if held.len() == MOST_HELD || input.next().is_none() {

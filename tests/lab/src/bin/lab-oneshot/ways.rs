@@ -1,7 +1,7 @@
 //! The ways in which a short-lived program comes to be, and to its socket.
 
 use std::io::IoSlice;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -46,11 +46,7 @@ pub(crate) fn start(way: Way, program: &Path, deed: Deed, to: SocketAddr) -> any
 fn made_elsewhere(deed: Deed, to: SocketAddr) -> anyhow::Result<socket2::Socket> {
     let socket = deed::socket(deed, to).context("a socket")?;
     if deed.protocol() == Protocol::UDP {
-        let any: SocketAddr = match to {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        socket.bind(&any.into()).context("binding")?;
+        socket.bind(&deed::any(to, 0).into()).context("binding")?;
     }
     Ok(socket)
 }
