@@ -61,7 +61,10 @@ impl Programs {
     /// # Panics
     /// When they can't be made, or python3 is missing.
     pub fn new() -> Self {
-        let folder = TempDir::with_prefix("lab-oneshot-")
+        // The path as the kernel tells it, without links.
+        let folder = std::env::temp_dir()
+            .canonicalize()
+            .and_then(|parent| TempDir::with_prefix_in("lab-oneshot-", parent))
             .unwrap_or_else(|error| panic!("can't make a temporary folder: {error}"));
         // Also for programs that are not root's.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))
