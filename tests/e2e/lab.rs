@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lab::probe::{Kind, Outcome, Path, Patience};
-use lab::{Connect, Family, Findings, Serve, Stream, Udp, World};
+use lab::{Connect, Deed, Family, Findings, OneShots, Programs, Serve, Stream, Udp, Way, World};
 
 const SHORT: Patience = Patience(Duration::from_millis(300));
 
@@ -114,4 +114,37 @@ fn a_world_leaves_nothing_behind() {
     assert_eq!(seen.ip(), World::address(World::DESK, Family::V4), "NAT hides the inner host");
     drop((client, listener, world));
     assert!(!std::path::Path::new(&path).exists());
+}
+
+#[test]
+fn short_lived_programs_do_every_deed_in_every_way() {
+    const COUNT: u32 = 800;
+    let world = World::new();
+    let programs = Programs::new();
+    let to = Family::BOTH.map(|family| SocketAddr::new(World::address(World::PEER, family), 7001));
+    let mut serve = Serve::start(&world.peer, &to, &to);
+    let begun = std::time::Instant::now();
+    let shots = OneShots::matrix(to.to_vec(), COUNT).run(&world.desk, &programs);
+    println!("{COUNT} programs in {:?}", begun.elapsed());
+    let mut findings = Findings::new();
+    let served = serve.report();
+    for deed in Deed::ALL {
+        for way in Way::ALL {
+            for to in to {
+                let count =
+                    shots.iter().filter(|s| (s.deed, s.way, s.to) == (deed, way, to)).count();
+                findings.check(count >= 10, format!("{deed:?} {way:?} to {to}: {count} programs"));
+            }
+        }
+    }
+    for shot in &shots {
+        findings.check(shot.outcome == "ok" && shot.from_port != 0, format!("{shot:?}"));
+    }
+    let count = |wanted: &[Deed]| shots.iter().filter(|s| wanted.contains(&s.deed)).count() as u64;
+    findings.check(
+        served.datagrams(7001) >= count(&[Deed::SendTo, Deed::ConnectAndSend])
+            && served.accepted(7001) >= count(&[Deed::Connect]),
+        format!("not all arrived: {:?} {:?}", served.udp, served.tcp),
+    );
+    findings.settle();
 }

@@ -16,6 +16,7 @@
 
 pub mod check;
 pub mod load;
+pub mod oneshot;
 pub mod probe;
 pub mod process;
 pub mod report;
@@ -27,6 +28,7 @@ pub mod world;
 
 pub use check::{Findings, eventually, uninterrupted, until};
 pub use load::{Connect, Serve, Stream, Udp};
+pub use oneshot::{Deed, Held, Ledger, OneShots, Programs, Shot, Way};
 pub use process::{Finished, Running, run, run_ok};
 pub use seawall::{Answer, Seawall, SeawallBuilder};
 pub use talk::{Datagrams, Talk};

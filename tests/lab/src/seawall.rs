@@ -1,5 +1,6 @@
 //! Seawall itself, running on a host of the lab, and its command.
 
+mod owners;
 mod verbs;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+pub use self::owners::{attribution, initiator_port, process};
 pub use self::verbs::{Answer, sample};
 use crate::check::until;
 use crate::load::program;

@@ -1,0 +1,82 @@
+//! A flow whose program is gone, taken over by another one: the same addresses and ports, within a second.
+
+use std::time::Duration;
+
+use lab::process::run;
+use lab::seawall::{initiator_port, process};
+use lab::{Deed, Family, Held, Programs, Seawall, Serve, World, eventually};
+
+use super::common::{POLICY, at, runs};
+use super::leaks::{ALLOWED, arrived, count_arrivals};
+
+/// The source port of all of them, out of the range that the kernel draws from.
+const FROM_PORT: u16 = 9001;
+const LISTED: Duration = Duration::from_secs(15);
+/// How long a datagram may take to be judged and to arrive.
+const ARRIVES: Duration = Duration::from_secs(5);
+
+const DEEDS: [(Deed, &str); 3] =
+    [(Deed::Connect, "tcp"), (Deed::SendTo, "udp"), (Deed::ConnectAndSend, "udp")];
+
+#[test]
+fn a_flow_taken_over_is_its_new_programs() {
+    let world = World::new();
+    let programs = Programs::new();
+    let to = at(Family::V4, ALLOWED);
+    let _serve = Serve::start(&world.peer, &[to], &[to]);
+    let seawall = Seawall::on(&world.desk).policy(POLICY).start();
+    let start = |number, deed| {
+        let command = world.desk.command(&programs.app(number).to_string_lossy());
+        Held::start_from(command, deed, to, FROM_PORT)
+    };
+    for (round, (deed, _)) in DEEDS.into_iter().enumerate() {
+        let (first, second) = (2 * round, 2 * round + 1);
+        start(first, deed).end();
+        let _second = start(second, deed);
+        eventually(&format!("{deed:?} is the second program's"), LISTED, || {
+            let newest = seawall.connections().connections.into_iter().find(|connection| {
+                connection.flow.protocol == deed.protocol()
+                    && initiator_port(&connection.flow) == Some(FROM_PORT)
+            });
+            let newest = newest.as_ref().and_then(process);
+            newest.is_some_and(|process| runs(process, &programs.app(second)))
+        });
+    }
+}
+
+#[test]
+fn a_denied_program_gets_nothing_through_by_taking_over_an_allowed_flow() {
+    let world = World::new();
+    let programs = Programs::new();
+    let denied = programs.copy("denied-00");
+    let to = at(Family::V4, ALLOWED);
+    let _serve = Serve::start(&world.peer, &[to], &[to]);
+    count_arrivals(&world.peer);
+    let _seawall = Seawall::on(&world.desk)
+        .policy(&format!(
+            "[[app]]\nmatch = {{ path = \"{}\" }}\noutgoing_rules = [\"- *\"]\n",
+            denied.display()
+        ))
+        .start();
+    for (deed, protocol) in DEEDS {
+        let before = arrived(&world.peer, protocol, ALLOWED);
+        let command = world.desk.command(&programs.app(1).to_string_lossy());
+        Held::start_from(command, deed, to, FROM_PORT).end();
+        eventually("the allowed program gets through", ARRIVES, || {
+            arrived(&world.peer, protocol, ALLOWED) > before
+        });
+        let allowed = arrived(&world.peer, protocol, ALLOWED);
+        for _ in 0..10 {
+            let mut command = world.desk.command(&denied.to_string_lossy());
+            command.args(["hold", deed.as_str(), &to.to_string(), &FROM_PORT.to_string()]);
+            let finished = run(&mut command);
+            assert!(finished.ok(), "{deed:?}: {finished:?}");
+        }
+        // What comes through after them was judged after them.
+        let _last = Held::on(&world.desk, &programs.app(1), deed, to);
+        eventually("the last one gets through", ARRIVES, || {
+            arrived(&world.peer, protocol, ALLOWED) > allowed
+        });
+        assert_eq!(arrived(&world.peer, protocol, ALLOWED), allowed + 1, "{deed:?} leaked");
+    }
+}
