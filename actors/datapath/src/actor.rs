@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seawall_messages::datapath::{Connection, DatapathStatus, Message};
+use seawall_messages::datapath::{
+    Connection, DatapathStatus, Message, NewQueueMessage, RestQueueMessage,
+};
 use seawall_messages::keeper::{self, KeeperFacts, Layout, WantedRules};
 use seawall_messages::process::{self, Question};
 use seawall_messages::verdict::{self, MAX_BATCH, Request};
@@ -21,7 +23,7 @@ use crate::events;
 use crate::flow_of::Orientation;
 use crate::parking::ParkedCount;
 use crate::standing::Standing;
-use crate::sweep::{Sweep, flow_of_entry, is_own_traffic, is_settled};
+use crate::sweep::{Sweep, entry_of_flow, flow_of_entry, is_own_traffic, is_settled};
 
 /// Decided flows that are remembered for lists.
 const MOST_LISTED: usize = 20_000;
@@ -49,6 +51,10 @@ pub struct ControllerArguments {
     pub verdict: Address<verdict::Message>,
     /// Who notes whose connections are.
     pub process: Address<process::Message>,
+    /// The threads that remember verdicts.
+    pub new: Address<NewQueueMessage>,
+    /// As [`Self::new`], for later packets.
+    pub rest: Address<RestQueueMessage>,
     /// Who changes rules.
     pub keeper: Address<keeper::Message>,
     /// What is known of the keeper.
@@ -100,6 +106,7 @@ impl Component for Controller {
             Message::PolicyPublished { .. } => self.put_in_force().await,
             Message::AwaitPolicy { generation, reply } => self.await_policy(generation, reply),
             Message::Decided(connections) => self.note(connections),
+            Message::SocketsClosed(flows) => self.forget(flows),
             Message::RulesSuspect => {
                 if self.arguments.keeper.tell(keeper::Message::CheckRules).is_err() {
                     tracing::warn!("The keeper could not be told to check the rules");
@@ -125,6 +132,19 @@ impl Controller {
         for connection in connections {
             self.decided.insert(connection.flow, connection);
         }
+    }
+
+    /// The verdicts of these flows stand no more.
+    fn forget(&mut self, flows: Vec<Flow>) {
+        let entries: Vec<Entry> = flows.iter().filter_map(entry_of_flow).collect();
+        let taken = Conntrack::open()
+            .and_then(|mut conntrack| conntrack.take_labels(&self.arguments.layout, &entries));
+        if let Err(error) = taken {
+            let problem = Error::from(error).chain();
+            tracing::warn!(problem, "Verdicts of closed sockets could not be taken back");
+        }
+        self.arguments.rest.offer(RestQueueMessage::Forget(flows.clone()));
+        self.arguments.new.offer(NewQueueMessage::Forget(flows));
     }
 
     /// Makes the published policy the one whose verdicts stand. Idempotent: a

@@ -181,9 +181,14 @@ impl NewQueue {
     /// from them. Returns how many packets there were.
     fn round(&mut self, readable: bool, received: &mut Vec<Packet>) -> Result<usize, Error> {
         let now = Instant::now();
-        while let Some(NewQueueMessage::Answer { token, answer }) = self.context.try_next() {
-            let standing = *self.arguments.standing.load();
-            self.parking.answered(token, answer, standing, now, &mut self.effects);
+        while let Some(message) = self.context.try_next() {
+            match message {
+                NewQueueMessage::Answer { token, answer } => {
+                    let standing = *self.arguments.standing.load();
+                    self.parking.answered(token, answer, standing, now, &mut self.effects);
+                }
+                NewQueueMessage::Forget(flows) => self.parking.forget(&flows),
+            }
         }
         self.perform();
         let mut count = 0;

@@ -260,6 +260,13 @@ impl Parking {
         }
     }
 
+    /// Forgets what was decided of these flows.
+    pub(crate) fn forget(&mut self, flows: &[Flow]) {
+        for flow in flows {
+            self.remembered.remove(flow);
+        }
+    }
+
     /// The question could not even be put.
     pub(crate) fn not_asked(&mut self, token: u64, now: Instant) {
         if let Some(flow) = self.by_token.get(&token).copied() {

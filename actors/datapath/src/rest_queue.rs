@@ -146,8 +146,17 @@ impl RestQueue {
 
     /// One round: lessons, packets, answers. Returns how many packets there were.
     fn round(&mut self, received: &mut Vec<Packet>) -> Result<usize, Error> {
-        while let Some(RestQueueMessage::Learn { flow, judgement }) = self.context.try_next() {
-            self.known.insert(flow, Decision::from(&judgement));
+        while let Some(message) = self.context.try_next() {
+            match message {
+                RestQueueMessage::Learn { flow, judgement } => {
+                    self.known.insert(flow, Decision::from(&judgement));
+                }
+                RestQueueMessage::Forget(flows) => {
+                    for flow in &flows {
+                        self.known.remove(flow);
+                    }
+                }
+            }
         }
         let count = self.lease.with(|reader| reader.receive(received))??;
         let now = Instant::now();

@@ -53,6 +53,27 @@ pub(crate) fn flow_of_entry(
     }))
 }
 
+/// The entry of a flow of a local socket, as far as it takes to name it: by the tuple that its
+/// caller's packets show. `None` where the flow has no ports.
+pub(crate) fn entry_of_flow(flow: &Flow) -> Option<Entry> {
+    let Transport::Ports { initiator, responder } = flow.transport else { return None };
+    let original = Tuple {
+        source: flow.initiator,
+        destination: flow.responder,
+        protocol: flow.protocol,
+        source_port: initiator,
+        destination_port: responder,
+    };
+    let reply = Tuple {
+        source: flow.responder,
+        destination: flow.initiator,
+        protocol: flow.protocol,
+        source_port: responder,
+        destination_port: initiator,
+    };
+    Some(Entry { original, reply, mark: 0, labels: None, ended: false })
+}
+
 /// Whether the entry has a standing verdict of this epoch already.
 pub(crate) fn is_settled(entry: &Entry, layout: &Layout, epoch: Epoch) -> bool {
     let Some(labels) = entry.labels else { return false };

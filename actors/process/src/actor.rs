@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use seawall_messages::process::{Attribution, FlowUse, HookStatus, Message, Method, Question};
 use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath};
 use seawall_platform::linux::ebpf::{self, Event, Events, Notes, abi};
-use seawall_runtime::{
-    Address, Component, Context, Failure, Lease, Lender, Published, StartError,
-};
+use seawall_runtime::{Address, Component, Context, Failure, Lease, Lender, Published, StartError};
 
 use crate::error::Error;
 use crate::events;
@@ -177,11 +175,8 @@ impl Processes {
         if let Some(cookie) = found.cookie {
             self.look_at(cookie, now);
         }
-        let unknown = FlowUse {
-            attribution: Attribution::unidentified(),
-            traffic: None,
-            rates: None,
-        };
+        let unknown =
+            FlowUse { attribution: Attribution::unidentified(), traffic: None, rates: None };
         self.ledger.flow_use(flow, now).unwrap_or(unknown)
     }
 
@@ -217,8 +212,7 @@ impl Processes {
             // Nobody asked about any connection of it.
             let owner = ebpf::owner_of(&closed.owner);
             if let Some(process) = self.finder.roster.of_known(&owner.process) {
-                let attribution =
-                    Attribution { method: owner.method, process: Some(process) };
+                let attribution = Attribution { method: owner.method, process: Some(process) };
                 self.ledger.count(&attribution, ebpf::traffic_of(&closed.traffic));
             }
         }

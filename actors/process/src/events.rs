@@ -13,8 +13,14 @@ const FAILED: &str = "seawall_process_failed_lookups_total";
 /// Describes the metrics to the recorder; once a process.
 pub fn describe_metrics() {
     describe_counter!(ATTRIBUTIONS, "Connections whose owner was looked for, by how it was found");
-    describe_counter!(TRAFFIC, "Bytes of IP packets of this machine's sockets, by app and direction");
-    describe_counter!(LOST, "Notes of the kernel that found no room, by kind; found out in another way");
+    describe_counter!(
+        TRAFFIC,
+        "Bytes of IP packets of this machine's sockets, by app and direction"
+    );
+    describe_counter!(
+        LOST,
+        "Notes of the kernel that found no room, by kind; found out in another way"
+    );
     describe_counter!(FAILED, "Look-ups that the system refused, by what was asked");
 }
 
@@ -26,9 +32,7 @@ pub(crate) fn attributed(method: Method) {
 pub(crate) const MOST_APPS: usize = 200;
 
 pub(crate) fn moved(app: &str, traffic: Traffic) {
-    for (direction, bytes) in
-        [("sent", traffic.sent_bytes), ("received", traffic.received_bytes)]
-    {
+    for (direction, bytes) in [("sent", traffic.sent_bytes), ("received", traffic.received_bytes)] {
         if bytes > 0 {
             counter!(TRAFFIC, "app" => app.to_owned(), "direction" => direction).increment(bytes);
         }
@@ -45,7 +49,11 @@ pub(crate) fn lost(counts: &[u64]) {
 
 pub(crate) fn hooks(missing: &[(String, String)]) {
     for (name, problem) in missing {
-        tracing::warn!(name, problem, "A hook in the kernel is missing: owners are found more slowly");
+        tracing::warn!(
+            name,
+            problem,
+            "A hook in the kernel is missing: owners are found more slowly"
+        );
     }
 }
 

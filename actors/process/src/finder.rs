@@ -33,9 +33,7 @@ pub(crate) struct Finder {
 
 impl Finder {
     pub(crate) fn new(notes: Option<Arc<Notes>>) -> Self {
-        let tables = SocketDiag::open()
-            .inspect_err(|error| events::tables_missing(error))
-            .ok();
+        let tables = SocketDiag::open().inspect_err(|error| events::tables_missing(error)).ok();
         Self { roster: Roster::new(notes.clone()), notes, tables }
     }
 

@@ -206,8 +206,7 @@ impl Ledger {
             return Arc::clone(&App::unidentified().id);
         }
         let path = attribution.process.as_ref().map(|process| Arc::clone(&process.path));
-        let totals =
-            Totals { app, path: path.unwrap_or_default(), traffic: Traffic::default() };
+        let totals = Totals { app, path: path.unwrap_or_default(), traffic: Traffic::default() };
         self.apps.insert(Arc::clone(&id), totals);
         id
     }

@@ -11,15 +11,15 @@ const TICK_NS: u64 = 10_000_000;
 
 /// The name of a process, as all use it.
 pub(crate) fn key_of(id: &ProcessId) -> ProcessKey {
-    ProcessKey {
-        pid: id.pid,
-        started_ticks: id.started_ns / TICK_NS,
-        exec_id: Some(id.exec_id),
-    }
+    ProcessKey { pid: id.pid, started_ticks: id.started_ns / TICK_NS, exec_id: Some(id.exec_id) }
 }
 
 /// A record, seen from a process whose own record is `own`.
-pub(crate) fn noted_of(record: &ProcessRecord, own: Option<&ProcessRecord>, cgroup: String) -> Noted {
+pub(crate) fn noted_of(
+    record: &ProcessRecord,
+    own: Option<&ProcessRecord>,
+    cgroup: String,
+) -> Noted {
     let has = |bit| record.flags & bit != 0;
     let is_cut = has(flag::PATH_CUT) || has(flag::NO_PATH);
     let path = path_of(record.path.get(..usize::from(record.path_length)).unwrap_or_default());
@@ -34,7 +34,8 @@ pub(crate) fn noted_of(record: &ProcessRecord, own: Option<&ProcessRecord>, cgro
         arguments: arguments.unwrap_or_default().to_vec(),
         working_directory: (!has(flag::DIRECTORY_CUT)).then_some(directory),
         cgroup,
-        in_our_mount_namespace: own.is_some_and(|own| own.mount_namespace == record.mount_namespace),
+        in_our_mount_namespace: own
+            .is_some_and(|own| own.mount_namespace == record.mount_namespace),
         in_our_user_namespace: own.is_some_and(|own| own.user_namespace == record.user_namespace),
         has_our_root: own.is_some_and(|own| own.root == record.root),
     }

@@ -141,7 +141,9 @@ impl Roster {
             (Some(facts), Some(_), Some(noted)) if is_same_program(&facts, &noted) => {
                 Some(self.from_facts(*key, facts, snapshot))
             }
-            (_, Some(record), Some(noted)) => Some(self.from_record(*key, record, &noted, snapshot)),
+            (_, Some(record), Some(noted)) => {
+                Some(self.from_record(*key, record, &noted, snapshot))
+            }
             // Without one: an exec may have come between, and then it is unknown.
             (_, _, _) => None,
         }
@@ -230,9 +232,8 @@ impl Roster {
         if let Some(known) = self.checksums.get(&id) {
             return Some(Arc::clone(known));
         }
-        let sum = processes::sha256_of(path)
-            .inspect_err(|error| events::processes_failed(error))
-            .ok()?;
+        let sum =
+            processes::sha256_of(path).inspect_err(|error| events::processes_failed(error)).ok()?;
         let sum: Arc<str> = Arc::from(sum);
         self.checksums.insert(id, Arc::clone(&sum));
         Some(sum)

@@ -1,9 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seawall_messages::process::{
-    App, AppKind, Attribution, Method, Process, ProcessKey, Traffic,
-};
+use seawall_messages::process::{App, AppKind, Attribution, Method, Process, ProcessKey, Traffic};
 use seawall_messages::{Direction, Flow, Protocol, Transport};
 
 use super::{Ledger, MOST_APPS};

@@ -27,6 +27,11 @@ pub struct FileId {
 }
 
 impl FileId {
+    /// Of a device as the kernel keeps it: 12 bits major, 20 bits minor (linux/kdev_t.h).
+    pub fn of_kernel(device: u32, inode: u64) -> Self {
+        Self { device: rustix::fs::makedev(device >> 20, device & 0xf_ffff), inode }
+    }
+
     /// Which file a path leads to, links followed. What the kernel knows
     /// already has to do: a server that hangs must not hang us.
     pub(super) fn at(folder: impl AsFd, path: impl Arg) -> rustix::io::Result<Self> {
