@@ -11,6 +11,8 @@ pub(super) struct Grammar {
     valued: &'static str,
     /// Letters that the rest of the word belongs to, if there is one.
     attached: &'static str,
+    /// Letters with digits behind them, if any, and then more letters.
+    numbered: &'static str,
     /// A letter with the script as its value.
     script: Option<char>,
     /// A letter with the name of a module as its value, which is run in the place of a script.
@@ -23,8 +25,10 @@ pub(super) struct Grammar {
     long_ends: &'static [&'static str],
     /// Whether long options have one dash, as Java's.
     one_dash: bool,
-    /// Whether `+` begins an option, too.
-    plus: bool,
+    /// Whether it is a shell: `+` begins an option, too, and a letter's value is always the next word.
+    is_shell: bool,
+    /// A word that begins what is asked, before all options.
+    command: Command,
     /// Whether a script may follow `--`.
     after_dashes: bool,
     /// How a script's name ends, where it has to be told from something else.
@@ -40,17 +44,26 @@ pub(super) enum Asked<'a> {
     Module(&'a str),
 }
 
+/// What may stand before all options.
+enum Command {
+    None,
+    Possible(&'static str),
+    Required(&'static str),
+}
+
 const NONE: Grammar = Grammar {
     alone: "",
     valued: "",
     attached: "",
+    numbered: "",
     script: None,
     module: None,
     long_alone: &[],
     long_valued: &[],
     long_ends: &[],
     one_dash: false,
-    plus: false,
+    is_shell: false,
+    command: Command::None,
     after_dashes: true,
     ending: &[],
 };
@@ -77,13 +90,13 @@ const BASH: Grammar = Grammar {
         "--verbose",
     ],
     long_valued: &["--init-file", "--rcfile"],
-    plus: true,
+    is_shell: true,
     ..NONE
 };
 
-const SHELL: Grammar = Grammar { alone: "abCefhilmnpuvxIEV", valued: "o", plus: true, ..NONE };
+const SHELL: Grammar = Grammar { alone: "abCefhilmnpuvxIEV", valued: "o", is_shell: true, ..NONE };
 
-const ZSH: Grammar = Grammar { alone: "deflnvxi", valued: "o", plus: true, ..NONE };
+const ZSH: Grammar = Grammar { alone: "deflnvxi", valued: "o", is_shell: true, ..NONE };
 
 const FISH: Grammar = Grammar {
     alone: "ilnPN",
@@ -94,12 +107,14 @@ const FISH: Grammar = Grammar {
     ..NONE
 };
 
-const PERL: Grammar = Grammar { alone: "acnpstTuUwWXf", valued: "I", attached: "0CDFilmM", ..NONE };
+const PERL: Grammar =
+    Grammar { alone: "acnpstTuUwWXf", valued: "I", attached: "CDFimM", numbered: "0l", ..NONE };
 
 const RUBY: Grammar = Grammar {
     alone: "adlnpsvwU",
     valued: "EIr",
-    attached: "0FiKWT",
+    attached: "Fi",
+    numbered: "0TW",
     long_alone: &["--jit", "--rjit", "--verbose", "--yjit"],
     long_valued: &[
         "--disable",
@@ -155,6 +170,7 @@ const NODE: Grammar = Grammar {
 };
 
 const DENO: Grammar = Grammar {
+    command: Command::Required("run"),
     alone: "AEINRSWqr",
     valued: "cL",
     long_alone: &[
@@ -188,6 +204,7 @@ const DENO: Grammar = Grammar {
 };
 
 const BUN: Grammar = Grammar {
+    command: Command::Possible("run"),
     alone: "bi",
     valued: "r",
     long_alone: &["--bun", "--hot", "--if-present", "--inspect", "--silent", "--smol", "--watch"],
@@ -213,6 +230,7 @@ const MONO: Grammar = Grammar {
 };
 
 const DOTNET: Grammar = Grammar {
+    command: Command::Possible("exec"),
     long_valued: &[
         "--additional-deps",
         "--additionalprobingpath",
@@ -264,43 +282,37 @@ const JAVA_PREFIXES: [&str; 11] = [
 
 /// What an interpreter with this name is asked to run. `arguments` begin after the program.
 pub(super) fn asked<'a>(program: &str, arguments: &'a [String]) -> Option<Asked<'a>> {
-    let first = arguments.first().map(String::as_str);
-    let rest = arguments.get(1..).unwrap_or_default();
-    let asked = match without_number(program) {
-        "python" | "pypy" => PYTHON.search(arguments),
-        "bash" | "rbash" => BASH.search(arguments),
-        "sh" | "dash" | "ash" | "ksh" | "mksh" => SHELL.search(arguments),
-        "zsh" => ZSH.search(arguments),
-        "fish" => FISH.search(arguments),
-        "perl" => PERL.search(arguments),
-        "ruby" => RUBY.search(arguments),
-        "node" | "nodejs" => NODE.search(arguments),
-        "deno" if first == Some("run") => DENO.search(rest),
-        "bun" if first == Some("run") => BUN.search(rest),
-        "bun" => BUN.search(arguments),
-        "php" => PHP.search(arguments),
-        "lua" => LUA.search(arguments),
-        "luajit" => LUAJIT.search(arguments),
-        "mono" | "mono-sgen" => MONO.search(arguments),
-        "dotnet" if first == Some("exec") => DOTNET.search(rest),
-        "dotnet" => DOTNET.search(arguments),
-        "java" => JAVA.search(arguments),
-        _ => None,
-    };
-    asked.filter(
-        |asked| !matches!(asked, Asked::File(file) if file.is_empty() || file.contains("://")),
-    )
+    let asked = table(program)?.ask(arguments);
+    let is_path = |file: &str| !file.is_empty() && !file.contains("://");
+    asked.filter(|asked| !matches!(asked, Asked::File(file) if !is_path(file)))
 }
 
 /// Whether it is one of them.
 pub(crate) fn is_interpreter(program: &str) -> bool {
-    const NAMES: [&str; 23] = [
-        "python", "pypy", "bash", "rbash", "sh", "dash", "ash", "ksh", "mksh", "zsh", "fish",
-        "perl", "ruby", "node", "nodejs", "deno", "bun", "php", "lua", "luajit", "mono", "dotnet",
-        "java",
-    ];
-    let name = without_number(program);
-    NAMES.contains(&name) || name == "mono-sgen"
+    table(program).is_some()
+}
+
+fn table(program: &str) -> Option<&'static Grammar> {
+    let grammar = match without_number(program) {
+        "python" | "pypy" => &PYTHON,
+        "bash" | "rbash" => &BASH,
+        "sh" | "dash" | "ash" | "ksh" | "mksh" => &SHELL,
+        "zsh" => &ZSH,
+        "fish" => &FISH,
+        "perl" => &PERL,
+        "ruby" => &RUBY,
+        "node" | "nodejs" => &NODE,
+        "deno" => &DENO,
+        "bun" => &BUN,
+        "php" => &PHP,
+        "lua" => &LUA,
+        "luajit" => &LUAJIT,
+        "mono" | "mono-sgen" => &MONO,
+        "dotnet" => &DOTNET,
+        "java" => &JAVA,
+        _ => return None,
+    };
+    Some(grammar)
 }
 
 /// `python` of `python3.11`.
@@ -316,6 +328,17 @@ enum Step<'a> {
 }
 
 impl Grammar {
+    fn ask<'a>(&self, arguments: &'a [String]) -> Option<Asked<'a>> {
+        let is_first = |command| arguments.first().is_some_and(|first| first == command);
+        match self.command {
+            Command::Required(command) if !is_first(command) => None,
+            Command::Required(command) | Command::Possible(command) if is_first(command) => {
+                self.search(arguments.get(1..)?)
+            }
+            _ => self.search(arguments),
+        }
+    }
+
     fn search<'a>(&self, arguments: &'a [String]) -> Option<Asked<'a>> {
         let mut rest = arguments;
         while let Some(word) = rest.first() {
@@ -347,31 +370,44 @@ impl Grammar {
 
     /// The letters of a word of options; a lone dash has none, and they end the search.
     fn letters<'a>(&self, word: &'a str) -> Option<&'a str> {
-        word.strip_prefix('-').or_else(|| word.strip_prefix('+').filter(|_| self.plus))
+        word.strip_prefix('-').or_else(|| word.strip_prefix('+').filter(|_| self.is_shell))
     }
 
     fn short<'a>(&self, letters: &'a str, next: Option<&'a str>) -> Step<'a> {
         if letters.is_empty() {
+            // A lone dash is the standard input.
             return Step::Nothing;
         }
-        for (at, letter) in letters.char_indices() {
-            if self.alone.contains(letter) {
-                continue;
-            }
-            if self.attached.contains(letter) {
+        let mut rest = letters;
+        while let Some(letter) = rest.chars().next() {
+            rest = rest.get(letter.len_utf8()..).unwrap_or_default();
+            if self.numbered.contains(letter) {
+                rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+                // Ruby's -W:no-deprecated.
+                if rest.starts_with(':') {
+                    return Step::Skip(1);
+                }
+            } else if self.attached.contains(letter) {
                 return Step::Skip(1);
+            } else if !self.alone.contains(letter) {
+                return self.value(letter, rest, next);
             }
-            let rest = letters.get(at + letter.len_utf8()..).unwrap_or_default();
-            let value = if rest.is_empty() { next } else { Some(rest) };
-            let words = if rest.is_empty() { 2 } else { 1 };
-            return match value {
-                _ if self.valued.contains(letter) => Step::Skip(words),
-                Some(value) if self.script == Some(letter) => Step::Found(Asked::File(value)),
-                Some(value) if self.module == Some(letter) => Step::Found(Asked::Module(value)),
-                _ => Step::Nothing,
-            };
         }
         Step::Skip(1)
+    }
+
+    /// Of a letter that has one: the rest of its word, or else the next.
+    fn value<'a>(&self, letter: char, rest: &'a str, next: Option<&'a str>) -> Step<'a> {
+        let (value, words) = if rest.is_empty() { (next, 2) } else { (Some(rest), 1) };
+        if self.is_shell && !rest.is_empty() {
+            return Step::Nothing;
+        }
+        match value {
+            _ if self.valued.contains(letter) => Step::Skip(words),
+            Some(value) if self.script == Some(letter) => Step::Found(Asked::File(value)),
+            Some(value) if self.module == Some(letter) => Step::Found(Asked::Module(value)),
+            _ => Step::Nothing,
+        }
     }
 
     fn long<'a>(&self, word: &str) -> Step<'a> {

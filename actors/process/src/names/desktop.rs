@@ -187,7 +187,8 @@ impl DesktopIndex {
         if is_interpreter(name) && entry.command.len() > 1 {
             return;
         }
-        if !entry.is_users {
+        // A path says which file is meant; `/opt/x/run` names no other `run`.
+        if !entry.is_users && !program.contains('/') {
             keep_first(&mut self.file_names, name, &label);
         }
         for path in resolve(program) {

@@ -142,6 +142,7 @@ fn programs_are_found_by_path_folder_and_name() {
         entry("Python", "python3"),
         entry("Root", "pkexec gparted"),
         entry("Mine", "/home/u/bin/tool"),
+        entry("Runner", "/opt/runner/run"),
     ];
     let index = DesktopIndex::build(entries, resolved);
     let cases = [
@@ -157,6 +158,9 @@ fn programs_are_found_by_path_folder_and_name() {
         ("/usr/bin/sh", None),
         ("/usr/bin/pkexec", None),
         ("/usr/bin/curl", None),
+        ("/opt/runner/run", Some("Runner")),
+        ("/opt/runner/other", Some("Runner")),
+        ("/usr/bin/run", None),
         ("/home/u/bin/tool", Some("Mine")),
         ("/home/u/bin/other", None),
         ("", None),
