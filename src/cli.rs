@@ -61,6 +61,16 @@ pub(crate) enum Verb {
         common: Common,
     },
 
+    /// Show the apps on the network: their connections, what they move, and how that is known
+    #[command(after_help = EXIT_CODES)]
+    Ps {
+        /// Also those without an open connection
+        #[arg(long, short)]
+        all: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+
     /// Show or remove what was reachable before Seawall first started
     ///
     /// Services that listened and connections that were established then stay

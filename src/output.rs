@@ -66,6 +66,23 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 }
 
+/// A number of bytes as people say it: `512 B`, `1.5 kB`, `20 MB`.
+pub(crate) fn bytes(count: f64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut count = count;
+    let mut unit = 0;
+    while count >= 999.5 && unit + 1 < UNITS.len() {
+        count /= 1000.0;
+        unit += 1;
+    }
+    let unit = UNITS.get(unit).copied().unwrap_or_default();
+    if count < 9.95 && unit != "B" {
+        format!("{count:.1} {unit}")
+    } else {
+        format!("{count:.0} {unit}")
+    }
+}
+
 /// A time span as people say it: `4s`, `12m`, `3h 5m`, `2d 1h`.
 pub(crate) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -87,6 +104,21 @@ mod tests {
         table.row(["api".to_owned(), String::new()]);
         table.row(["datapath/new".to_owned(), "running".to_owned()]);
         assert_eq!(table.lines(), ["NAME          STATE", "api", "datapath/new  running"]);
+    }
+
+    #[test]
+    fn bytes_are_said_in_two_digits_or_three() {
+        let cases = [
+            (0.0, "0 B"),
+            (999.0, "999 B"),
+            (1000.0, "1.0 kB"),
+            (9_940.0, "9.9 kB"),
+            (20_400_000.0, "20 MB"),
+            (1e15, "1000 TB"),
+        ];
+        for (count, expected) in cases {
+            assert_eq!(bytes(count), expected);
+        }
     }
 
     #[test]

@@ -18,18 +18,20 @@ use seawall_datapath::{
 };
 use seawall_messages::datapath::{NewQueueMessage, RestQueueMessage};
 use seawall_messages::keeper::KeeperFacts;
-use seawall_messages::{Snapshot, datapath, keeper, policy, verdict};
+use seawall_messages::process::{NoOwners, Owners};
+use seawall_messages::{Snapshot, datapath, keeper, policy, process, verdict};
 use seawall_platform::linux::layout::Epoch;
 use seawall_platform::linux::link::Link;
 use seawall_platform::linux::wake::EventWake;
 use seawall_policy::{Policy, Store, store};
+use seawall_process::Processes;
 use seawall_runtime::{Address, Lender, Published, TreeBuilder};
 use seawall_verdict::Verdict;
 
 use self::survey::SocketSurvey;
 use crate::cli::{VERSION, WorkerArguments};
 use crate::settings;
-use crate::worker::{Finish, Handover, KeeperLink, KeeperLinkArguments, WorkerError};
+use crate::worker::{Finish, Handover, KeeperLink, KeeperLinkArguments, Notes, WorkerError};
 
 /// What the tree is made from.
 pub(crate) struct Parts<'a> {
@@ -41,6 +43,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) link: Link,
     /// What the keeper handed over.
     pub(crate) handover: Handover,
+    /// What the kernel notes of connections' owners.
+    pub(crate) notes: Notes,
     /// What the API listens on.
     pub(crate) listeners: Listeners,
     /// Ends the worker.
@@ -51,6 +55,7 @@ pub(crate) struct Parts<'a> {
 struct Addresses {
     keeper: (Address<keeper::Message>, Arc<EventWake>),
     policy: Address<policy::Message>,
+    process: Address<process::Message>,
     verdict: Address<verdict::Message>,
     new: (Address<NewQueueMessage>, Arc<EventWake>),
     rest: (Address<RestQueueMessage>, Arc<EventWake>),
@@ -68,6 +73,7 @@ fn declare(tree: &mut TreeBuilder) -> std::io::Result<Addresses> {
     Ok(Addresses {
         keeper: (tree.declare_thread(manifest::KEEPER, keeper.clone()), keeper),
         policy: tree.declare(manifest::POLICY),
+        process: tree.declare(manifest::PROCESS),
         verdict: tree.declare(manifest::VERDICT),
         new: (tree.declare_thread(manifest::DATAPATH_NEW, new.clone()), new),
         rest: (tree.declare_thread(manifest::DATAPATH_REST, rest.clone()), rest),
@@ -81,7 +87,12 @@ pub(crate) fn plant(
     parts: Parts<'_>,
     give_up: impl FnOnce(String) + Send + 'static,
 ) -> Result<TreeBuilder, WorkerError> {
-    let Parts { arguments, started, link, mut handover, listeners, finish } = parts;
+    let Parts { arguments, started, link, mut handover, listeners, notes, finish } = parts;
+    let Notes { notes, events, problem } = notes;
+    let owners: Arc<dyn Owners> = match &notes {
+        Some(notes) => notes.clone(),
+        None => Arc::new(NoOwners),
+    };
     let metrics = seawall_api::install_metrics()?;
     describe_metrics();
     let mut tree = TreeBuilder::new(give_up);
@@ -125,13 +136,27 @@ pub(crate) fn plant(
             survey,
         },
     );
-    tree.actor::<Verdict>(&at.verdict, seawall_verdict::Arguments { policy: snapshot.clone() });
+    tree.actor::<Processes>(
+        &at.process,
+        seawall_process::Arguments {
+            notes,
+            events,
+            problem,
+            policy: snapshot.clone(),
+            datapath: at.datapath.clone(),
+        },
+    );
+    tree.actor::<Verdict>(
+        &at.verdict,
+        seawall_verdict::Arguments { policy: snapshot.clone(), process: at.process.clone() },
+    );
     tree.thread::<NewQueue>(
         &at.new.0,
         NewQueueArguments {
             layout,
             reader: new_reader,
             wake: at.new.1,
+            owners,
             verdict: at.verdict.clone(),
             rest: at.rest.0.clone(),
             controller: at.datapath.clone(),
@@ -162,6 +187,9 @@ pub(crate) fn plant(
             standing,
             publisher: standing_in,
             verdict: at.verdict,
+            process: at.process.clone(),
+            new: at.new.0,
+            rest: at.rest.0,
             keeper: at.keeper.0,
             keeper_facts: facts.clone(),
             orientation,
@@ -171,6 +199,7 @@ pub(crate) fn plant(
     );
     let services = Services {
         policy: at.policy,
+        process: at.process,
         datapath: at.datapath,
         snapshot,
         keeper: facts,
@@ -188,6 +217,7 @@ pub(crate) fn plant(
 fn describe_metrics() {
     descriptions::describe_metrics();
     seawall_policy::describe_metrics();
+    seawall_process::describe_metrics();
     seawall_verdict::describe_metrics();
     seawall_datapath::describe_metrics();
     seawall_api::describe_metrics();

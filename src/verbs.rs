@@ -6,6 +6,7 @@ mod components;
 mod connections;
 #[cfg(feature = "fault-injection")]
 mod fault;
+mod ps;
 mod reload;
 mod remove_rules;
 mod status;
@@ -52,6 +53,7 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Status(common) => status::perform(&common),
         Verb::Components(common) => components::perform(&common),
         Verb::Connections { limit, common } => connections::perform(limit, &common),
+        Verb::Ps { all, common } => ps::perform(all, &common),
         Verb::Adopted { what, common } => adopted::perform(what, &common),
         Verb::Reload(common) => reload::perform(&common),
         #[cfg(feature = "fault-injection")]

@@ -6,6 +6,7 @@ mod error;
 mod handover;
 mod keeper_link;
 mod listeners;
+mod notes;
 
 use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -18,6 +19,7 @@ pub(crate) use self::{
     error::WorkerError,
     handover::Handover,
     keeper_link::{KeeperLink, KeeperLinkArguments},
+    notes::Notes,
 };
 use crate::cli::WorkerArguments;
 use crate::tree::{self, Parts};
@@ -65,9 +67,10 @@ fn work(arguments: &WorkerArguments) -> Result<Finish, WorkerError> {
     let link = take_link()?;
     let mut handover = Handover::receive(&link)?;
     let listeners = listeners::open(arguments, &mut handover.descriptors, &link)?;
+    let notes = Notes::open(&mut handover.descriptors, &link);
     privileges::drop_privileges().map_err(WorkerError::Privileges)?;
     let (finish, finished): (SyncSender<Finish>, Receiver<Finish>) = sync_channel(1);
-    let parts = Parts { arguments, started, link, handover, listeners, finish };
+    let parts = Parts { arguments, started, link, handover, listeners, notes, finish };
     let kernel = tree::plant(parts, give_up)?.start()?;
     // The sender lives in the tree: an error means that the tree is gone.
     let why = finished.recv().unwrap_or(Finish::Orphaned);

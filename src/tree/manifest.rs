@@ -50,6 +50,20 @@ pub(super) const POLICY: Spec = Spec {
     while_down: "the policy in force stays; changes of the file wait",
 };
 
+pub(super) const PROCESS: Spec = Spec {
+    name: "process",
+    group: "packets",
+    intensity: OFTEN,
+    backoff: AT_ONCE,
+    // As many as `verdict` may have to ask about.
+    mailbox: Mailbox { bound: 8192, overflow: Overflow::Reject },
+    // Reads /proc, a thousand processes at most in one go.
+    deadlines: Deadlines { start: seconds(1), handle: millis(1500), stop: millis(500) },
+    asks: &[],
+    tells: &["datapath"],
+    while_down: "new connections whose verdict depends on their app wait, at most 5 s; others don't notice",
+};
+
 pub(super) const VERDICT: Spec = Spec {
     name: "verdict",
     group: "packets",
@@ -58,7 +72,7 @@ pub(super) const VERDICT: Spec = Spec {
     // Twice the flows that may be parked: a restarted reader asks again for all of them.
     mailbox: Mailbox { bound: 8192, overflow: Overflow::Reject },
     deadlines: Deadlines { start: seconds(1), handle: seconds(1), stop: millis(500) },
-    asks: &[],
+    asks: &["process"],
     tells: &[],
     while_down: "new connections wait in the kernel, at most 5 s; decided ones go on",
 };
@@ -98,7 +112,7 @@ pub(super) const DATAPATH: Spec = Spec {
     // Putting a policy in force waits for the keeper, who runs iptables-restore.
     deadlines: Deadlines { start: seconds(1), handle: seconds(5), stop: millis(500) },
     asks: &["keeper", "verdict"],
-    tells: &["keeper"],
+    tells: &["keeper", "process", "datapath/new", "datapath/rest"],
     while_down: "packets are judged as before; a policy change waits",
 };
 
@@ -109,7 +123,7 @@ pub(super) const API: Spec = Spec {
     backoff: EDGE_BACKOFF,
     mailbox: Mailbox { bound: 256, overflow: Overflow::Reject },
     deadlines: Deadlines { start: seconds(1), handle: seconds(1), stop: millis(500) },
-    asks: &["policy", "datapath"],
+    asks: &["policy", "datapath", "process"],
     tells: &[],
     while_down: "nobody can look or reload; traffic doesn't notice",
 };

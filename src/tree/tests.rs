@@ -30,11 +30,12 @@ fn the_tree_looks_like_this() {
     let picture = "\
 control  keeper
 control  policy         tells datapath
-packets  verdict
+packets  process        tells datapath
+packets  verdict        asks process
 packets  datapath/new   asks verdict tells datapath/rest, datapath
 packets  datapath/rest  tells datapath
-control  datapath       asks keeper, verdict tells keeper
-edge     api            asks policy, datapath
+control  datapath       asks keeper, verdict tells keeper, process, datapath/new, datapath/rest
+edge     api            asks policy, datapath, process
 ";
     assert_eq!(render(&specs()), picture);
 }

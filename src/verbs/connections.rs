@@ -21,24 +21,29 @@ pub(super) fn perform(limit: u32, common: &Common) -> Result<Outcome, ClientErro
     Ok(Outcome::Done)
 }
 
-fn table(connections: &[Connection], now: SystemTime) -> Table<5> {
-    let mut table = Table::new(["AGE", "VERDICT", "OPEN", "CONNECTION", "REASON"]);
+fn table(connections: &[Connection], now: SystemTime) -> Table<6> {
+    let mut table = Table::new(["AGE", "VERDICT", "OPEN", "APP", "CONNECTION", "REASON"]);
     for connection in connections {
         // Decided by an earlier worker, who did not say when.
         let age = match connection.decided {
             SystemTime::UNIX_EPOCH => "-".to_owned(),
             decided => output::span(now.duration_since(decided).unwrap_or_default().as_secs()),
         };
-        let reason = match &connection.reason.rule {
+        let mut reason = match &connection.reason.rule {
             Some((position, rule)) => {
                 format!("{} (rule {position}: {rule})", connection.reason.text)
             }
             None => connection.reason.text.to_string(),
         };
+        if let Some(app) = &connection.reason.app {
+            reason.push_str(&format!(", for {app}"));
+        }
+        let app = connection.used_by.as_ref().map(|of| of.attribution.app().name);
         table.row([
             age,
             connection.action.as_str().to_owned(),
             if connection.live { "yes" } else { "no" }.to_owned(),
+            app.map(|name| name.to_string()).unwrap_or_default(),
             connection.flow.to_string(),
             reason,
         ]);

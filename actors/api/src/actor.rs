@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::{KeeperFacts, Layout};
-use seawall_messages::{Snapshot, datapath, policy};
+use seawall_messages::{Snapshot, datapath, policy, process};
 use seawall_runtime::{
     Address, Component, Context, Failure, Introspect, Lender, Published, StartError,
 };
@@ -37,6 +37,8 @@ pub struct Listeners {
 pub struct Services {
     /// Who reads the policy file.
     pub policy: Address<policy::Message>,
+    /// Who knows whose connections are.
+    pub process: Address<process::Message>,
     /// Who knows connections.
     pub datapath: Address<datapath::Message>,
     /// The policy in force.

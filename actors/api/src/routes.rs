@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use seawall_messages::api::{
-    AdoptedList, Components, Connections, ErrorBody, Protection, Reloaded, Status,
+    AdoptedList, Apps, Components, Connections, ErrorBody, Protection, Reloaded, Status,
 };
-use seawall_messages::datapath::{self, DatapathStatus};
-use seawall_messages::{PolicyGeneration, policy};
+use seawall_messages::datapath::{self, Connection, DatapathStatus};
+use seawall_messages::{Flow, PolicyGeneration, policy, process};
 use seawall_runtime::{Address, AskError, Reply};
 use serde::Deserialize;
 
@@ -51,6 +51,7 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/components", get(components))
         .route("/v1/connections", get(connections))
+        .route("/v1/apps", get(apps))
         .route("/v1/adopted", get(adopted))
         .route("/v1/adopted/{id}", delete(remove_adopted))
         .route("/v1/reload", post(reload));
@@ -120,11 +121,36 @@ async fn connections(
     State(services): State<Services>,
     Query(Limit { limit }): Query<Limit>,
 ) -> Result<Json<Connections>, Error> {
-    let mut connections =
-        ask("datapath", &services.datapath, LOOK, |reply| datapath::Message::Connections { reply })
-            .await?;
+    let mut connections = decided(&services).await?;
     connections.truncate(limit.unwrap_or(DEFAULT_LIMIT));
+    let flows: Vec<Flow> = connections.iter().map(|connection| connection.flow).collect();
+    let uses = ask("process", &services.process, LOOK, |reply| process::Message::Uses {
+        flows: flows.clone(),
+        reply,
+    });
+    // A list without owners is better than none.
+    for (connection, used_by) in connections.iter_mut().zip(uses.await.unwrap_or_default()) {
+        connection.used_by = Some(used_by);
+    }
     Ok(Json(Connections { connections }))
+}
+
+async fn apps(State(services): State<Services>) -> Result<Json<Apps>, Error> {
+    let live = decided(&services).await?.into_iter().filter(|connection| connection.live);
+    let open: Vec<Flow> = live.map(|connection| connection.flow).collect();
+    let apps = ask("process", &services.process, LOOK, |reply| process::Message::Apps {
+        open: open.clone(),
+        reply,
+    })
+    .await?;
+    let hooks =
+        ask("process", &services.process, LOOK, |reply| process::Message::Hooks { reply }).await?;
+    Ok(Json(Apps { apps, hooks }))
+}
+
+async fn decided(services: &Services) -> Result<Vec<Connection>, Error> {
+    ask("datapath", &services.datapath, LOOK, |reply| datapath::Message::Connections { reply })
+        .await
 }
 
 async fn adopted(State(services): State<Services>) -> Json<AdoptedList> {

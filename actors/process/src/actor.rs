@@ -170,13 +170,15 @@ impl Processes {
         {
             return known;
         }
-        let found = self.finder.find(&Question { flow: *flow, owner: None, uid: None }, snapshot);
+        let unknown =
+            FlowUse { attribution: Attribution::unidentified(), traffic: None, rates: None };
+        let Some(found) = self.finder.find_noted(flow, snapshot) else {
+            return self.ledger.flow_use(flow, now).unwrap_or(unknown);
+        };
         self.ledger.note(*flow, &found, now);
         if let Some(cookie) = found.cookie {
             self.look_at(cookie, now);
         }
-        let unknown =
-            FlowUse { attribution: Attribution::unidentified(), traffic: None, rates: None };
         self.ledger.flow_use(flow, now).unwrap_or(unknown)
     }
 

@@ -47,16 +47,6 @@ pub(crate) fn lost(counts: &[u64]) {
     }
 }
 
-pub(crate) fn hooks(missing: &[(String, String)]) {
-    for (name, problem) in missing {
-        tracing::warn!(
-            name,
-            problem,
-            "A hook in the kernel is missing: owners are found more slowly"
-        );
-    }
-}
-
 pub(crate) fn tables_missing(error: &SocketsError) {
     tracing::error!(%error, cause = error.source.to_string(), "The socket tables can't be read");
 }

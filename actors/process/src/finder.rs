@@ -33,7 +33,7 @@ pub(crate) struct Finder {
 
 impl Finder {
     pub(crate) fn new(notes: Option<Arc<Notes>>) -> Self {
-        let tables = SocketDiag::open().inspect_err(|error| events::tables_missing(error)).ok();
+        let tables = SocketDiag::open().inspect_err(events::tables_missing).ok();
         Self { roster: Roster::new(notes.clone()), notes, tables }
     }
 
@@ -45,6 +45,11 @@ impl Finder {
             .unwrap_or_else(|| Found { attribution: Attribution::unidentified(), cookie: None });
         events::attributed(found.attribution.method);
         found
+    }
+
+    /// By what the kernel noted alone: a few system calls.
+    pub(crate) fn find_noted(&mut self, flow: &Flow, snapshot: &Snapshot) -> Option<Found> {
+        self.by_notes(&Question { flow: *flow, owner: None, uid: None }, snapshot)
     }
 
     fn by_notes(&mut self, question: &Question, snapshot: &Snapshot) -> Option<Found> {
@@ -71,7 +76,7 @@ impl Finder {
             .tables
             .as_mut()?
             .find(flow.protocol, own, other)
-            .inspect_err(|error| events::tables_failed(error))
+            .inspect_err(events::tables_failed)
             .ok()
             .flatten()?;
         if !is_plausible(&socket, question) {
@@ -95,7 +100,7 @@ impl Finder {
     /// Who has the socket open. Several processes are one answer only if they run the same file.
     fn by_open_files(&mut self, socket: &Socket, snapshot: &Snapshot) -> Option<Arc<Process>> {
         let pids = processes::owners_of_inode(socket.inode, socket.uid)
-            .inspect_err(|error| events::processes_failed(error))
+            .inspect_err(events::processes_failed)
             .ok()?;
         let mut owners = pids.iter().filter_map(|pid| self.roster.of_pid(*pid, snapshot));
         let first = owners.next()?;

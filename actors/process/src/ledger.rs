@@ -1,12 +1,12 @@
 //! Who owned which connection of late, and what it moved. Pure: answers,
 //! counts and time go in, sums and rates come out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_messages::Flow;
-use seawall_messages::process::{App, AppUse, Attribution, FlowUse, Rates, Traffic};
+use seawall_messages::process::{App, AppUse, Attribution, FlowUse, Method, Rates, Traffic};
 use seawall_runtime::BoundedTable;
 
 use crate::finder::Found;
@@ -19,6 +19,8 @@ const MOST_SOCKETS: usize = 65_536;
 const MOST_APPS: usize = 2_048;
 /// A closed socket goes on sending for a while: what it had left, and its farewell.
 const LINGERS: Duration = Duration::from_secs(20);
+/// The shortest time that rates are worked out over: of less they would jump.
+const RATES_OVER: Duration = Duration::from_millis(500);
 /// Rates are those of the time between the last two looks, unless that is longer ago.
 const RATES_LAST: Duration = Duration::from_secs(10);
 
@@ -39,7 +41,8 @@ struct Socket {
     app: Arc<str>,
     counted: Traffic,
     rates: Rates,
-    looked: Instant,
+    /// What was counted when rates were last worked out, and when that was.
+    basis: (Traffic, Instant),
     closed: Option<Instant>,
     flows: Vec<Flow>,
 }
@@ -48,6 +51,13 @@ struct Totals {
     app: App,
     path: Arc<str>,
     traffic: Traffic,
+}
+
+/// An app while its connections are gone through.
+struct Gathered {
+    of: AppUse,
+    pids: BTreeSet<u32>,
+    methods: BTreeMap<Method, usize>,
 }
 
 /// Connections of one unconnected socket that are remembered with it.
@@ -70,7 +80,7 @@ impl Ledger {
                     app,
                     counted: Traffic::default(),
                     rates: Rates::default(),
-                    looked: now,
+                    basis: (Traffic::default(), now),
                     closed: None,
                     flows: vec![flow],
                 };
@@ -100,15 +110,8 @@ impl Ledger {
     ) -> Option<(Arc<str>, Traffic)> {
         let socket = self.sockets.get_mut(&cookie)?;
         let new = since(traffic, socket.counted);
-        let seconds = now.duration_since(socket.looked).as_secs_f64();
-        if seconds > 0.0 {
-            socket.rates = Rates {
-                sent_bytes_per_s: new.sent_bytes as f64 / seconds,
-                received_bytes_per_s: new.received_bytes as f64 / seconds,
-            };
-        }
         socket.counted = traffic;
-        socket.looked = now;
+        socket.work_out_rates(now);
         if let Some(totals) = self.apps.get_mut(&socket.app) {
             totals.traffic = totals.traffic.plus(new);
         }
@@ -155,24 +158,17 @@ impl Ledger {
 
     /// Apps on the network, busiest first. `open`: the connections that are open.
     pub(crate) fn apps(&self, open: &[Flow], now: Instant) -> Vec<AppUse> {
-        let open: std::collections::HashSet<&Flow> = open.iter().collect();
-        let mut uses: HashMap<Arc<str>, (AppUse, BTreeSet<u32>, BTreeMap<_, usize>)> = self
-            .apps
-            .iter()
-            .map(|(id, totals)| (id.clone(), (totals.start(), BTreeSet::new(), BTreeMap::new())))
-            .collect();
+        let open: HashSet<&Flow> = open.iter().collect();
+        let mut uses: HashMap<Arc<str>, Gathered> =
+            self.apps.iter().map(|(id, totals)| (Arc::clone(id), totals.start())).collect();
         for (flow, entry) in self.flows.entries() {
             let id = &entry.attribution.app().id;
-            let Some((of, pids, methods)) = uses.get_mut(id) else { continue };
-            of.connections += 1;
-            *methods.entry(entry.attribution.method).or_insert(0) += 1;
-            if open.contains(flow) {
-                of.open += 1;
-                pids.extend(entry.attribution.process.as_ref().map(|process| process.key.pid));
+            if let Some(of) = uses.get_mut(id) {
+                of.add(entry, open.contains(flow));
             }
         }
         for socket in self.sockets.values() {
-            if let Some((of, ..)) = uses.get_mut(&socket.app) {
+            if let Some(Gathered { of, .. }) = uses.get_mut(&socket.app) {
                 let rates = socket.rates_at(now);
                 of.rates.sent_bytes_per_s += rates.sent_bytes_per_s;
                 of.rates.received_bytes_per_s += rates.received_bytes_per_s;
@@ -180,12 +176,8 @@ impl Ledger {
         }
         let mut list: Vec<AppUse> = uses
             .into_values()
-            .filter(|(of, ..)| of.connections > 0 || of.traffic != Traffic::default())
-            .map(|(of, pids, methods)| AppUse {
-                pids: pids.into_iter().collect(),
-                methods: methods.into_iter().collect(),
-                ..of
-            })
+            .map(Gathered::finish)
+            .filter(|of| of.connections > 0 || of.traffic != Traffic::default())
             .collect();
         let speed = |of: &AppUse| of.rates.sent_bytes_per_s + of.rates.received_bytes_per_s;
         list.sort_by(|one, other| {
@@ -219,14 +211,27 @@ impl Socket {
         }
     }
 
+    fn work_out_rates(&mut self, now: Instant) {
+        let (before, when) = self.basis;
+        let time = now.duration_since(when);
+        if time >= RATES_OVER {
+            let new = since(self.counted, before);
+            self.rates = Rates {
+                sent_bytes_per_s: new.sent_bytes as f64 / time.as_secs_f64(),
+                received_bytes_per_s: new.received_bytes as f64 / time.as_secs_f64(),
+            };
+            self.basis = (self.counted, now);
+        }
+    }
+
     fn rates_at(&self, now: Instant) -> Rates {
-        if now.duration_since(self.looked) > RATES_LAST { Rates::default() } else { self.rates }
+        if now.duration_since(self.basis.1) > RATES_LAST { Rates::default() } else { self.rates }
     }
 }
 
 impl Totals {
-    fn start(&self) -> AppUse {
-        AppUse {
+    fn start(&self) -> Gathered {
+        let of = AppUse {
             app: self.app.clone(),
             pids: Vec::new(),
             path: Arc::clone(&self.path),
@@ -235,6 +240,27 @@ impl Totals {
             traffic: self.traffic,
             rates: Rates::default(),
             methods: Vec::new(),
+        };
+        Gathered { of, pids: BTreeSet::new(), methods: BTreeMap::new() }
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, entry: &Entry, is_open: bool) {
+        self.of.connections += 1;
+        *self.methods.entry(entry.attribution.method).or_insert(0) += 1;
+        if is_open {
+            self.of.open += 1;
+            let process = entry.attribution.process.as_ref();
+            self.pids.extend(process.map(|process| process.key.pid));
+        }
+    }
+
+    fn finish(self) -> AppUse {
+        AppUse {
+            pids: self.pids.into_iter().collect(),
+            methods: self.methods.into_iter().collect(),
+            ..self.of
         }
     }
 }

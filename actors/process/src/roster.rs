@@ -2,6 +2,7 @@
 //! lives, from what the kernel noted when it is gone.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use seawall_messages::Snapshot;
 use seawall_messages::process::{Owner, Process, ProcessKey};
@@ -27,12 +28,11 @@ pub(crate) struct Roster {
     notes: Option<Arc<Notes>>,
     known: BoundedTable<ProcessKey, Arc<Process>>,
     records: BoundedTable<ProcessKey, Arc<ProcessRecord>>,
-    checksums: BoundedTable<FileId, Arc<str>>,
+    checksums: BoundedTable<(FileId, SystemTime), Arc<str>>,
     /// This very process, to tell whose namespaces are ours.
     own: Option<Box<ProcessRecord>>,
     groups: Option<ControlGroups>,
     desktop: DesktopIndex,
-    containers: ContainerFiles,
 }
 
 impl Roster {
@@ -45,7 +45,6 @@ impl Roster {
             checksums: BoundedTable::new(MOST_CHECKSUMS),
             groups: ControlGroups::open().ok().flatten(),
             desktop: DesktopIndex::default(),
-            containers: ContainerFiles::system(),
         }
     }
 
@@ -96,7 +95,7 @@ impl Roster {
     pub(crate) fn of_pid(&mut self, pid: u32, snapshot: &Snapshot) -> Option<Arc<Process>> {
         let facts = read(pid)?;
         let key = ProcessKey { pid, started_ticks: facts.started_ticks, exec_id: None };
-        Some(self.from_facts(key, facts, snapshot))
+        Some(self.by_facts(key, facts, snapshot))
     }
 
     /// How long ago it started, in hundredths of a second.
@@ -139,17 +138,15 @@ impl Roster {
         match (facts, record, noted) {
             // A record tells which of the programs it was that this process has been.
             (Some(facts), Some(_), Some(noted)) if is_same_program(&facts, &noted) => {
-                Some(self.from_facts(*key, facts, snapshot))
+                Some(self.by_facts(*key, facts, snapshot))
             }
-            (_, Some(record), Some(noted)) => {
-                Some(self.from_record(*key, record, &noted, snapshot))
-            }
+            (_, Some(record), Some(noted)) => Some(self.by_record(*key, record, &noted, snapshot)),
             // Without one: an exec may have come between, and then it is unknown.
             (_, _, _) => None,
         }
     }
 
-    fn from_facts(
+    fn by_facts(
         &mut self,
         key: ProcessKey,
         facts: ProcessFacts,
@@ -169,7 +166,7 @@ impl Roster {
         self.finish(described, &seen, snapshot)
     }
 
-    fn from_record(
+    fn by_record(
         &mut self,
         key: ProcessKey,
         record: &ProcessRecord,
@@ -194,7 +191,9 @@ impl Roster {
     }
 
     fn finish(&mut self, of: Described, seen: &Facts, snapshot: &Snapshot) -> Arc<Process> {
-        let name_of = |container: &Container| container_name(container, &self.containers);
+        let name_of = |container: &Container| {
+            container_name(container, &ContainerFiles::of_owner(container.user)?)
+        };
         let lookups = Lookups {
             container_name: &name_of,
             file_exists: &|path| std::path::Path::new(path).is_file(),
@@ -229,13 +228,13 @@ impl Roster {
     }
 
     fn checksum(&mut self, (id, path): (FileId, String)) -> Option<Arc<str>> {
-        if let Some(known) = self.checksums.get(&id) {
+        let changed = std::fs::metadata(&path).and_then(|file| file.modified()).ok()?;
+        if let Some(known) = self.checksums.get(&(id, changed)) {
             return Some(Arc::clone(known));
         }
-        let sum =
-            processes::sha256_of(path).inspect_err(|error| events::processes_failed(error)).ok()?;
+        let sum = processes::sha256_of(path).inspect_err(events::processes_failed).ok()?;
         let sum: Arc<str> = Arc::from(sum);
-        self.checksums.insert(id, Arc::clone(&sum));
+        self.checksums.insert((id, changed), Arc::clone(&sum));
         Some(sum)
     }
 }
@@ -251,15 +250,19 @@ struct Described {
 }
 
 fn read(pid: u32) -> Option<ProcessFacts> {
-    processes::read(pid).inspect_err(|error| events::processes_failed(error)).ok().flatten()
+    processes::read(pid).inspect_err(events::processes_failed).ok().flatten()
 }
 
 /// Whether `/proc` still tells of the program that was noted.
 fn is_same_program(facts: &ProcessFacts, noted: &Noted) -> bool {
-    if noted.exe.is_empty() {
-        return facts.exe.is_none();
+    match &facts.exe {
+        // A path that is too long to note: the file tells.
+        Some(_) if noted.exe.is_empty() => {
+            noted.exe_file.is_some() && noted.exe_file == facts.exe_file
+        }
+        Some(exe) => *exe == noted.exe,
+        None => noted.exe.is_empty() && noted.exe_file.is_none(),
     }
-    facts.exe.as_deref() == Some(noted.exe.as_str())
 }
 
 /// A file that a foreign mount namespace shows elsewhere is the host's all the

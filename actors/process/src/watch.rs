@@ -22,6 +22,7 @@ pub(crate) fn descriptor(events: &Events) -> std::io::Result<OwnedFd> {
 
 /// Says when events wait.
 pub(crate) async fn events(descriptor: OwnedFd, to: Address<Message>) {
+    #[allow(deprecated, reason = "an owned descriptor stays the same one until it is dropped")]
     let polled = match AsyncFd::with_interest(descriptor, Interest::READABLE) {
         Ok(polled) => polled,
         Err(error) => {

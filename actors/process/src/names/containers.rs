@@ -13,6 +13,9 @@ const MAX_DOCKER_BYTES: u64 = 1024 * 1024;
 /// Most bytes read of Podman's file of all containers.
 const MAX_PODMAN_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Most bytes read of the list of users.
+const MAX_ACCOUNTS_BYTES: u64 = 1024 * 1024;
+
 /// Where engines keep what they know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerFiles {
@@ -36,6 +39,24 @@ impl ContainerFiles {
             podman: home.join(".local/share/containers/storage/overlay-containers"),
         }
     }
+}
+
+impl ContainerFiles {
+    /// Of the engine that runs a container: a user's, or the system's. `None`: the user has no home.
+    pub fn of_owner(user: Option<u32>) -> Option<Self> {
+        let Some(uid) = user else { return Some(Self::system()) };
+        let accounts = read_bounded(Path::new("/etc/passwd"), MAX_ACCOUNTS_BYTES)?;
+        home_in(&accounts, uid).map(|home| Self::of_user(Path::new(home)))
+    }
+}
+
+/// The home of a user, in the text of a passwd(5).
+fn home_in(accounts: &str, uid: u32) -> Option<&str> {
+    accounts.lines().find_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        let is_it = fields.next()?.parse() == Ok(uid);
+        fields.nth(2).filter(|home| is_it && home.starts_with('/'))
+    })
 }
 
 /// Looks up what a container is called: in the files of the system if
@@ -77,4 +98,18 @@ pub fn podman_name(json: &str, id: &str) -> Option<String> {
     let all: Vec<Listed> = serde_json::from_str(json).ok()?;
     let found = all.into_iter().find(|listed| listed.id == id)?;
     found.names.into_iter().find(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::home_in;
+
+    #[test]
+    fn homes_are_found_by_user() {
+        let accounts = "root:x:0:0:root:/root:/bin/bash\nbroken\nann:x:1000:1000:,,,:/home/ann:/bin/sh\nnone:x:7:7:::\n";
+        assert_eq!(home_in(accounts, 1000), Some("/home/ann"));
+        assert_eq!(home_in(accounts, 0), Some("/root"));
+        assert_eq!(home_in(accounts, 7), None);
+        assert_eq!(home_in(accounts, 5), None);
+    }
 }

@@ -108,9 +108,10 @@ impl Ledger {
             let is_right = |path: &str| std::path::Path::new(path) == shot.executable.as_path();
             let mut named =
                 said.iter().filter_map(|said| Some((said.method, said.path.as_deref()?)));
+            let named_wrong = named.clone().any(|(_, path)| !is_right(path));
             if said.is_empty() {
                 judged.unlisted += 1;
-            } else if named.clone().any(|(_, path)| !is_right(path)) {
+            } else if named_wrong {
                 judged.wrong += 1;
             } else if let Some((method, _)) = named.next() {
                 judged.right += 1;
@@ -119,9 +120,10 @@ impl Ledger {
             } else {
                 judged.unknown += 1;
             }
-            if judged.examples.len() < TOLD {
-                judged.examples.push(format!("{shot:?} was said to be {said:?}"));
-            }
+            // What is wrong is told first.
+            let at = if named_wrong { 0 } else { judged.examples.len() };
+            judged.examples.insert(at, format!("{shot:?} was said to be {said:?}"));
+            judged.examples.truncate(TOLD);
         }
         judged
     }

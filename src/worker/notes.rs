@@ -1,0 +1,93 @@
+//! What the kernel notes of connections' owners: loaded by the first worker,
+//! taken up by the later ones, so that nothing noted is lost with a worker.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use seawall_messages::keeper::ToKeeper;
+use seawall_platform::linux::ebpf::{self, Events};
+use seawall_platform::linux::link::Link;
+use seawall_runtime::Lender;
+
+use crate::verbs::describe;
+
+/// Chooses how owners are found: `socket-tables` does without the kernel's notes.
+const CHOICE: &str = "SEAWALL_ATTRIBUTION";
+
+/// What came of it.
+pub(crate) struct Notes {
+    /// The notes, where there are any.
+    pub(crate) notes: Option<Arc<ebpf::Notes>>,
+    /// The kernel's events, where there are any.
+    pub(crate) events: Option<Lender<Events>>,
+    /// Why there are none.
+    pub(crate) problem: Option<String>,
+}
+
+impl Notes {
+    /// Takes up what is kept, or loads the programs. Whatever goes wrong is no
+    /// reason not to judge: owners are then found in other ways.
+    pub(super) fn open(kept: &mut BTreeMap<String, OwnedFd>, link: &Link) -> Self {
+        if std::env::var_os(CHOICE).is_some_and(|choice| choice == "socket-tables") {
+            return Self::none(format!("{CHOICE}=socket-tables"));
+        }
+        match Self::try_open(kept, link) {
+            Ok(notes) => notes,
+            Err(error) => {
+                let problem = describe(&error);
+                tracing::warn!(problem, "The kernel takes no notes: owners are found more slowly");
+                Self::none(problem)
+            }
+        }
+    }
+
+    fn none(problem: String) -> Self {
+        Self { notes: None, events: None, problem: Some(problem) }
+    }
+
+    fn try_open(
+        kept: &mut BTreeMap<String, OwnedFd>,
+        link: &Link,
+    ) -> Result<Self, ebpf::NotesError> {
+        let notes = match ebpf::Notes::take_up(kept) {
+            Some(notes) => notes?,
+            None => {
+                withdraw(kept, link);
+                let (notes, to_keep) = ebpf::load()?;
+                deposit(&to_keep, link);
+                notes
+            }
+        };
+        for hook in notes.hooks() {
+            if let Some(problem) = &hook.missing {
+                tracing::warn!(
+                    hook = hook.name,
+                    problem,
+                    serves = hook.serves,
+                    "A hook is missing"
+                );
+            }
+        }
+        let events = notes.events()?;
+        Ok(Self { notes: Some(Arc::new(notes)), events: Some(Lender::new(events)), problem: None })
+    }
+}
+
+/// What another build left is of no use: its programs end with it.
+fn withdraw(kept: &BTreeMap<String, OwnedFd>, link: &Link) {
+    for name in kept.keys().filter(|name| name.starts_with(ebpf::ANY_KEPT_PREFIX)) {
+        // The keeper closes it at the latest when it ends.
+        let _ = link.send_to_keeper(&ToKeeper::Withdraw { name: name.clone() }, None);
+    }
+}
+
+/// Without it the programs end with this worker.
+fn deposit(descriptors: &BTreeMap<String, OwnedFd>, link: &Link) {
+    for (name, descriptor) in descriptors {
+        let frame = ToKeeper::Deposit { name: name.clone() };
+        if let Err(error) = link.send_to_keeper(&frame, Some(descriptor.as_fd())) {
+            tracing::warn!(name, %error, "A map or hook could not be deposited");
+        }
+    }
+}
