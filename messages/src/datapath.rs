@@ -76,6 +76,8 @@ pub enum Message {
     /// From `process`: these connections' sockets closed. Whoever takes their
     /// ends next may be another program, so no verdict of theirs stands any more. May be lost.
     SocketsClosed(Vec<Flow>),
+    /// From itself, a moment later: verdicts that were under way then.
+    SocketsClosedAgain(Vec<Flow>),
     /// From the queue threads: a packet came back that carried our re-entry
     /// flag, so the rules in the kernel are not ours. It was dropped.
     RulesSuspect,

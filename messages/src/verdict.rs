@@ -37,6 +37,9 @@ impl Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lifetime {
+    /// For this packet alone: nothing is remembered, for the next one of the
+    /// same addresses and ports may be another program's.
+    Once,
     /// Every packet is shown to the datapath; the flow never leaves the queue.
     Packet,
     /// For the rest of the flow, or until the policy changes.

@@ -33,6 +33,8 @@ const MOST_ANSWERED: usize = 10_000;
 const RULES_DEADLINE: Duration = Duration::from_secs(8);
 /// How long `verdict` may take over a batch: long enough for one restart.
 const JUDGE_DEADLINE: Duration = Duration::from_secs(3);
+/// How long a verdict may be under way to its packet.
+const UNDER_WAY: Duration = Duration::from_millis(100);
 /// How long after a failure the policy is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -106,7 +108,15 @@ impl Component for Controller {
             Message::PolicyPublished { .. } => self.put_in_force().await,
             Message::AwaitPolicy { generation, reply } => self.await_policy(generation, reply),
             Message::Decided(connections) => self.note(connections),
-            Message::SocketsClosed(flows) => self.forget(flows),
+            Message::SocketsClosed(flows) => {
+                let (address, again) = (self.context.address().clone(), flows.clone());
+                self.forget(flows);
+                tokio::spawn(async move {
+                    tokio::time::sleep(UNDER_WAY).await;
+                    address.offer(Message::SocketsClosedAgain(again));
+                });
+            }
+            Message::SocketsClosedAgain(flows) => self.forget(flows),
             Message::RulesSuspect => {
                 if self.arguments.keeper.tell(keeper::Message::CheckRules).is_err() {
                     tracing::warn!("The keeper could not be told to check the rules");

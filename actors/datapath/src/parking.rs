@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use seawall_messages::keeper::Layout;
 use seawall_messages::process::{Owner, Owners, ProcessKey};
 use seawall_messages::verdict::{Action, Lifetime, Request};
-use seawall_messages::{Flow, Judgement, Layer, Reach, Reason};
+use seawall_messages::{Flow, Judgement, Layer, Protocol, Reach, Reason};
 use seawall_platform::linux::layout::QueueKind;
 use seawall_platform::linux::queue::{Answer, Packet};
 use seawall_runtime::{AskError, BoundedTable};
@@ -462,12 +462,21 @@ impl Parking {
         effects: &mut Vec<Effect>,
     ) {
         let Waited { flow, uid, owner, since, packets } = *waited;
+        let judgement = if is_of_nobody_any_more(&flow, &judgement, packets) {
+            Judgement { lifetime: Lifetime::Once, ..judgement }
+        } else {
+            judgement
+        };
         let decision = Decision::from(&judgement);
         for packet in packets {
             effects.push(Effect::Answer(*packet, answer(packet, decision, standing, &self.layout)));
         }
-        let stays = packets.iter().any(|packet| Self::stays_in_queue(packet, decision));
-        if judgement.action != Action::Allow {
+        let is_remembered = decision.lifetime != Lifetime::Once;
+        let stays =
+            is_remembered && packets.iter().any(|packet| Self::stays_in_queue(packet, decision));
+        if !is_remembered {
+            // The next packet asks for itself.
+        } else if judgement.action != Action::Allow {
             let until = Some(until.unwrap_or(now + DENIAL_LIFETIME));
             self.remembered.insert(flow, Remembered { judgement: judgement.clone(), until });
         } else if stays {
@@ -521,6 +530,14 @@ impl Parking {
             }
         }
     }
+}
+
+/// Whether packets came for a program that may be gone: replies to a datagram,
+/// whose verdict depends on whose it was. Only what that program sends itself shows that it is there.
+fn is_of_nobody_any_more(flow: &Flow, judgement: &Judgement, packets: &[Packet]) -> bool {
+    flow.protocol != Protocol::TCP
+        && judgement.reach != Reach::Service
+        && packets.iter().all(|packet| packet.queue.kind == QueueKind::ParkedReply)
 }
 
 /// Whether `datapath/rest` met the packet and did not know its flow.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use seawall_messages::process::{Attribution, FlowUse, HookStatus, Message, Method, Question};
 use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath};
 use seawall_platform::linux::ebpf::{self, Event, Events, Notes, abi};
-use seawall_runtime::{Address, Component, Context, Failure, Lease, Lender, Published, StartError};
+use seawall_runtime::{
+    Address, BoundedTable, Component, Context, Failure, Lease, Lender, Published, StartError,
+};
 
 use crate::error::Error;
 use crate::events;
@@ -21,6 +23,9 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// How often desktop files are read again.
 const READ_NAMES: Duration = Duration::from_secs(600);
+
+/// Datagram sockets that are known to have closed.
+const MOST_CLOSED: usize = 4_096;
 
 /// Events taken in one go: the rest at the next message.
 const MOST_EVENTS: usize = 8_192;
@@ -52,6 +57,8 @@ pub struct Processes {
     /// Where desktop files' names come in.
     names: Arc<Mutex<Option<DesktopIndex>>>,
     names_asked: Instant,
+    /// Datagram sockets that closed of late.
+    closed: BoundedTable<u64, ()>,
     /// Apps with metrics of their own.
     measured: HashSet<Arc<str>>,
 }
@@ -81,6 +88,7 @@ impl Component for Processes {
             generation: arguments.policy.load().generation,
             names,
             names_asked: Instant::now(),
+            closed: BoundedTable::new(MOST_CLOSED),
             measured: HashSet::new(),
             events,
             context,
@@ -142,8 +150,24 @@ impl Processes {
     /// For a verdict: asked anew each time, for a tuple may have changed hands.
     fn identify(&mut self, question: &Question, snapshot: &Snapshot, now: Instant) -> Attribution {
         let found = self.find(question, snapshot);
-        self.ledger.note(question.flow, &found, now);
+        self.remember(question.flow, &found, now);
         found.attribution
+    }
+
+    /// Keeps what was found. A datagram socket may have closed before that.
+    fn remember(&mut self, flow: Flow, found: &Found, now: Instant) {
+        self.ledger.note(flow, found, now);
+        let has_closed = found.cookie.is_some_and(|cookie| self.closed.get(&cookie).is_some());
+        if has_closed && flow.protocol == Protocol::UDP {
+            self.part(vec![flow]);
+        }
+    }
+
+    /// Only where somebody else's connection would get another verdict.
+    fn part(&self, flows: Vec<Flow>) {
+        if !flows.is_empty() && self.arguments.policy.load().asks_for_apps() {
+            self.arguments.datapath.offer(datapath::Message::SocketsClosed(flows));
+        }
     }
 
     /// For lists: what was found for a verdict holds.
@@ -152,7 +176,7 @@ impl Processes {
         let is_same = known.is_some_and(|known| is_confirmed(&known, question));
         if !is_same {
             let found = self.find(question, snapshot);
-            self.ledger.note(question.flow, &found, now);
+            self.remember(question.flow, &found, now);
         }
     }
 
@@ -201,10 +225,7 @@ impl Processes {
                 Event::Closed(closed) => self.closed(&closed, &mut parted, now),
             }
         }
-        // Only where somebody else's connection would get another verdict.
-        if !parted.is_empty() && self.arguments.policy.load().asks_for_apps() {
-            self.arguments.datapath.offer(datapath::Message::SocketsClosed(parted));
-        }
+        self.part(parted);
         Ok(())
     }
 
@@ -219,6 +240,9 @@ impl Processes {
             }
         }
         let flows = self.ledger.closed(cookie, now);
+        if closed.tuple.protocol == Protocol::UDP.0 {
+            self.closed.insert(cookie, ());
+        }
         if closed.tuple.protocol == Protocol::UDP.0 {
             parted.extend(flows);
         }

@@ -63,8 +63,9 @@ impl Finder {
     fn of_owner(&mut self, owner: Owner, flow: &Flow, snapshot: &Snapshot) -> Option<Found> {
         let noted = || self.notes.as_ref()?.record(flow).map(|record| record.process);
         let process = self.roster.of_owner(&owner, noted, snapshot)?;
-        // A listener's cookie is not that of the connection.
-        let cookie = (owner.cookie != 0 && owner.method != Method::Listen).then_some(owner.cookie);
+        // A TCP listener's cookie is not that of the connection.
+        let is_listener = owner.method == Method::Listen && flow.protocol == Protocol::TCP;
+        let cookie = (owner.cookie != 0 && !is_listener).then_some(owner.cookie);
         let attribution = Attribution { method: owner.method, process: Some(process) };
         Some(Found { attribution, cookie })
     }
@@ -105,7 +106,9 @@ impl Finder {
         let mut owners = pids.iter().filter_map(|pid| self.roster.of_pid(*pid, snapshot));
         let first = owners.next()?;
         let same = |other: Arc<Process>| other.path == first.path && other.app == first.app;
-        if !owners.all(same) {
+        let shared = |pid: &u32| processes::may_have_shared(*pid, socket.inode);
+        // Whoever used a shared socket may be gone already.
+        if !owners.all(same) || pids.iter().any(shared) {
             return None;
         }
         let joined_by_port_alone = socket.protocol != Protocol::TCP && socket.remote.port() == 0;

@@ -44,7 +44,7 @@ struct Socket {
     /// What was counted when rates were last worked out, and when that was.
     basis: (Traffic, Instant),
     closed: Option<Instant>,
-    flows: Vec<Flow>,
+    flows: HashSet<Flow>,
 }
 
 struct Totals {
@@ -61,7 +61,7 @@ struct Gathered {
 }
 
 /// Connections of one unconnected socket that are remembered with it.
-const MOST_FLOWS_PER_SOCKET: usize = 64;
+const MOST_FLOWS_PER_SOCKET: usize = 4_096;
 
 impl Ledger {
     pub(crate) fn new() -> Self {
@@ -82,7 +82,7 @@ impl Ledger {
                     rates: Rates::default(),
                     basis: (Traffic::default(), now),
                     closed: None,
-                    flows: vec![flow],
+                    flows: HashSet::from([flow]),
                 };
                 self.sockets.insert(cookie, socket);
             }
@@ -122,7 +122,7 @@ impl Ledger {
     pub(crate) fn closed(&mut self, cookie: u64, now: Instant) -> Vec<Flow> {
         let Some(socket) = self.sockets.get_mut(&cookie) else { return Vec::new() };
         socket.closed.get_or_insert(now);
-        socket.flows.clone()
+        socket.flows.iter().copied().collect()
     }
 
     /// What a socket moved that no connection was noted of.
@@ -206,8 +206,8 @@ impl Ledger {
 
 impl Socket {
     fn note(&mut self, flow: Flow) {
-        if self.flows.len() < MOST_FLOWS_PER_SOCKET && !self.flows.contains(&flow) {
-            self.flows.push(flow);
+        if self.flows.len() < MOST_FLOWS_PER_SOCKET {
+            self.flows.insert(flow);
         }
     }
 

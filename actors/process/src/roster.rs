@@ -26,7 +26,7 @@ const MOST_CHECKSUMS: usize = 4_096;
 /// Describes processes.
 pub(crate) struct Roster {
     notes: Option<Arc<Notes>>,
-    known: BoundedTable<ProcessKey, Arc<Process>>,
+    known: BoundedTable<ProcessKey, Known>,
     records: BoundedTable<ProcessKey, Arc<ProcessRecord>>,
     checksums: BoundedTable<(FileId, SystemTime), Arc<str>>,
     /// This very process, to tell whose namespaces are ours.
@@ -60,9 +60,9 @@ impl Roster {
         self.records.insert(key_of(&record.process), Arc::from(record));
     }
 
-    /// Whether the process is described already.
+    /// A process that is described already.
     pub(crate) fn of_known(&mut self, key: &ProcessKey) -> Option<Arc<Process>> {
-        self.known.get(key).cloned()
+        self.known.get(key).map(|known| Arc::clone(&known.process))
     }
 
     /// The process that the kernel noted as an owner. `noted` gives its full name in
@@ -75,15 +75,16 @@ impl Roster {
         snapshot: &Snapshot,
     ) -> Option<Arc<Process>> {
         let key = owner.process;
-        let process = match self.known.get(&key) {
-            Some(known) => Arc::clone(known),
+        let known = match self.known.get(&key) {
+            Some(known) if !known.lost_its_name() => known.clone(),
+            Some(known) => known.without_name(),
             None => {
                 let record = self.record(&key, noted);
-                let described = self.describe(&key, record.as_deref(), snapshot)?;
-                self.known.insert(key, Arc::clone(&described));
-                described
+                self.describe(&key, record.as_deref(), snapshot)?
             }
         };
+        let process = Arc::clone(&known.process);
+        self.known.insert(key, known);
         Some(if process.uid == owner.uid {
             process
         } else {
@@ -95,7 +96,7 @@ impl Roster {
     pub(crate) fn of_pid(&mut self, pid: u32, snapshot: &Snapshot) -> Option<Arc<Process>> {
         let facts = read(pid)?;
         let key = ProcessKey { pid, started_ticks: facts.started_ticks, exec_id: None };
-        Some(self.by_facts(key, facts, snapshot))
+        Some(self.by_facts(key, facts, snapshot).process)
     }
 
     /// How long ago it started, in hundredths of a second.
@@ -129,7 +130,7 @@ impl Roster {
         key: &ProcessKey,
         record: Option<&ProcessRecord>,
         snapshot: &Snapshot,
-    ) -> Option<Arc<Process>> {
+    ) -> Option<Known> {
         let noted = record.map(|record| {
             let group = self.groups.as_ref().and_then(|groups| groups.path(record.cgroup));
             noted_of(record, self.own.as_deref(), group.unwrap_or_default())
@@ -140,18 +141,16 @@ impl Roster {
             (Some(facts), Some(_), Some(noted)) if is_same_program(&facts, &noted) => {
                 Some(self.by_facts(*key, facts, snapshot))
             }
-            (_, Some(record), Some(noted)) => Some(self.by_record(*key, record, &noted, snapshot)),
+            (_, Some(record), Some(noted)) => {
+                let process = self.by_record(*key, record, &noted, snapshot);
+                Some(Known { process, file: None })
+            }
             // Without one: an exec may have come between, and then it is unknown.
             (_, _, _) => None,
         }
     }
 
-    fn by_facts(
-        &mut self,
-        key: ProcessKey,
-        facts: ProcessFacts,
-        snapshot: &Snapshot,
-    ) -> Arc<Process> {
+    fn by_facts(&mut self, key: ProcessKey, facts: ProcessFacts, snapshot: &Snapshot) -> Known {
         let host_file = facts.exe.as_ref().and_then(processes::file_id);
         let mut seen = Facts::of_process(&facts, host_file);
         as_rules_mean(&mut seen, facts.exe_file, snapshot);
@@ -163,7 +162,11 @@ impl Roster {
             deleted: facts.deleted,
             file: facts.exe_file.map(|id| (id, file)),
         };
-        self.finish(described, &seen, snapshot)
+        let is_named = facts.in_our_mount_namespace && !facts.deleted;
+        Known {
+            process: self.finish(described, &seen, snapshot),
+            file: facts.exe_file.filter(|_| is_named),
+        }
     }
 
     fn by_record(
@@ -236,6 +239,25 @@ impl Roster {
         let sum: Arc<str> = Arc::from(sum);
         self.checksums.insert((id, changed), Arc::clone(&sum));
         Some(sum)
+    }
+}
+
+/// A process, and its file, while that had its name.
+#[derive(Clone)]
+struct Known {
+    process: Arc<Process>,
+    file: Option<FileId>,
+}
+
+impl Known {
+    /// Whether another file, or none, has the name of its file now.
+    fn lost_its_name(&self) -> bool {
+        self.file.is_some() && processes::file_id(&*self.process.path) != self.file
+    }
+
+    fn without_name(&self) -> Self {
+        let process = Process { deleted: true, ..Process::clone(&self.process) };
+        Self { process: Arc::new(process), file: None }
     }
 }
 

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use seawall_messages::process::{self, Attribution, Question};
-use seawall_messages::verdict::Request;
-use seawall_messages::{Flow, Judgement, Reach, Snapshot};
+use seawall_messages::verdict::{Lifetime, Request};
+use seawall_messages::{Direction, Flow, Judgement, Protocol, Reach, Snapshot};
 use seawall_runtime::{Address, AskError, Published, Reply};
 use tokio::time::Instant;
 
@@ -162,6 +162,9 @@ impl Judge {
         place: Place,
     ) -> Judgement {
         let mut judgement = decide(snapshot, &request.flow, place.app(snapshot));
+        if attribution.process.is_none() && may_change_hands(&request.flow) {
+            judgement.lifetime = Lifetime::Once;
+        }
         match confirmed(request, attribution) {
             Some(key) => self.known().learn(snapshot.generation, key, place),
             None if judgement.reach == Reach::Process => judgement.reach = Reach::Flow,
@@ -247,6 +250,12 @@ fn without_owner(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
         true => for_anyone(snapshot, flow),
         false => Some(decide(snapshot, flow, None)),
     }
+}
+
+/// Whether the next packet of the same addresses and ports may be another
+/// local program's, without a handshake that tells.
+fn may_change_hands(flow: &Flow) -> bool {
+    flow.protocol != Protocol::TCP && flow.direction != Direction::Forwarded
 }
 
 fn question(request: &Request) -> Question {

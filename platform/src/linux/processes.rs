@@ -11,6 +11,7 @@
 mod cgroups;
 mod files;
 mod owners;
+mod sharing;
 mod text;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use self::{
     cgroups::ControlGroups,
     files::{FileId, MAX_HASHED_BYTES, file_id, sha256_of},
     owners::{MAX_LINKS, MAX_OWNERS, MAX_PROCESSES, all_socket_owners, owners_of_inode},
+    sharing::may_have_shared,
 };
 
 /// Most bytes read of program and arguments.

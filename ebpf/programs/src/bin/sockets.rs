@@ -20,7 +20,7 @@ use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends};
 use seawall_ebpf::traffic::{Way, count, tuple_of};
 use seawall_ebpf::tuple::{address_of, mapped, mapped_or_any, tuple};
 use seawall_ebpf_abi::{
-    Closed, EventHead, Listener, OwnerRecord, Tuple, event, hook, loss, side,
+    Closed, EventHead, Listener, OwnerRecord, Traffic, Tuple, event, hook, loss, side,
 };
 
 /// Every program lets everything pass.
@@ -316,14 +316,19 @@ struct ClosedEvent {
 /// Tells user space, if anything was moved.
 #[inline(always)]
 fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord, flags: u64) {
-    let Some(traffic) = TRAFFIC.get_ptr(socket.cookie) else { return };
+    let traffic = match TRAFFIC.get_ptr(socket.cookie) {
+        // SAFETY: an entry that goes away meanwhile is a wrong count for one socket, at worst.
+        Some(traffic) => unsafe { *traffic },
+        // Datagrams may all have been denied: that is remembered, too.
+        None if flags == FORCE_WAKEUP && owner.cookie == socket.cookie => Traffic::default(),
+        None => return,
+    };
     let told = ClosedEvent {
         head: EventHead { kind: event::CLOSED, padding: 0 },
         closed: Closed {
             owner: OwnerRecord { cookie: socket.cookie, namespace: socket.namespace, ..*owner },
             tuple: *key,
-            // SAFETY: an entry that goes away meanwhile is a wrong count for one socket, at worst.
-            traffic: unsafe { *traffic },
+            traffic,
         },
     };
     // SAFETY: initialised, without padding.

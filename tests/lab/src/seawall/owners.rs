@@ -35,7 +35,7 @@ impl Seawall<'_> {
     /// The apps on the network, and how owners are found.
     #[track_caller]
     pub fn apps(&self) -> Apps {
-        let answer = self.verb(&["ps", "--json"]);
+        let answer = self.verb(&["ps", "--all", "--json"]);
         serde_json::from_str(&answer.stdout)
             .unwrap_or_else(|error| panic!("ps: {error}: {}{}", answer.stdout, answer.stderr))
     }
