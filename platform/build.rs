@@ -1,18 +1,26 @@
-//! Tells the programs in the kernel of one build from those of another: by a
-//! checksum of the objects.
+//! Chooses the programs in the kernel, and tells those of one build from those of
+//! another: by a checksum of the objects.
+//!
+//! They are those that are kept in `ebpf/objects`, unless `SEAWALL_EBPF_OBJECTS` names another
+//! folder, from the root of the file system on: so a rebuilt one is tested before it is kept (`scripts/ebpf check`).
 
 use std::hash::{DefaultHasher, Hasher as _};
-use std::path::Path;
+use std::path::PathBuf;
 
 fn main() {
+    println!("cargo:rerun-if-env-changed=SEAWALL_EBPF_OBJECTS");
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/objects");
+    let folder = std::env::var_os("SEAWALL_EBPF_OBJECTS").unwrap_or_else(|| kept.into());
+    let folder = PathBuf::from(folder);
     let mut hasher = DefaultHasher::new();
     for name in ["sockets.o", "output.o"] {
-        let path = Path::new("../ebpf/objects").join(name);
+        let path = folder.join(name);
         println!("cargo:rerun-if-changed={}", path.display());
         match std::fs::read(&path) {
             Ok(bytes) => hasher.write(&bytes),
             Err(error) => panic!("can't read {}: {error}", path.display()),
         }
     }
+    println!("cargo:rustc-env=SEAWALL_EBPF_OBJECTS={}", folder.display());
     println!("cargo:rustc-env=SEAWALL_EBPF_ID={:016x}", hasher.finish());
 }

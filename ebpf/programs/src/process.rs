@@ -4,8 +4,8 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_task,
-    bpf_get_current_uid_gid, bpf_loop, bpf_probe_read_kernel_str,
-    bpf_probe_read_user, bpf_ringbuf_output,
+    bpf_get_current_uid_gid, bpf_loop, bpf_probe_read_kernel_str, bpf_probe_read_user,
+    bpf_ringbuf_output,
 };
 use seawall_ebpf_abi::{
     ARGUMENTS_BYTES, DIRECTORY_BYTES, PATH_BYTES, ProcessId, ProcessRecord, event, flag, loss,
@@ -17,7 +17,7 @@ use crate::maps::{EVENTS, PROCESSES, SCRATCH, Scratch, lost};
 /// Components of a path that are walked, mount points included.
 const MOST_STEPS: u32 = 128;
 /// Longest name of one component, with the zero byte at its end.
-const NAME_BYTES: usize = 256;
+pub const NAME_BYTES: usize = 256;
 /// BPF_RB_NO_WAKEUP (linux/bpf.h): whoever reads the events comes by itself.
 pub const NO_WAKEUP: u64 = 1;
 /// BPF_RB_FORCE_WAKEUP.
@@ -30,6 +30,7 @@ pub struct Caller {
     pub id: ProcessId,
     /// Its effective user id.
     pub uid: u32,
+    /// Address of the `task_struct` of the thread that runs.
     task: u64,
 }
 
@@ -63,10 +64,12 @@ impl Caller {
     }
 }
 
+/// Puts the record together, keeps it and sends it.
 #[inline(never)]
 fn note_process(caller: &Caller) {
     let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
-    // SAFETY: an element of a per-CPU array; programs of this kind are not preempted by each other.
+    // SAFETY: an element of a per-CPU array: always there, and integers only. On a kernel that
+    // preempts programs, another one may write it meanwhile: the record is then wrong, never invalid.
     let scratch = unsafe { &mut *scratch };
     scratch.head.kind = event::PROCESS;
     scratch.head.padding = 0;
@@ -81,7 +84,7 @@ fn note_process(caller: &Caller) {
     // SAFETY: head and record lie one after the other and are initialised.
     let sent = unsafe {
         bpf_ringbuf_output(
-            core::ptr::addr_of!(EVENTS).cast_mut().cast::<c_void>(),
+            (&raw const EVENTS).cast_mut().cast::<c_void>(),
             core::ptr::from_mut(scratch).cast::<c_void>(),
             length as u64,
             NO_WAKEUP,
@@ -92,6 +95,7 @@ fn note_process(caller: &Caller) {
     }
 }
 
+/// All but paths and arguments.
 #[inline(always)]
 fn describe(caller: &Caller, record: &mut ProcessRecord) {
     let task = caller.task;
@@ -123,15 +127,21 @@ fn describe(caller: &Caller, record: &mut ProcessRecord) {
 /// One path being walked from its end to its root.
 #[repr(C)]
 struct Walk {
-    /// Where names go: this many bytes from the start of the scratch.
+    /// Where names are written.
     target: *mut u8,
+    /// Address of the `struct mount` that is walked.
     mount: u64,
+    /// Address of the `struct dentry` whose name is next.
     entry: u64,
+    /// Bytes written.
     length: u32,
+    /// With so many bytes written, no further name is.
     most: u32,
+    /// 0 once the root is reached, else 1.
     cut: u32,
 }
 
+/// The file that the process runs, with its path.
 #[inline(always)]
 fn walk_path(caller: &Caller, scratch: &mut Scratch) {
     let memory: u64 = read(caller.task + offset!(task_mm));
@@ -162,6 +172,7 @@ fn walk_path(caller: &Caller, scratch: &mut Scratch) {
     }
 }
 
+/// The process's working directory.
 #[inline(always)]
 fn walk_directory(caller: &Caller, scratch: &mut Scratch) {
     let fs: u64 = read(caller.task + offset!(task_fs));
@@ -202,10 +213,10 @@ fn walk(path: u64, target: *mut u8, most: u32) -> (u16, bool) {
     (walk.length as u16, walk.cut != 0)
 }
 
-/// One component, or one step from a mounted root to where it is mounted. 1: arrived.
+/// One component, or one step from a mounted root to where it is mounted. 1 ends the walk, 0 goes on.
 #[inline(never)]
 extern "C" fn step(_index: u64, walk: *mut Walk) -> i64 {
-    // SAFETY: see `walk`.
+    // SAFETY: `walk` gives its own, which nobody else knows of.
     let walk = unsafe { &mut *walk };
     let root: u64 = read(walk.mount + offset!(mount_mnt) + offset!(vfsmount_root));
     if walk.entry == root {

@@ -19,9 +19,7 @@ use seawall_ebpf::process::{Caller, FORCE_WAKEUP, NO_WAKEUP};
 use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends};
 use seawall_ebpf::traffic::{Way, count, tuple_of};
 use seawall_ebpf::tuple::{address_of, mapped, mapped_or_any, tuple};
-use seawall_ebpf_abi::{
-    Closed, EventHead, Listener, OwnerRecord, Tuple, event, hook, loss, side,
-};
+use seawall_ebpf_abi::{Closed, EventHead, Listener, OwnerRecord, Tuple, event, hook, loss, side};
 
 /// Every program lets everything pass.
 const PASS: i32 = 1;
@@ -30,6 +28,7 @@ const SOCK_RAW: u32 = 3;
 /// SOCK_STREAM.
 const SOCK_STREAM: u32 = 1;
 
+/// The [`Socket`] of any kind of context.
 macro_rules! socket_of {
     ($context:expr) => {
         // SAFETY: the helpers take the context of this kind of program.
@@ -44,7 +43,7 @@ macro_rules! socket_of {
 
 /// Sockets that nothing else tells of: raw ones, and those of ICMP.
 #[cgroup_sock(sock_create)]
-pub fn sock_create(context: SockContext) -> i32 {
+fn sock_create(context: SockContext) -> i32 {
     // SAFETY: fields of the context.
     let (kind, protocol) = unsafe { ((*context.sock).type_, (*context.sock).protocol) };
     let told_of_later = protocol == TCP || protocol == UDP || protocol == 0;
@@ -56,13 +55,13 @@ pub fn sock_create(context: SockContext) -> i32 {
 
 /// A datagram socket is connected. TCP tells of that itself, with its port.
 #[cgroup_sock_addr(connect4)]
-pub fn connect4(context: SockAddrContext) -> i32 {
+fn connect4(context: SockAddrContext) -> i32 {
     connect(&context)
 }
 
 /// As [`connect4`].
 #[cgroup_sock_addr(connect6)]
-pub fn connect6(context: SockAddrContext) -> i32 {
+fn connect6(context: SockAddrContext) -> i32 {
     connect(&context)
 }
 
@@ -77,7 +76,7 @@ fn connect(context: &SockAddrContext) -> i32 {
 
 /// A datagram leaves for an address that it names itself.
 #[cgroup_sock_addr(sendmsg4)]
-pub fn sendmsg4(context: SockAddrContext) -> i32 {
+fn sendmsg4(context: SockAddrContext) -> i32 {
     let address = context.sock_addr;
     // SAFETY: fields of the context.
     let (to, from, port) =
@@ -88,7 +87,7 @@ pub fn sendmsg4(context: SockAddrContext) -> i32 {
 
 /// As [`sendmsg4`].
 #[cgroup_sock_addr(sendmsg6)]
-pub fn sendmsg6(context: SockAddrContext) -> i32 {
+fn sendmsg6(context: SockAddrContext) -> i32 {
     let address = context.sock_addr;
     // SAFETY: fields of the context, each read as one word, as the verifier asks for.
     let (to, from, port) = unsafe {
@@ -148,7 +147,7 @@ fn send(context: &SockAddrContext, source: [u8; 16], to: [u8; 16], port: u32) ->
 
 /// A datagram socket is bound to a port of its choice: it may wait for others.
 #[cgroup_sock(post_bind4)]
-pub fn post_bind4(context: SockContext) -> i32 {
+fn post_bind4(context: SockContext) -> i32 {
     // SAFETY: a field of the context.
     let address = unsafe { (*context.sock).src_ip4 };
     bound(&context, mapped_or_any(address.to_ne_bytes()))
@@ -156,7 +155,7 @@ pub fn post_bind4(context: SockContext) -> i32 {
 
 /// As [`post_bind4`].
 #[cgroup_sock(post_bind6)]
-pub fn post_bind6(context: SockContext) -> i32 {
+fn post_bind6(context: SockContext) -> i32 {
     // SAFETY: fields of the context, each read as one word.
     let address = unsafe {
         address_of([
@@ -172,30 +171,28 @@ pub fn post_bind6(context: SockContext) -> i32 {
 #[inline(always)]
 fn bound(context: &SockContext, address: [u8; 16]) -> i32 {
     // SAFETY: fields of the context.
-    let (kind, protocol, port) = unsafe {
-        ((*context.sock).type_, (*context.sock).protocol, (*context.sock).src_port)
-    };
+    let (kind, protocol, port) =
+        unsafe { ((*context.sock).type_, (*context.sock).protocol, (*context.sock).src_port) };
     if kind == SOCK_STREAM && protocol == TCP {
         return PASS;
     }
     let socket = socket_of!(context);
     let caller = Caller::current();
     note_socket(&caller, socket, hook::LISTEN);
-    let listener = Listener {
-        address,
-        namespace: socket.namespace,
-        port: port as u16,
-        protocol: protocol as u8,
-        padding: [0; 5],
-    };
+    let listener = listener(address, socket.namespace, port as u16, protocol);
     caller.note();
     note_listener(&listener, &owned_by(&caller, socket, hook::LISTEN));
     PASS
 }
 
+#[inline(always)]
+fn listener(address: [u8; 16], namespace: u64, port: u16, protocol: u32) -> Listener {
+    Listener { address, namespace, port, protocol: protocol as u8, padding: [0; 5] }
+}
+
 /// What TCP does: connect (in the caller's own time), listen, accept.
 #[sock_ops]
-pub fn tcp(context: SockOpsContext) -> u32 {
+fn tcp(context: SockOpsContext) -> u32 {
     match context.op() {
         BPF_SOCK_OPS_TCP_CONNECT_CB => connects(&context),
         BPF_SOCK_OPS_TCP_LISTEN_CB => listens(&context),
@@ -205,6 +202,7 @@ pub fn tcp(context: SockOpsContext) -> u32 {
     PASS as u32
 }
 
+/// The socket's own address and port.
 #[inline(always)]
 fn local(context: &SockOpsContext) -> ([u8; 16], u16) {
     let address = if context.family() == AF_INET {
@@ -217,6 +215,7 @@ fn local(context: &SockOpsContext) -> ([u8; 16], u16) {
     (address, context.local_port() as u16)
 }
 
+/// The peer's address and port.
 #[inline(always)]
 fn remote(context: &SockOpsContext) -> ([u8; 16], u16) {
     let address = if context.family() == AF_INET {
@@ -244,13 +243,7 @@ fn listens(context: &SockOpsContext) {
     let caller = Caller::current();
     note_socket(&caller, socket, hook::LISTEN);
     let (address, port) = local(context);
-    let listener = Listener {
-        address,
-        namespace: socket.namespace,
-        port,
-        protocol: TCP as u8,
-        padding: [0; 5],
-    };
+    let listener = listener(address, socket.namespace, port, TCP);
     note_listener(&listener, &owned_by(&caller, socket, hook::LISTEN));
 }
 
@@ -259,13 +252,7 @@ fn listens(context: &SockOpsContext) {
 fn accepts(context: &SockOpsContext) {
     let socket = socket_of!(context);
     let (address, port) = local(context);
-    let mut listener = Listener {
-        address,
-        namespace: socket.namespace,
-        port,
-        protocol: TCP as u8,
-        padding: [0; 5],
-    };
+    let mut listener = listener(address, socket.namespace, port, TCP);
     let mut found = LISTENERS.get_ptr(listener);
     if found.is_none() {
         listener.address = [0; 16];
@@ -284,7 +271,7 @@ fn accepts(context: &SockOpsContext) {
 
 /// A socket closes: the last moment at which its ends are known.
 #[cgroup_sock(sock_release)]
-pub fn sock_release(context: SockContext) -> i32 {
+fn sock_release(context: SockContext) -> i32 {
     // SAFETY: fields of the context.
     let (kind, protocol) = unsafe { ((*context.sock).type_, (*context.sock).protocol) };
     let known_at_connect = kind == SOCK_STREAM && protocol == TCP;
@@ -296,8 +283,7 @@ pub fn sock_release(context: SockContext) -> i32 {
         None => OwnerRecord::default(),
     };
     let is_owned = owner.cookie == socket.cookie && socket.cookie != 0;
-    if is_owned && !known_at_connect && key.destination_port != 0 && TUPLES.get_ptr(key).is_none()
-    {
+    if is_owned && !known_at_connect && key.destination_port != 0 && TUPLES.get_ptr(key).is_none() {
         note_tuple(&key, &OwnerRecord { hook: hook::RELEASE, ..owner });
     }
     // What is joined to a tuple must part from it before another program takes it.
@@ -329,7 +315,7 @@ fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord, flags: u64) {
     // SAFETY: initialised, without padding.
     let sent = unsafe {
         bpf_ringbuf_output(
-            core::ptr::addr_of!(EVENTS).cast_mut().cast(),
+            (&raw const EVENTS).cast_mut().cast(),
             core::ptr::from_ref(&told).cast_mut().cast(),
             size_of::<ClosedEvent>() as u64,
             flags,
@@ -342,7 +328,7 @@ fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord, flags: u64) {
 
 /// Packets to sockets.
 #[cgroup_skb]
-pub fn ingress(context: SkBuffContext) -> i32 {
+fn ingress(context: SkBuffContext) -> i32 {
     // SAFETY: the helper takes the context of this kind of program.
     let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
     if cookie != 0 {
@@ -354,7 +340,7 @@ pub fn ingress(context: SkBuffContext) -> i32 {
 /// Packets from sockets; for those of other network namespaces also whose
 /// they are: here they are met before the guarded one forwards them.
 #[cgroup_skb]
-pub fn egress(context: SkBuffContext) -> i32 {
+fn egress(context: SkBuffContext) -> i32 {
     // SAFETY: the helpers take the context of this kind of program.
     let socket = socket_of!(context);
     if socket.cookie == 0 {
@@ -389,11 +375,13 @@ pub fn egress(context: SkBuffContext) -> i32 {
     PASS
 }
 
+/// Never reached: the verifier takes no program that could get here.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
+/// Helpers that only GPL programs may call are used (bpf-helpers(7)).
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 4] = *b"GPL\0";
