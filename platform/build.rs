@@ -2,16 +2,14 @@
 //! another: by a checksum of the objects.
 //!
 //! They are those that are kept in `ebpf/objects`, unless `SEAWALL_EBPF_OBJECTS` names another
-//! folder, from the root of the file system on: so a rebuilt one is tested before it is kept (`scripts/ebpf check`).
+//! folder, by its absolute path: so rebuilt ones are tested before they are kept (`scripts/ebpf check`).
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=SEAWALL_EBPF_OBJECTS");
-    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../ebpf/objects");
-    let folder = std::env::var_os("SEAWALL_EBPF_OBJECTS").unwrap_or_else(|| kept.into());
-    let folder = PathBuf::from(folder);
+    let folder = std::env::var_os("SEAWALL_EBPF_OBJECTS").map_or_else(kept, PathBuf::from);
     let mut hasher = DefaultHasher::new();
     for name in ["sockets.o", "output.o"] {
         let path = folder.join(name);
@@ -23,4 +21,9 @@ fn main() {
     }
     println!("cargo:rustc-env=SEAWALL_EBPF_OBJECTS={}", folder.display());
     println!("cargo:rustc-env=SEAWALL_EBPF_ID={:016x}", hasher.finish());
+}
+
+fn kept() -> PathBuf {
+    let platform = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    platform.expect("cargo says where the crate is").join("../ebpf/objects")
 }
