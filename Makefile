@@ -21,3 +21,4 @@ bench:
 fmt:
 	cargo fmt --all
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml
+	cargo fmt --manifest-path ebpf/Cargo.toml

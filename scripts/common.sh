@@ -30,12 +30,24 @@ need_commands() {
     for pair in "$@"; do
         has "${pair%%=*}" || missing+=("${pair#*=}")
     done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    has apt-get || fail "these are missing, and there is no apt-get to install them: ${missing[*]}"
-    say "Installing with apt-get: ${missing[*]}"
+    [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+}
+
+# need_files FILE=PACKAGE...: installs the Debian packages of missing files.
+need_files() {
+    local missing=() pair
+    for pair in "$@"; do
+        [ -e "${pair%%=*}" ] || missing+=("${pair#*=}")
+    done
+    [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+}
+
+install_packages() {
+    has apt-get || fail "these are missing, and there is no apt-get to install them: $*"
+    say "Installing with apt-get: $*"
     as_root "apt-get" apt-get update -qq
     as_root "apt-get" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}"
+        apt-get install -y -qq --no-install-recommends "$@"
 }
 
 need_rust() {
@@ -68,4 +80,17 @@ need_cargo_deny() {
     say "Installing cargo-deny into target/tools (a few minutes)"
     cargo install --locked --debug --root "$tools" --target-dir "$tools/build" --version 0.20.2 cargo-deny
     rm -rf "$tools/build"
+}
+
+# cargo_test_as_root ARGUMENT...: `cargo test`, whose test programs run as root, whoever builds them.
+cargo_test_as_root() {
+    local host
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    if [ "$(id -u)" = 0 ]; then
+        cargo test "$@"
+    else
+        echo "tests with network namespaces need root: running them under sudo"
+        has sudo || fail "there is no sudo: run this as root"
+        cargo --config "target.$host.runner='$PWD/scripts/sudo-runner'" test "$@"
+    fi
 }

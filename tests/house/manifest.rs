@@ -8,9 +8,13 @@ use crate::source::{files_below, read};
 const INHERITED: [&str; 6] =
     ["version", "edition", "rust-version", "license", "authors", "publish"];
 
+/// Workspaces of their own, for other targets or compilers.
+const APART: [&str; 3] = ["ebpf/Cargo.toml", "ebpf/programs", "tests/fuzz"];
+
 fn manifests() -> Vec<(String, Table)> {
     let paths = files_below("").into_iter().filter(|path| {
-        path.file_name().is_some_and(|name| name == "Cargo.toml") && !path.starts_with("tests/fuzz")
+        path.file_name().is_some_and(|name| name == "Cargo.toml")
+            && !APART.iter().any(|apart| path.starts_with(apart))
     });
     let manifests: Vec<_> = paths
         .map(|path| {

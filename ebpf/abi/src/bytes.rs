@@ -57,7 +57,7 @@ plain! {
     Closed: 48 + 48 + 32,
     EventHead: 8,
     ProcessRecord: 16 + 3 * 8 + 6 * 4 + 3 * 2 + 2 + 16 + 512 + 256 + 256,
-    Offsets: 45 * 4,
+    Offsets: 52 * 4,
 }
 
 // SAFETY: integers: no padding, and any bytes are a value.

@@ -285,6 +285,20 @@ pub struct Offsets {
     pub cred_user_ns: u32,
     /// `user_namespace.ns.inum`
     pub user_namespace_inum: u32,
+    /// `cred.euid`
+    pub cred_euid: u32,
+    /// `task_struct.cgroups`
+    pub task_cgroups: u32,
+    /// `css_set.dfl_cgrp`
+    pub css_set_default: u32,
+    /// `cgroup.kn`
+    pub cgroup_node: u32,
+    /// `kernfs_node.id`
+    pub node_id: u32,
+    /// `sock_common.skc_net.net`
+    pub sock_namespace: u32,
+    /// `net.net_cookie`
+    pub namespace_cookie: u32,
     /// `dentry.d_parent`
     pub dentry_parent: u32,
     /// `dentry.d_name.name`

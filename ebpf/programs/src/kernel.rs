@@ -1,27 +1,26 @@
 //! Reads what lies in the kernel's memory, at the offsets that the loader filled in.
 
 use core::ffi::c_void;
-use core::ptr::{read_volatile, addr_of};
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use seawall_ebpf_abi::Offsets;
 
-/// Filled in by the loader.
+/// Where this kernel keeps what is read here. Filled in by the loader.
 #[unsafe(no_mangle)]
-pub static OFFSETS: Offsets = Offsets { ..ZERO };
+pub static OFFSETS: Offsets = NO_OFFSETS;
 
 /// Cookie of the network namespace that is guarded. Filled in by the loader.
 #[unsafe(no_mangle)]
 pub static GUARDED_NAMESPACE: u64 = 0;
 
-// SAFETY: integers only.
-const ZERO: Offsets = unsafe { core::mem::zeroed() };
+// SAFETY: integers only, for which zeros are valid.
+const NO_OFFSETS: Offsets = unsafe { core::mem::zeroed() };
 
 /// One of [`OFFSETS`], which the verifier sees as a constant.
 macro_rules! offset {
     ($field:ident) => {
         // SAFETY: a plain integer of a static that is never written while programs run.
-        unsafe { core::ptr::read_volatile(core::ptr::addr_of!($crate::kernel::OFFSETS.$field)) }
+        unsafe { core::ptr::read_volatile(&raw const $crate::kernel::OFFSETS.$field) }
             as u64
     };
 }
@@ -30,8 +29,8 @@ pub(crate) use offset;
 /// The cookie of the network namespace that is guarded.
 #[inline(always)]
 pub fn guarded_namespace() -> u64 {
-    // SAFETY: as above.
-    unsafe { read_volatile(addr_of!(GUARDED_NAMESPACE)) }
+    // SAFETY: a plain integer of a static that is never written while programs run.
+    unsafe { core::ptr::read_volatile(&raw const GUARDED_NAMESPACE) }
 }
 
 /// Copies a value out of the kernel's memory. An address that can't be read gives zeros.

@@ -1,9 +1,10 @@
-//! The maps. Bounded all; what doesn't fit makes an old entry go, and a failure is counted.
+//! The maps, each with its bound. What doesn't fit makes the entry go that was used least
+//! lately; an event that doesn't fit is dropped. What could not be noted is counted in [`LOSSES`].
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{LruHashMap, PerCpuArray, RingBuf};
 use seawall_ebpf_abi::{
-    Listener, OwnerRecord, ProcessId, ProcessRecord, Traffic, Tuple, loss,
+    EventHead, Listener, OwnerRecord, ProcessId, ProcessRecord, Traffic, Tuple, loss,
 };
 
 /// Sockets whose owner is remembered.
@@ -15,33 +16,36 @@ const MOST_LISTENERS: u32 = 16_384;
 /// Bytes of events that user space has not taken yet: some 3,500 new processes, or 27,000 closed sockets.
 const EVENT_BYTES: u32 = 4 << 20;
 
+/// A socket's cookie to its owner.
 #[map]
 pub static OWNERS: LruHashMap<u64, OwnerRecord> = LruHashMap::with_max_entries(MOST_SOCKETS, 0);
+/// Ends of a socket, or of its packets, to its owner.
 #[map]
 pub static TUPLES: LruHashMap<Tuple, OwnerRecord> = LruHashMap::with_max_entries(MOST_SOCKETS, 0);
+/// A socket that waits for others, to its owner.
 #[map]
 pub static LISTENERS: LruHashMap<Listener, OwnerRecord> =
     LruHashMap::with_max_entries(MOST_LISTENERS, 0);
+/// A process to what is known of it. Who is in it was told of.
 #[map]
 pub static PROCESSES: LruHashMap<ProcessId, ProcessRecord> =
     LruHashMap::with_max_entries(MOST_PROCESSES, 0);
+/// A socket's cookie to what it moved.
 #[map]
 pub static TRAFFIC: LruHashMap<u64, Traffic> = LruHashMap::with_max_entries(MOST_SOCKETS, 0);
+/// What user space is told as it happens.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENT_BYTES, 0);
+/// How much was lost, by [`loss`].
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(loss::COUNT, 0);
-/// Room to put a process together, which the stack has not.
-#[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
-
-/// See [`SCRATCH`]. What follows the record takes what a name of the greatest
-/// length would write beyond it.
+/// The event of a new process.
 #[repr(C)]
-pub struct Scratch {
-    pub head: seawall_ebpf_abi::EventHead,
+pub struct ProcessEvent {
+    /// Says what it is.
+    pub head: EventHead,
+    /// The process.
     pub record: ProcessRecord,
-    pub spill: [u8; 256],
 }
 
 /// Counts something as lost.

@@ -3,8 +3,8 @@
 use seawall_ebpf_abi::Tuple;
 
 use crate::kernel::{offset, read};
-use crate::socket::{ICMP, ICMPV6, UDP};
-use crate::tuple::{mapped, tuple};
+use crate::socket::{DCCP, ICMP, ICMPV6, SCTP, UDP, UDP_LITE};
+use crate::tuple::{is_later_fragment, mapped, tuple};
 
 /// `struct bpf_nf_ctx` (net/netfilter/nf_bpf_link.c in the kernel's source).
 #[repr(C)]
@@ -16,8 +16,11 @@ struct NetfilterContext {
 /// A packet with its socket.
 #[derive(Clone, Copy)]
 pub struct Outgoing {
+    /// Address of its `struct sock`.
     sock: u64,
+    /// Address of its IP header.
     header: u64,
+    /// Of IP: 4 or 6.
     version: u8,
     /// IP protocol number.
     pub protocol: u32,
@@ -62,8 +65,7 @@ impl Outgoing {
     pub fn tuple(&self, namespace: u64) -> Option<Tuple> {
         let header = self.header;
         let (source, destination, transport) = if self.version == 4 {
-            let fragment = u16::from_be(read(header + 6));
-            if fragment & 0x1fff != 0 {
+            if is_later_fragment(read(header + 6)) {
                 return None;
             }
             let length = u64::from(read::<u8>(header) & 0xf) * 4;
@@ -73,7 +75,7 @@ impl Outgoing {
         };
         let (source_port, destination_port) = match self.protocol {
             ICMP | ICMPV6 => (u16::from_be(read(transport + 4)), 0),
-            UDP | 33 | 132 | 136 => {
+            UDP | DCCP | SCTP | UDP_LITE => {
                 (u16::from_be(read(transport)), u16::from_be(read(transport + 2)))
             }
             _ => (0, 0),

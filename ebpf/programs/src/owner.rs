@@ -1,8 +1,11 @@
 //! Notes who owns a socket: by its cookie, by its ends, or as a listener.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns};
 use seawall_ebpf_abi::{Listener, OwnerRecord, Tuple, loss};
 
+use crate::kernel::{offset, read};
 use crate::maps::{LISTENERS, OWNERS, TUPLES, lost};
 use crate::process::Caller;
 
@@ -13,6 +16,20 @@ pub struct Socket {
     pub cookie: u64,
     /// Cookie of its network namespace.
     pub namespace: u64,
+}
+
+impl Socket {
+    /// From a program's context, and the address of its `struct sock`.
+    #[inline(always)]
+    pub fn of(context: *mut c_void, sock: u64) -> Self {
+        // The helper for this is younger than the programs in some of which it is needed.
+        let namespace: u64 = read(sock + offset!(sock_namespace));
+        Self {
+            // SAFETY: the helper takes the context of every kind of program that is here.
+            cookie: unsafe { bpf_get_socket_cookie(context) },
+            namespace: read(namespace + offset!(namespace_cookie)),
+        }
+    }
 }
 
 /// The calling process as the owner of a socket.

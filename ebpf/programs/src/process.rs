@@ -3,21 +3,19 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_cgroup_id, bpf_get_current_pid_tgid, bpf_get_current_task,
-    bpf_get_current_uid_gid, bpf_loop, bpf_probe_read_kernel_str,
-    bpf_probe_read_user, bpf_ringbuf_output,
+    bpf_get_current_task, bpf_loop, bpf_probe_read_kernel_str, bpf_probe_read_user,
 };
 use seawall_ebpf_abi::{
     ARGUMENTS_BYTES, DIRECTORY_BYTES, PATH_BYTES, ProcessId, ProcessRecord, event, flag, loss,
 };
 
 use crate::kernel::{offset, read};
-use crate::maps::{EVENTS, PROCESSES, SCRATCH, Scratch, lost};
+use crate::maps::{EVENTS, PROCESSES, ProcessEvent, lost};
 
 /// Components of a path that are walked, mount points included.
 const MOST_STEPS: u32 = 128;
 /// Longest name of one component, with the zero byte at its end.
-const NAME_BYTES: usize = 256;
+pub const NAME_BYTES: usize = 256;
 /// BPF_RB_NO_WAKEUP (linux/bpf.h): whoever reads the events comes by itself.
 pub const NO_WAKEUP: u64 = 1;
 /// BPF_RB_FORCE_WAKEUP.
@@ -30,6 +28,7 @@ pub struct Caller {
     pub id: ProcessId,
     /// Its effective user id.
     pub uid: u32,
+    /// Address of the `task_struct` of the thread that runs.
     task: u64,
 }
 
@@ -37,20 +36,17 @@ impl Caller {
     /// The process that runs right now.
     #[inline(always)]
     pub fn current() -> Self {
-        // SAFETY: helpers without arguments.
-        let (task, pid, uid) = unsafe {
-            (
-                bpf_get_current_task(),
-                (bpf_get_current_pid_tgid() >> 32) as u32,
-                bpf_get_current_uid_gid() as u32,
-            )
-        };
+        // SAFETY: a helper without arguments.
+        let task = unsafe { bpf_get_current_task() };
+        // Not all kinds of programs may use the helpers that tell these on older kernels.
         let leader: u64 = read(task + offset!(task_group_leader));
+        let credentials: u64 = read(task + offset!(task_cred));
         let id = ProcessId {
             started_ns: read(leader + offset!(task_start_boottime)),
-            pid,
+            pid: read(task + offset!(task_tgid)),
             exec_id: read::<u64>(task + offset!(task_self_exec_id)) as u32,
         };
+        let uid = read(credentials + offset!(cred_euid));
         Self { id, uid, task }
     }
 
@@ -63,33 +59,27 @@ impl Caller {
     }
 }
 
+/// Puts the record together, keeps it and sends it: in the ring buffer itself,
+/// because the stack has no room for it, and memory that others share might be
+/// written by two programs at once.
 #[inline(never)]
 fn note_process(caller: &Caller) {
-    let Some(scratch) = SCRATCH.get_ptr_mut(0) else { return };
-    // SAFETY: an element of a per-CPU array; programs of this kind are not preempted by each other.
-    let scratch = unsafe { &mut *scratch };
-    scratch.head.kind = event::PROCESS;
-    scratch.head.padding = 0;
-    describe(caller, &mut scratch.record);
-    walk_path(caller, scratch);
-    walk_directory(caller, scratch);
-    read_arguments(caller, &mut scratch.record);
-    if PROCESSES.insert(caller.id, &scratch.record, 0).is_err() {
+    let Some(mut event) = EVENTS.reserve::<ProcessEvent>(0) else {
+        return lost(loss::RING);
+    };
+    // SAFETY: integers only, all of which are written below or by then.
+    let told = unsafe { &mut *event.as_mut_ptr() };
+    told.head.kind = event::PROCESS;
+    told.head.padding = 0;
+    let record = &mut told.record;
+    describe(caller, record);
+    walk_path(caller, record);
+    walk_directory(caller, record);
+    read_arguments(caller, record);
+    if PROCESSES.insert(caller.id, &*record, 0).is_err() {
         lost(loss::PROCESSES);
     }
-    let length = size_of_val(&scratch.head) + size_of::<ProcessRecord>();
-    // SAFETY: head and record lie one after the other and are initialised.
-    let sent = unsafe {
-        bpf_ringbuf_output(
-            core::ptr::addr_of!(EVENTS).cast_mut().cast::<c_void>(),
-            core::ptr::from_mut(scratch).cast::<c_void>(),
-            length as u64,
-            NO_WAKEUP,
-        )
-    };
-    if sent != 0 {
-        lost(loss::RING);
-    }
+    event.submit(NO_WAKEUP);
 }
 
 #[inline(always)]
@@ -99,8 +89,10 @@ fn describe(caller: &Caller, record: &mut ProcessRecord) {
     let namespaces: u64 = read(task + offset!(task_nsproxy));
     let mount_namespace: u64 = read(namespaces + offset!(nsproxy_mnt_ns));
     record.process = caller.id;
-    // SAFETY: a helper without arguments.
-    record.cgroup = unsafe { bpf_get_current_cgroup_id() };
+    let groups: u64 = read(task + offset!(task_cgroups));
+    let group: u64 = read(groups + offset!(css_set_default));
+    let node: u64 = read(group + offset!(cgroup_node));
+    record.cgroup = read(node + offset!(node_id));
     record.mount_namespace = read(mount_namespace + offset!(mnt_namespace_inum));
     let credentials: u64 = read(task + offset!(task_cred));
     let user_namespace: u64 = read(credentials + offset!(cred_user_ns));
@@ -123,58 +115,65 @@ fn describe(caller: &Caller, record: &mut ProcessRecord) {
 /// One path being walked from its end to its root.
 #[repr(C)]
 struct Walk {
-    /// Where names go: this many bytes from the start of the scratch.
+    /// Where names are written.
     target: *mut u8,
+    /// Address of the `struct mount` that is walked.
     mount: u64,
+    /// Address of the `struct dentry` whose name is next.
     entry: u64,
+    /// Bytes written.
     length: u32,
+    /// With so many bytes written, no further name is.
     most: u32,
+    /// 0 once the root is reached, else 1.
     cut: u32,
 }
 
+/// The file that the process runs, with its path.
 #[inline(always)]
-fn walk_path(caller: &Caller, scratch: &mut Scratch) {
+fn walk_path(caller: &Caller, record: &mut ProcessRecord) {
     let memory: u64 = read(caller.task + offset!(task_mm));
     if memory == 0 {
-        scratch.record.flags |= flag::KERNEL;
+        record.flags |= flag::KERNEL;
         return;
     }
     let file: u64 = read(memory + offset!(mm_exe_file));
     if file == 0 {
-        scratch.record.flags |= flag::NO_PATH;
+        record.flags |= flag::NO_PATH;
         return;
     }
     let path = file + offset!(file_path);
     let entry: u64 = read(path + offset!(path_dentry));
     let inode: u64 = read(entry + offset!(dentry_inode));
     let super_block: u64 = read(inode + offset!(inode_super));
-    scratch.record.inode = read(inode + offset!(inode_number));
-    scratch.record.device = read(super_block + offset!(super_device));
+    record.inode = read(inode + offset!(inode_number));
+    record.device = read(super_block + offset!(super_device));
     // d_unhashed(): the name was taken away. A file of a memory has none to begin with.
     if read::<u64>(entry + offset!(dentry_hash_pprev)) == 0 {
-        scratch.record.flags |= flag::DELETED;
+        record.flags |= flag::DELETED;
     }
-    let target = scratch.record.path.as_mut_ptr();
+    let target = record.path.as_mut_ptr();
     let (length, cut) = walk(path, target, (PATH_BYTES - NAME_BYTES) as u32);
-    scratch.record.path_length = length;
+    record.path_length = length;
     if cut {
-        scratch.record.flags |= flag::PATH_CUT;
+        record.flags |= flag::PATH_CUT;
     }
 }
 
+/// The process's working directory.
 #[inline(always)]
-fn walk_directory(caller: &Caller, scratch: &mut Scratch) {
+fn walk_directory(caller: &Caller, record: &mut ProcessRecord) {
     let fs: u64 = read(caller.task + offset!(task_fs));
     if fs == 0 {
         return;
     }
-    let target = scratch.record.directory.as_mut_ptr();
+    let target = record.directory.as_mut_ptr();
     // A last name may spill over what follows, which is written afterwards.
     let (length, cut) = walk(fs + offset!(fs_pwd), target, DIRECTORY_BYTES as u32 - 1);
     let fits = (length as usize) < DIRECTORY_BYTES;
-    scratch.record.directory_length = if fits { length } else { 0 };
+    record.directory_length = if fits { length } else { 0 };
     if cut || !fits {
-        scratch.record.flags |= flag::DIRECTORY_CUT;
+        record.flags |= flag::DIRECTORY_CUT;
     }
 }
 
@@ -202,10 +201,10 @@ fn walk(path: u64, target: *mut u8, most: u32) -> (u16, bool) {
     (walk.length as u16, walk.cut != 0)
 }
 
-/// One component, or one step from a mounted root to where it is mounted. 1: arrived.
+/// One component, or one step from a mounted root to where it is mounted. 1 ends the walk, 0 goes on.
 #[inline(never)]
 extern "C" fn step(_index: u64, walk: *mut Walk) -> i64 {
-    // SAFETY: see `walk`.
+    // SAFETY: `walk` gives its own, which nobody else knows of.
     let walk = unsafe { &mut *walk };
     let root: u64 = read(walk.mount + offset!(mount_mnt) + offset!(vfsmount_root));
     if walk.entry == root {
@@ -229,7 +228,7 @@ extern "C" fn step(_index: u64, walk: *mut Walk) -> i64 {
     }
     let name: u64 = read(walk.entry + offset!(dentry_name));
     // SAFETY: `length` is at most `PATH_BYTES - NAME_BYTES`, so that a name of
-    // `NAME_BYTES` ends within the scratch.
+    // `NAME_BYTES` ends within the record.
     let written = unsafe {
         bpf_probe_read_kernel_str(
             walk.target.add(walk.length as usize).cast::<c_void>(),

@@ -1,4 +1,4 @@
-//! Looks at a `struct sock`.
+//! A socket's ends, read from its `struct sock`; families and protocols by number.
 
 use seawall_ebpf_abi::Tuple;
 
@@ -7,8 +7,6 @@ use crate::tuple::{mapped_or_any, tuple};
 
 /// AF_INET (linux/socket.h).
 pub const AF_INET: u32 = 2;
-/// AF_INET6.
-pub const AF_INET6: u32 = 10;
 /// IPPROTO_TCP (linux/in.h).
 pub const TCP: u32 = 6;
 /// IPPROTO_UDP.
@@ -17,6 +15,18 @@ pub const UDP: u32 = 17;
 pub const ICMP: u32 = 1;
 /// IPPROTO_ICMPV6.
 pub const ICMPV6: u32 = 58;
+/// IPPROTO_DCCP.
+pub const DCCP: u32 = 33;
+/// IPPROTO_SCTP.
+pub const SCTP: u32 = 132;
+/// IPPROTO_UDPLITE.
+pub const UDP_LITE: u32 = 136;
+
+/// The address of the socket of a packet (`struct sk_buff`); 0 where it has none.
+#[inline(always)]
+pub fn socket_of_packet(skb: u64) -> u64 {
+    read(skb + offset!(skb_sock))
+}
 
 /// A socket's ends, its own first. Ports and addresses are zero where there are none.
 #[inline(always)]

@@ -9,7 +9,7 @@ use seawall_ebpf_abi::{Traffic, Tuple, loss};
 
 use crate::maps::{TRAFFIC, lost};
 use crate::socket::{ICMP, ICMPV6, TCP, UDP};
-use crate::tuple::{mapped, tuple};
+use crate::tuple::{is_later_fragment, mapped, tuple};
 
 /// Which way a packet goes, seen from the socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,9 +46,7 @@ pub fn count(skb: *mut __sk_buff, cookie: u64, way: Way) -> bool {
     // SAFETY: an entry of the map; fields are aligned, and only ever added to.
     unsafe {
         let (sum, number) = match way {
-            Way::Sent => {
-                (&raw mut (*traffic).sent_bytes, &raw mut (*traffic).sent_packets)
-            }
+            Way::Sent => (&raw mut (*traffic).sent_bytes, &raw mut (*traffic).sent_packets),
             Way::Received => {
                 (&raw mut (*traffic).received_bytes, &raw mut (*traffic).received_packets)
             }
@@ -79,8 +77,7 @@ fn header_bytes(skb: *mut __sk_buff) -> u32 {
 pub fn tuple_of(skb: *mut __sk_buff, namespace: u64) -> Option<Tuple> {
     let (source, destination, protocol, transport) = match load::<u8>(skb, 0) >> 4 {
         4 => {
-            let fragment = u16::from_be(load(skb, 6));
-            if fragment & 0x1fff != 0 {
+            if is_later_fragment(load(skb, 6)) {
                 return None;
             }
             (

@@ -1,4 +1,4 @@
-//! Tuples of packets and sockets.
+//! Tuples of packets and sockets: how addresses of both families are made one.
 
 use seawall_ebpf_abi::{Tuple, side};
 
@@ -26,6 +26,13 @@ pub fn mapped_or_any(address: [u8; 4]) -> [u8; 16] {
 pub fn address_of(words: [u32; 4]) -> [u8; 16] {
     // SAFETY: an array of integers as one of the same size.
     unsafe { core::mem::transmute(words) }
+}
+
+/// Whether a packet is a fragment behind the first, which has no ports: by the bytes of its flags
+/// and fragment offset (RFC 791, section 3.1).
+#[inline(always)]
+pub fn is_later_fragment(flags_and_offset: [u8; 2]) -> bool {
+    u16::from_be_bytes(flags_and_offset) & 0x1fff != 0
 }
 
 /// A tuple of these parts, noted of its caller.

@@ -23,7 +23,7 @@ const NF_ACCEPT: i64 = 1;
 
 /// Notes whose packet it is.
 #[socket_filter]
-pub fn output(context: SkBuffContext) -> i64 {
+fn output(context: SkBuffContext) -> i64 {
     let Some(packet) = Outgoing::from_context(context.skb.skb.cast()) else { return NF_ACCEPT };
     if packet.protocol == TCP || packet.is_noted_already() {
         return NF_ACCEPT;
@@ -47,11 +47,13 @@ pub fn output(context: SkBuffContext) -> i64 {
     NF_ACCEPT
 }
 
+/// Never reached: the verifier takes no program that could get here.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
+/// Helpers that only GPL programs may call are used (bpf-helpers(7)).
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 4] = *b"GPL\0";

@@ -3,20 +3,18 @@
 #![no_std]
 #![no_main]
 
-use aya_ebpf::EbpfContext as _;
+use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{
     BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB,
 };
-use aya_ebpf::helpers::generated::{
-    bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_ringbuf_output,
-};
+use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ringbuf_output};
 use aya_ebpf::macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops};
 use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext};
-use seawall_ebpf::kernel::guarded_namespace;
+use seawall_ebpf::kernel::{guarded_namespace, read};
 use seawall_ebpf::maps::{EVENTS, LISTENERS, OWNERS, TRAFFIC, TUPLES, lost};
 use seawall_ebpf::owner::{Socket, note_listener, note_socket, note_tuple, owned_by};
 use seawall_ebpf::process::{Caller, FORCE_WAKEUP, NO_WAKEUP};
-use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends};
+use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends, socket_of_packet};
 use seawall_ebpf::traffic::{Way, count, tuple_of};
 use seawall_ebpf::tuple::{address_of, mapped, mapped_or_any, tuple};
 use seawall_ebpf_abi::{
@@ -30,39 +28,39 @@ const SOCK_RAW: u32 = 3;
 /// SOCK_STREAM.
 const SOCK_STREAM: u32 = 1;
 
-macro_rules! socket_of {
-    ($context:expr) => {
-        // SAFETY: the helpers take the context of this kind of program.
-        unsafe {
-            Socket {
-                cookie: bpf_get_socket_cookie($context.as_ptr()),
-                namespace: bpf_get_netns_cookie($context.as_ptr()),
-            }
-        }
-    };
+/// The socket of a context whose first field, in the kernel, is its `struct sock`.
+#[inline(always)]
+fn socket_of_call(context: &impl EbpfContext) -> Socket {
+    Socket::of(context.as_ptr(), read(context.as_ptr() as u64))
+}
+
+/// The socket of a context that is a `struct sock` in the kernel.
+#[inline(always)]
+fn socket_of(context: &SockContext) -> Socket {
+    Socket::of(context.as_ptr(), context.as_ptr() as u64)
 }
 
 /// Sockets that nothing else tells of: raw ones, and those of ICMP.
 #[cgroup_sock(sock_create)]
-pub fn sock_create(context: SockContext) -> i32 {
+fn sock_create(context: SockContext) -> i32 {
     // SAFETY: fields of the context.
     let (kind, protocol) = unsafe { ((*context.sock).type_, (*context.sock).protocol) };
     let told_of_later = protocol == TCP || protocol == UDP || protocol == 0;
     if kind == SOCK_RAW || !told_of_later {
-        note_socket(&Caller::current(), socket_of!(context), hook::CREATE);
+        note_socket(&Caller::current(), socket_of(&context), hook::CREATE);
     }
     PASS
 }
 
 /// A datagram socket is connected. TCP tells of that itself, with its port.
 #[cgroup_sock_addr(connect4)]
-pub fn connect4(context: SockAddrContext) -> i32 {
+fn connect4(context: SockAddrContext) -> i32 {
     connect(&context)
 }
 
 /// As [`connect4`].
 #[cgroup_sock_addr(connect6)]
-pub fn connect6(context: SockAddrContext) -> i32 {
+fn connect6(context: SockAddrContext) -> i32 {
     connect(&context)
 }
 
@@ -70,14 +68,14 @@ pub fn connect6(context: SockAddrContext) -> i32 {
 fn connect(context: &SockAddrContext) -> i32 {
     // SAFETY: a field of the context.
     if unsafe { (*context.sock_addr).type_ } != SOCK_STREAM {
-        note_socket(&Caller::current(), socket_of!(context), hook::CONNECT);
+        note_socket(&Caller::current(), socket_of_call(context), hook::CONNECT);
     }
     PASS
 }
 
 /// A datagram leaves for an address that it names itself.
 #[cgroup_sock_addr(sendmsg4)]
-pub fn sendmsg4(context: SockAddrContext) -> i32 {
+fn sendmsg4(context: SockAddrContext) -> i32 {
     let address = context.sock_addr;
     // SAFETY: fields of the context.
     let (to, from, port) =
@@ -88,7 +86,7 @@ pub fn sendmsg4(context: SockAddrContext) -> i32 {
 
 /// As [`sendmsg4`].
 #[cgroup_sock_addr(sendmsg6)]
-pub fn sendmsg6(context: SockAddrContext) -> i32 {
+fn sendmsg6(context: SockAddrContext) -> i32 {
     let address = context.sock_addr;
     // SAFETY: fields of the context, each read as one word, as the verifier asks for.
     let (to, from, port) = unsafe {
@@ -126,7 +124,7 @@ fn send(context: &SockAddrContext, source: [u8; 16], to: [u8; 16], port: u32) ->
         return PASS;
     }
     let source = if source == [0; 16] { mapped_or_any(sock_v4.to_ne_bytes()) } else { source };
-    let socket = socket_of!(context);
+    let socket = socket_of_call(context);
     let key = tuple(
         socket.namespace,
         UDP as u8,
@@ -148,7 +146,7 @@ fn send(context: &SockAddrContext, source: [u8; 16], to: [u8; 16], port: u32) ->
 
 /// A datagram socket is bound to a port of its choice: it may wait for others.
 #[cgroup_sock(post_bind4)]
-pub fn post_bind4(context: SockContext) -> i32 {
+fn post_bind4(context: SockContext) -> i32 {
     // SAFETY: a field of the context.
     let address = unsafe { (*context.sock).src_ip4 };
     bound(&context, mapped_or_any(address.to_ne_bytes()))
@@ -156,7 +154,7 @@ pub fn post_bind4(context: SockContext) -> i32 {
 
 /// As [`post_bind4`].
 #[cgroup_sock(post_bind6)]
-pub fn post_bind6(context: SockContext) -> i32 {
+fn post_bind6(context: SockContext) -> i32 {
     // SAFETY: fields of the context, each read as one word.
     let address = unsafe {
         address_of([
@@ -172,30 +170,28 @@ pub fn post_bind6(context: SockContext) -> i32 {
 #[inline(always)]
 fn bound(context: &SockContext, address: [u8; 16]) -> i32 {
     // SAFETY: fields of the context.
-    let (kind, protocol, port) = unsafe {
-        ((*context.sock).type_, (*context.sock).protocol, (*context.sock).src_port)
-    };
+    let (kind, protocol, port) =
+        unsafe { ((*context.sock).type_, (*context.sock).protocol, (*context.sock).src_port) };
     if kind == SOCK_STREAM && protocol == TCP {
         return PASS;
     }
-    let socket = socket_of!(context);
+    let socket = socket_of(context);
     let caller = Caller::current();
     note_socket(&caller, socket, hook::LISTEN);
-    let listener = Listener {
-        address,
-        namespace: socket.namespace,
-        port: port as u16,
-        protocol: protocol as u8,
-        padding: [0; 5],
-    };
+    let listener = listener(address, socket.namespace, port as u16, protocol);
     caller.note();
     note_listener(&listener, &owned_by(&caller, socket, hook::LISTEN));
     PASS
 }
 
+#[inline(always)]
+fn listener(address: [u8; 16], namespace: u64, port: u16, protocol: u32) -> Listener {
+    Listener { address, namespace, port, protocol: protocol as u8, padding: [0; 5] }
+}
+
 /// What TCP does: connect (in the caller's own time), listen, accept.
 #[sock_ops]
-pub fn tcp(context: SockOpsContext) -> u32 {
+fn tcp(context: SockOpsContext) -> u32 {
     match context.op() {
         BPF_SOCK_OPS_TCP_CONNECT_CB => connects(&context),
         BPF_SOCK_OPS_TCP_LISTEN_CB => listens(&context),
@@ -205,6 +201,7 @@ pub fn tcp(context: SockOpsContext) -> u32 {
     PASS as u32
 }
 
+/// The socket's own address and port.
 #[inline(always)]
 fn local(context: &SockOpsContext) -> ([u8; 16], u16) {
     let address = if context.family() == AF_INET {
@@ -217,6 +214,7 @@ fn local(context: &SockOpsContext) -> ([u8; 16], u16) {
     (address, context.local_port() as u16)
 }
 
+/// The peer's address and port.
 #[inline(always)]
 fn remote(context: &SockOpsContext) -> ([u8; 16], u16) {
     let address = if context.family() == AF_INET {
@@ -231,7 +229,7 @@ fn remote(context: &SockOpsContext) -> ([u8; 16], u16) {
 
 #[inline(always)]
 fn connects(context: &SockOpsContext) {
-    let socket = socket_of!(context);
+    let socket = socket_of_call(context);
     let caller = Caller::current();
     caller.note();
     let key = tuple(socket.namespace, TCP as u8, local(context), remote(context));
@@ -240,32 +238,20 @@ fn connects(context: &SockOpsContext) {
 
 #[inline(always)]
 fn listens(context: &SockOpsContext) {
-    let socket = socket_of!(context);
+    let socket = socket_of_call(context);
     let caller = Caller::current();
     note_socket(&caller, socket, hook::LISTEN);
     let (address, port) = local(context);
-    let listener = Listener {
-        address,
-        namespace: socket.namespace,
-        port,
-        protocol: TCP as u8,
-        padding: [0; 5],
-    };
+    let listener = listener(address, socket.namespace, port, TCP);
     note_listener(&listener, &owned_by(&caller, socket, hook::LISTEN));
 }
 
 /// Who runs right now is anybody: the owner is the listener's.
 #[inline(always)]
 fn accepts(context: &SockOpsContext) {
-    let socket = socket_of!(context);
+    let socket = socket_of_call(context);
     let (address, port) = local(context);
-    let mut listener = Listener {
-        address,
-        namespace: socket.namespace,
-        port,
-        protocol: TCP as u8,
-        padding: [0; 5],
-    };
+    let mut listener = listener(address, socket.namespace, port, TCP);
     let mut found = LISTENERS.get_ptr(listener);
     if found.is_none() {
         listener.address = [0; 16];
@@ -284,11 +270,11 @@ fn accepts(context: &SockOpsContext) {
 
 /// A socket closes: the last moment at which its ends are known.
 #[cgroup_sock(sock_release)]
-pub fn sock_release(context: SockContext) -> i32 {
+fn sock_release(context: SockContext) -> i32 {
     // SAFETY: fields of the context.
     let (kind, protocol) = unsafe { ((*context.sock).type_, (*context.sock).protocol) };
     let known_at_connect = kind == SOCK_STREAM && protocol == TCP;
-    let socket = socket_of!(context);
+    let socket = socket_of(&context);
     let key = ends(context.as_ptr() as u64, socket.namespace, protocol as u8);
     let owner = match OWNERS.get_ptr(socket.cookie) {
         // SAFETY: an entry that goes away meanwhile is read as another socket's, and told apart below.
@@ -296,8 +282,7 @@ pub fn sock_release(context: SockContext) -> i32 {
         None => OwnerRecord::default(),
     };
     let is_owned = owner.cookie == socket.cookie && socket.cookie != 0;
-    if is_owned && !known_at_connect && key.destination_port != 0 && TUPLES.get_ptr(key).is_none()
-    {
+    if is_owned && !known_at_connect && key.destination_port != 0 && TUPLES.get_ptr(key).is_none() {
         note_tuple(&key, &OwnerRecord { hook: hook::RELEASE, ..owner });
     }
     // What is joined to a tuple must part from it before another program takes it.
@@ -334,7 +319,7 @@ fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord, flags: u64) {
     // SAFETY: initialised, without padding.
     let sent = unsafe {
         bpf_ringbuf_output(
-            core::ptr::addr_of!(EVENTS).cast_mut().cast(),
+            (&raw const EVENTS).cast_mut().cast(),
             core::ptr::from_ref(&told).cast_mut().cast(),
             size_of::<ClosedEvent>() as u64,
             flags,
@@ -347,7 +332,7 @@ fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord, flags: u64) {
 
 /// Packets to sockets.
 #[cgroup_skb]
-pub fn ingress(context: SkBuffContext) -> i32 {
+fn ingress(context: SkBuffContext) -> i32 {
     // SAFETY: the helper takes the context of this kind of program.
     let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
     if cookie != 0 {
@@ -359,9 +344,9 @@ pub fn ingress(context: SkBuffContext) -> i32 {
 /// Packets from sockets; for those of other network namespaces also whose
 /// they are: here they are met before the guarded one forwards them.
 #[cgroup_skb]
-pub fn egress(context: SkBuffContext) -> i32 {
+fn egress(context: SkBuffContext) -> i32 {
     // SAFETY: the helpers take the context of this kind of program.
-    let socket = socket_of!(context);
+    let socket = Socket::of(context.as_ptr(), socket_of_packet(context.as_ptr() as u64));
     if socket.cookie == 0 {
         return PASS;
     }
@@ -394,11 +379,13 @@ pub fn egress(context: SkBuffContext) -> i32 {
     PASS
 }
 
+/// Never reached: the verifier takes no program that could get here.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
+/// Helpers that only GPL programs may call are used (bpf-helpers(7)).
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 4] = *b"GPL\0";

@@ -12,7 +12,8 @@ use super::system::{self, attach_to_cgroup, failed};
 use super::{KEPT_PREFIX, Notes, NotesError, cgroup, offsets, output};
 
 /// The programs on sockets, as they were compiled. See `ebpf/README.md`.
-static SOCKETS: &[u8] = aya::include_bytes_aligned!("../../../../ebpf/objects/sockets.o");
+static SOCKETS: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("SEAWALL_EBPF_OBJECTS"), "/sockets.o"));
 
 /// A program, where it is attached (linux/bpf.h, enum bpf_attach_type), and what it is for.
 struct Hook {

@@ -12,7 +12,8 @@ use super::NotesError;
 use super::load::{OUTPUT_HOOKS, describe};
 use super::system::{attach_to_netfilter, failed, fill_and_freeze, load_netfilter_program};
 
-static OUTPUT: &[u8] = aya::include_bytes_aligned!("../../../../ebpf/objects/output.o");
+static OUTPUT: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("SEAWALL_EBPF_OBJECTS"), "/output.o"));
 
 /// NF_INET_LOCAL_OUT (linux/netfilter.h).
 const LOCAL_OUT: u32 = 3;
