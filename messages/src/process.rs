@@ -182,7 +182,9 @@ impl AppKind {
 pub struct Attribution {
     /// How it was found.
     pub method: Method,
-    /// The process; `None` where nobody knows.
+    /// The process. `None` where nobody knows; with a method other than
+    /// `unidentified`, somebody's who is gone before anything was known but the id: never to
+    /// be taken for nobody's.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub process: Option<Arc<Process>>,
 }
@@ -191,6 +193,11 @@ impl Attribution {
     /// Nobody knows.
     pub fn unidentified() -> Self {
         Self { method: Method::Unidentified, process: None }
+    }
+
+    /// Whether it is somebody's of whom nothing is known.
+    pub fn is_withheld(&self) -> bool {
+        self.process.is_none() && self.method != Method::Unidentified
     }
 
     /// What the connection counts for.

@@ -24,6 +24,10 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How often desktop files are read again.
 const READ_NAMES: Duration = Duration::from_secs(600);
 
+/// How often, and with what pause, the kernel's word on a process is waited for.
+const RECORD_LOOKS: u32 = 10;
+const RECORD_PAUSE: Duration = Duration::from_millis(1);
+
 /// Datagram sockets that are known to have closed.
 const MOST_CLOSED: usize = 4_096;
 
@@ -102,6 +106,7 @@ impl Component for Processes {
         let now = Instant::now();
         match message {
             Message::Identify { question, reply } => {
+                self.await_record(&question).await?;
                 reply.send(self.identify(&question, &snapshot, now));
             }
             Message::IdentifyAll { questions, reply } => {
@@ -129,6 +134,7 @@ impl Component for Processes {
             Message::LookAgain => {
                 self.look(now);
                 self.ledger.expire(now);
+                self.finder.roster.tidy(now);
                 self.learn_names(now);
             }
         }
@@ -152,6 +158,20 @@ impl Processes {
         let found = self.find(question, snapshot);
         self.remember(question.flow, &found, now);
         found.attribution
+    }
+
+    /// Waits a moment for the kernel to tell of a process that it noted. One that is being
+    /// told of holds up all that come after it.
+    async fn await_record(&mut self, question: &Question) -> Result<(), Failure> {
+        let Some(owner) = question.owner else { return Ok(()) };
+        for _ in 0..RECORD_LOOKS {
+            if self.finder.roster.can_describe(&owner.process) {
+                break;
+            }
+            tokio::time::sleep(RECORD_PAUSE).await;
+            self.take_events().map_err(|error| Failure(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Keeps what was found. A datagram socket may have closed before that.
@@ -221,8 +241,9 @@ impl Processes {
         let mut parted = Vec::new();
         for event in taken {
             match event {
-                Event::Process(record) => self.finder.roster.learn(record),
+                Event::Process(record) => self.finder.roster.learn(record, now),
                 Event::Closed(closed) => self.closed(&closed, &mut parted, now),
+                Event::Taken(taken) => parted.extend(self.ledger.had(taken.former)),
             }
         }
         self.part(parted);

@@ -42,9 +42,20 @@ impl Finder {
         let found = self
             .by_notes(question, snapshot)
             .or_else(|| self.by_tables(question, snapshot))
-            .unwrap_or_else(|| Found { attribution: Attribution::unidentified(), cookie: None });
+            .unwrap_or_else(|| Found { attribution: self.nobody(question), cookie: None });
         events::attributed(found.attribution.method);
         found
+    }
+
+    /// Nobody knows; or the kernel noted who it is, and nothing more is known of that process.
+    fn nobody(&self, question: &Question) -> Attribution {
+        let noted = question
+            .owner
+            .or_else(|| self.notes.as_ref().and_then(|notes| notes.owner(&question.flow)));
+        match noted {
+            Some(owner) => Attribution { method: owner.method, process: None },
+            None => Attribution::unidentified(),
+        }
     }
 
     /// By what the kernel noted alone: a few system calls.

@@ -125,6 +125,12 @@ impl Ledger {
         socket.flows.iter().copied().collect()
     }
 
+    /// The connections that a socket has, or had.
+    pub(crate) fn had(&self, cookie: u64) -> Vec<Flow> {
+        let socket = self.sockets.get(&cookie);
+        socket.map(|socket| socket.flows.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// What a socket moved that no connection was noted of.
     pub(crate) fn count(&mut self, attribution: &Attribution, traffic: Traffic) {
         let app = self.account(attribution);

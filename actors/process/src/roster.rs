@@ -1,8 +1,9 @@
 //! Processes that use the network, each described once: from `/proc` while it
 //! lives, from what the kernel noted when it is gone.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use seawall_messages::Snapshot;
 use seawall_messages::process::{Owner, Process, ProcessKey};
@@ -20,6 +21,8 @@ use crate::noted::{key_of, noted_of};
 const MOST_PROCESSES: usize = 16_384;
 /// Notes of processes that nobody asked about yet.
 const MOST_RECORDS: usize = 16_384;
+/// How long the kernel's note of a process stays at least.
+const NOTED_FOR: Duration = Duration::from_secs(10);
 /// Files whose checksum is remembered.
 const MOST_CHECKSUMS: usize = 4_096;
 
@@ -28,6 +31,8 @@ pub(crate) struct Roster {
     notes: Option<Arc<Notes>>,
     known: BoundedTable<ProcessKey, Known>,
     records: BoundedTable<ProcessKey, Arc<ProcessRecord>>,
+    /// Processes that the kernel told of, and since when they are known.
+    noted: VecDeque<(Instant, ProcessId)>,
     checksums: BoundedTable<(FileId, SystemTime), Arc<str>>,
     /// This very process, to tell whose namespaces are ours.
     own: Option<Box<ProcessRecord>>,
@@ -42,6 +47,7 @@ impl Roster {
             notes,
             known: BoundedTable::new(MOST_PROCESSES),
             records: BoundedTable::new(MOST_RECORDS),
+            noted: VecDeque::new(),
             checksums: BoundedTable::new(MOST_CHECKSUMS),
             groups: ControlGroups::open().ok().flatten(),
             desktop: DesktopIndex::default(),
@@ -56,13 +62,42 @@ impl Roster {
     }
 
     /// The kernel told of a process.
-    pub(crate) fn learn(&mut self, record: Box<ProcessRecord>) {
+    pub(crate) fn learn(&mut self, record: Box<ProcessRecord>, now: Instant) {
+        if self.noted.len() < MOST_RECORDS {
+            self.noted.push_back((now, record.process));
+        }
         self.records.insert(key_of(&record.process), Arc::from(record));
+    }
+
+    /// Makes room in the kernel's notes: those of processes that are gone for
+    /// some time are not needed there any more.
+    pub(crate) fn tidy(&mut self, now: Instant) {
+        for _ in 0..self.noted.len() {
+            let Some((since, process)) = self.noted.pop_front() else { return };
+            if now.duration_since(since) < NOTED_FOR {
+                self.noted.push_front((since, process));
+                return;
+            }
+            if processes::started_ticks(process.pid) == Some(key_of(&process).started_ticks) {
+                self.noted.push_back((now, process));
+            } else if let Some(Err(error)) =
+                self.notes.as_ref().map(|notes| notes.forget_process(&process))
+            {
+                tracing::debug!(%error, "A process stays noted");
+            }
+        }
     }
 
     /// A process that is described already.
     pub(crate) fn of_known(&mut self, key: &ProcessKey) -> Option<Arc<Process>> {
         self.known.get(key).map(|known| Arc::clone(&known.process))
+    }
+
+    /// Whether the process is described, or can be at once: it is known, the kernel told of it, or it lives.
+    pub(crate) fn can_describe(&mut self, key: &ProcessKey) -> bool {
+        self.known.get(key).is_some()
+            || self.records.get(key).is_some()
+            || processes::started_ticks(key.pid) == Some(key.started_ticks)
     }
 
     /// The process that the kernel noted as an owner. `noted` gives its full name in
@@ -145,7 +180,8 @@ impl Roster {
                 let process = self.by_record(*key, record, &noted, snapshot);
                 Some(Known { process, file: None })
             }
-            // Without one: an exec may have come between, and then it is unknown.
+            // The note is gone, the process is there.
+            (Some(facts), None, _) => Some(self.by_facts(*key, facts, snapshot)),
             (_, _, _) => None,
         }
     }

@@ -161,6 +161,10 @@ impl Judge {
         attribution: &Attribution,
         place: Place,
     ) -> Judgement {
+        if attribution.is_withheld() {
+            return without_owner(snapshot, &request.flow)
+                .unwrap_or_else(|| for_unanswered(snapshot, &request.flow));
+        }
         let mut judgement = decide(snapshot, &request.flow, place.app(snapshot));
         if attribution.process.is_none() && may_change_hands(&request.flow) {
             judgement.lifetime = Lifetime::Once;

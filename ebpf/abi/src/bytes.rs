@@ -4,7 +4,8 @@
 use core::mem::{MaybeUninit, size_of};
 
 use crate::{
-    Closed, EventHead, Listener, Offsets, OwnerRecord, ProcessId, ProcessRecord, Traffic, Tuple,
+    Closed, EventHead, Listener, Offsets, OwnerRecord, ProcessId, ProcessRecord, Taken, Traffic,
+    Tuple,
 };
 
 /// A structure that is nothing but its bytes.
@@ -55,8 +56,9 @@ plain! {
     Listener: 16 + 8 + 2 + 1 + 5,
     Traffic: 32,
     Closed: 48 + 48 + 32,
+    Taken: 48 + 48 + 8,
     EventHead: 8,
-    ProcessRecord: 16 + 3 * 8 + 6 * 4 + 3 * 2 + 2 + 16 + 512 + 256 + 256,
+    ProcessRecord: 16 + 3 * 8 + 6 * 4 + 3 * 2 + 2 + 16 + 512 + 128 + 256,
     Offsets: 52 * 4,
 }
 

@@ -13,7 +13,7 @@ pub const PATH_BYTES: usize = 512;
 /// How much of a process's arguments is noted.
 pub const ARGUMENTS_BYTES: usize = 256;
 /// Longest working directory that is noted, in bytes.
-pub const DIRECTORY_BYTES: usize = 256;
+pub const DIRECTORY_BYTES: usize = 128;
 /// Bytes of a thread's name (TASK_COMM_LEN, linux/sched.h).
 pub const COMM_BYTES: usize = 16;
 
@@ -165,11 +165,11 @@ pub struct ProcessRecord {
     pub padding: [u8; 2],
     /// Name of its first thread, ended by a zero byte.
     pub comm: [u8; COMM_BYTES],
-    /// Path of its file, as names from the file up to the root of its mount namespace, each
-    /// ended by a zero byte.
-    pub path: [u8; PATH_BYTES],
-    /// Its working directory, likewise.
+    /// Its working directory, as names from the last one up to the root of its mount namespace,
+    /// each ended by a zero byte.
     pub directory: [u8; DIRECTORY_BYTES],
+    /// Path of its file, likewise.
+    pub path: [u8; PATH_BYTES],
     /// Its arguments, each ended by a zero byte.
     pub arguments: [u8; ARGUMENTS_BYTES],
 }
@@ -194,6 +194,8 @@ pub mod event {
     pub const PROCESS: u32 = 1;
     /// A [`Closed`](super::Closed): a socket closed.
     pub const CLOSED: u32 = 2;
+    /// A [`Taken`](super::Taken): another process uses ends that were a socket's.
+    pub const TAKEN: u32 = 3;
 }
 
 /// A socket closed. With its last owner, and its ends where it was connected.
@@ -206,6 +208,18 @@ pub struct Closed {
     pub tuple: Tuple,
     /// What it moved.
     pub traffic: Traffic,
+}
+
+/// Another process sends from ends that were noted as a socket's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Who sends now.
+    pub owner: OwnerRecord,
+    /// The ends, the sender's first.
+    pub tuple: Tuple,
+    /// Cookie of the socket that had them before.
+    pub former: u64,
 }
 
 /// What the head of every event is.

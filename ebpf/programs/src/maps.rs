@@ -10,10 +10,10 @@ use seawall_ebpf_abi::{
 /// Sockets whose owner is remembered.
 const MOST_SOCKETS: u32 = 65_536;
 /// Processes that are remembered. User space has its own copy of each.
-const MOST_PROCESSES: u32 = 8_192;
+const MOST_PROCESSES: u32 = 16_384;
 /// Sockets that wait for others.
 const MOST_LISTENERS: u32 = 16_384;
-/// Bytes of events that user space has not taken yet: some 3,500 new processes, or 27,000 closed sockets.
+/// Bytes of events that user space has not taken yet: some 4,000 new processes, or 27,000 closed sockets.
 const EVENT_BYTES: u32 = 4 << 20;
 
 /// A socket's cookie to its owner.

@@ -3,11 +3,11 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns};
-use seawall_ebpf_abi::{Listener, OwnerRecord, Tuple, loss};
+use seawall_ebpf_abi::{EventHead, Listener, OwnerRecord, Taken, Tuple, event, loss};
 
 use crate::kernel::{offset, read};
-use crate::maps::{LISTENERS, OWNERS, TUPLES, lost};
-use crate::process::Caller;
+use crate::maps::{EVENTS, LISTENERS, OWNERS, TUPLES, lost};
+use crate::process::{Caller, FORCE_WAKEUP};
 
 /// A socket, as far as notes name it.
 #[derive(Clone, Copy)]
@@ -61,6 +61,34 @@ pub fn note_socket(caller: &Caller, socket: Socket, hook: u32) {
     if OWNERS.insert(socket.cookie, &owned_by(caller, socket, hook), 0).is_err() {
         lost(loss::OWNERS);
     }
+}
+
+/// What an event of taken ends looks like.
+#[repr(C)]
+struct TakenEvent {
+    head: EventHead,
+    taken: Taken,
+}
+
+/// Notes the owner of a tuple, and tells of it if the tuple was another process's. `former`: its
+/// record; all zeros where there was none.
+#[inline(always)]
+pub fn note_taken(tuple: &Tuple, owner: &OwnerRecord, former: &OwnerRecord) {
+    note_tuple(tuple, owner);
+    if former.cookie == 0 || former.process == owner.process {
+        return;
+    }
+    let Some(mut event) = EVENTS.reserve::<TakenEvent>(0) else {
+        return lost(loss::RING);
+    };
+    // SAFETY: integers only, all of which are written below.
+    let told = unsafe { &mut *event.as_mut_ptr() };
+    told.head.kind = event::TAKEN;
+    told.head.padding = 0;
+    told.taken.owner = *owner;
+    told.taken.tuple = *tuple;
+    told.taken.former = former.cookie;
+    event.submit(FORCE_WAKEUP);
 }
 
 /// Notes the owner of a tuple.

@@ -73,8 +73,9 @@ fn note_process(caller: &Caller) {
     told.head.padding = 0;
     let record = &mut told.record;
     describe(caller, record);
-    walk_path(caller, record);
+    // In this order: a last name may spill over what follows.
     walk_directory(caller, record);
+    walk_path(caller, record);
     read_arguments(caller, record);
     if PROCESSES.insert(caller.id, &*record, 0).is_err() {
         lost(loss::PROCESSES);

@@ -125,6 +125,11 @@ impl Notes {
         self.processes.get(process).ok().flatten().map(Box::new)
     }
 
+    /// Forgets a process that is gone, so that there is room for others.
+    pub fn forget_process(&self, process: &ProcessId) -> Result<(), NotesError> {
+        self.processes.remove(process).map_err(system::failed("forget a process"))
+    }
+
     /// The owner of a socket, by its cookie.
     pub fn socket(&self, cookie: u64) -> Option<OwnerRecord> {
         self.owners.get(&cookie).ok().flatten()

@@ -132,6 +132,12 @@ pub fn read(pid: u32) -> Result<Option<ProcessFacts>, ProcessesError> {
     Ok(last)
 }
 
+/// When the process with this id started, in hundredths of a second since boot; `None`: there is none.
+pub fn started_ticks(pid: u32) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    text::stat(&stat).map(|stat| stat.started_ticks)
+}
+
 /// An open `/proc/PID`.
 struct Entry {
     directory: OwnedFd,

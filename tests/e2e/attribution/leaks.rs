@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 use lab::world::needs;
 use lab::{Deed, Family, Findings, Host, OneShots, Programs, Seawall, Serve, Shot, Way, World};
 
+use seawall_messages::Action;
+use seawall_messages::datapath::Connection;
+
 use super::common::{at, oneshots};
 
 /// Where only the denied program connects to, and where only the allowed one.
@@ -77,6 +80,14 @@ fn both(
     (allowed.finish(), denied.finish())
 }
 
+/// Some of what Seawall let through to a port, and why.
+fn allowed_to(seawall: &Seawall<'_>, port: u16) -> Vec<Connection> {
+    let wrongly = |connection: &Connection| {
+        connection.action == Action::Allow && connection.flow.destination_port() == Some(port)
+    };
+    seawall.connections().connections.into_iter().filter(wrongly).take(5).collect()
+}
+
 #[test]
 fn a_rule_that_denies_one_program_leaks_nothing() {
     needs("unshare");
@@ -88,7 +99,7 @@ fn a_rule_that_denies_one_program_leaks_nothing() {
         [DENIED, ALLOWED].iter().flat_map(|port| Family::BOTH.map(|f| at(f, *port))).collect();
     let serve = Serve::start(&world.peer, &to, &to);
     count_arrivals(&world.peer);
-    let _seawall = Seawall::on(&world.desk)
+    let seawall = Seawall::on(&world.desk)
         .policy(&format!(
             "[[app]]\nmatch = {{ path = \"{}\" }}\noutgoing_rules = [\"- *\"]\n",
             denied.display()
@@ -96,9 +107,11 @@ fn a_rule_that_denies_one_program_leaks_nothing() {
         .start();
     let mut findings = Findings::new();
     let mut passed = (0, 0);
+    let mut let_through = Vec::new();
     for within in [&[][..], &["unshare", "--mount", "--propagation", "private"]] {
         let (allowed, _) = both(&world, &programs, &DATAGRAMS, oneshots(), within);
         passed.0 += allowed.len() as u64;
+        let_through.extend(allowed_to(&seawall, DENIED));
         let (allowed, refused) = both(&world, &programs, &CONNECTS, oneshots() / TCP_SHARE, within);
         passed.1 += allowed.len() as u64;
         for shot in allowed {
@@ -108,6 +121,11 @@ fn a_rule_that_denies_one_program_leaks_nothing() {
             findings.check(shot.outcome != "ok", format!("{within:?}: denied, but {shot:?}"));
         }
     }
+    let_through.extend(allowed_to(&seawall, DENIED));
+    findings.check(
+        let_through.is_empty(),
+        format!("{} connections were let through: {let_through:#?}", let_through.len()),
+    );
     // What comes through after them was judged after them.
     for deed in [Deed::Connect, Deed::SendTo] {
         shots("allowed-", ALLOWED, &[deed], 1, &[]).run(&world.desk, &programs);

@@ -14,7 +14,7 @@ use aya_ebpf::programs::SkBuffContext;
 use seawall_ebpf::kernel::guarded_namespace;
 use seawall_ebpf::maps::{OWNERS, TUPLES};
 use seawall_ebpf::output::Outgoing;
-use seawall_ebpf::owner::note_tuple;
+use seawall_ebpf::owner::note_taken;
 use seawall_ebpf::socket::TCP;
 use seawall_ebpf_abi::{OwnerRecord, hook};
 
@@ -33,16 +33,18 @@ fn output(context: SkBuffContext) -> i64 {
         return NF_ACCEPT;
     }
     let Some(key) = packet.tuple(guarded_namespace()) else { return NF_ACCEPT };
+    let mut former = OwnerRecord::default();
     if let Some(known) = TUPLES.get_ptr(key) {
-        // SAFETY: an entry that goes away meanwhile is noted once more.
-        if unsafe { (*known).cookie } == cookie {
+        // SAFETY: an entry that goes away meanwhile is read as another's, and noted once more.
+        former = unsafe { *known };
+        if former.cookie == cookie {
             return NF_ACCEPT;
         }
     }
     if let Some(owner) = OWNERS.get_ptr(cookie) {
         // SAFETY: as above.
         let owner = unsafe { *owner };
-        note_tuple(&key, &OwnerRecord { hook: hook::OUTPUT, ..owner });
+        note_taken(&key, &OwnerRecord { hook: hook::OUTPUT, ..owner }, &former);
     }
     NF_ACCEPT
 }

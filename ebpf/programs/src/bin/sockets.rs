@@ -12,7 +12,7 @@ use aya_ebpf::macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops};
 use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext};
 use seawall_ebpf::kernel::{guarded_namespace, read};
 use seawall_ebpf::maps::{EVENTS, LISTENERS, OWNERS, TRAFFIC, TUPLES, lost};
-use seawall_ebpf::owner::{Socket, note_listener, note_socket, note_tuple, owned_by};
+use seawall_ebpf::owner::{Socket, note_listener, note_socket, note_taken, note_tuple, owned_by};
 use seawall_ebpf::process::{Caller, FORCE_WAKEUP, NO_WAKEUP};
 use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends, socket_of_packet};
 use seawall_ebpf::traffic::{Way, count, tuple_of};
@@ -132,15 +132,16 @@ fn send(context: &SockAddrContext, source: [u8; 16], to: [u8; 16], port: u32) ->
         (to, u16::from_be(port as u16)),
     );
     let caller = Caller::current();
+    let mut former = OwnerRecord::default();
     if let Some(known) = TUPLES.get_ptr(key) {
-        // SAFETY: an entry that goes away meanwhile is noted once more.
-        let known = unsafe { &*known };
-        if known.cookie == socket.cookie && known.process == caller.id {
+        // SAFETY: an entry that goes away meanwhile is read as another's, and noted once more.
+        former = unsafe { *known };
+        if former.cookie == socket.cookie && former.process == caller.id {
             return PASS;
         }
     }
     note_socket(&caller, socket, hook::SEND);
-    note_tuple(&key, &owned_by(&caller, socket, hook::SEND));
+    note_taken(&key, &owned_by(&caller, socket, hook::SEND), &former);
     PASS
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aya::maps::{Map, MapData, RingBuf};
-use seawall_ebpf_abi::{Closed, EventHead, Plain, ProcessRecord, event};
+use seawall_ebpf_abi::{Closed, EventHead, Plain, ProcessRecord, Taken, event};
 
 use super::NotesError;
 use super::load::describe;
@@ -21,6 +21,8 @@ pub enum Event {
     Process(Box<ProcessRecord>),
     /// A socket closed.
     Closed(Closed),
+    /// Another process uses ends that were a socket's.
+    Taken(Taken),
 }
 
 impl Events {
@@ -57,6 +59,7 @@ fn parse(bytes: &[u8]) -> Option<Event> {
             ProcessRecord::from_bytes(body).map(|record| Event::Process(Box::new(record)))
         }
         event::CLOSED => Closed::from_bytes(body).map(Event::Closed),
+        event::TAKEN => Taken::from_bytes(body).map(Event::Taken),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ use super::NotesError;
 /// Commands of bpf(2) (linux/bpf.h, enum bpf_cmd).
 const MAP_LOOKUP: libc::c_int = 1;
 const MAP_UPDATE: libc::c_int = 2;
+const MAP_DELETE: libc::c_int = 3;
 const MAP_GET_NEXT_KEY: libc::c_int = 4;
 const PROG_LOAD: libc::c_int = 5;
 const MAP_FREEZE: libc::c_int = 22;
@@ -71,6 +72,19 @@ impl<K: Bytes, V: Bytes> Map<K, V> {
     pub(super) fn get(&self, key: &K) -> Result<Option<V>> {
         let mut value = vec![0_u8; size_of::<V>()];
         self.get_into(key, &mut value).map(|found| found.then(|| V::read(&value)).flatten())
+    }
+
+    /// Removes an entry, if it is there.
+    pub(super) fn remove(&self, key: &K) -> Result<()> {
+        let element = Element {
+            map: self.fd.as_raw_fd() as u32,
+            key: key.bytes().as_ptr() as u64,
+            ..Element::default()
+        };
+        match call(MAP_DELETE, &element) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The sum of a number that each processor keeps for itself.
