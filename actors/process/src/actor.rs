@@ -243,7 +243,7 @@ impl Processes {
             match event {
                 Event::Process(record) => self.finder.roster.learn(record, now),
                 Event::Closed(closed) => self.closed(&closed, &mut parted, now),
-                Event::Taken(taken) => parted.extend(self.ledger.had(taken.former)),
+                Event::Taken(taken) => self.taken(&taken, &mut parted, now),
             }
         }
         self.part(parted);
@@ -266,6 +266,19 @@ impl Processes {
         }
         if closed.tuple.protocol == Protocol::UDP.0 {
             parted.extend(flows);
+        }
+    }
+
+    /// Another process sends from ends that were a socket's: the connection is its own from here on.
+    fn taken(&mut self, taken: &abi::Taken, parted: &mut Vec<Flow>, now: Instant) {
+        let snapshot = self.policy();
+        for flow in self.ledger.had(taken.former) {
+            if ebpf::is_of(&taken.tuple, &flow) {
+                let owner = Some(ebpf::owner_of(&taken.owner));
+                let found = self.finder.find(&Question { flow, owner, uid: None }, &snapshot);
+                self.ledger.note(flow, &found, now);
+                parted.push(flow);
+            }
         }
     }
 

@@ -117,9 +117,11 @@ impl Finder {
         let mut owners = pids.iter().filter_map(|pid| self.roster.of_pid(*pid, snapshot));
         let first = owners.next()?;
         let same = |other: Arc<Process>| other.path == first.path && other.app == first.app;
-        let shared = |pid: &u32| processes::may_have_shared(*pid, socket.inode);
-        // Whoever used a shared socket may be gone already.
-        if !owners.all(same) || pids.iter().any(shared) {
+        if !owners.all(same) {
+            return None;
+        }
+        let shares = |pid: &u32| self.roster.may_have_shared(*pid, socket.inode);
+        if pids.iter().any(shares) {
             return None;
         }
         let joined_by_port_alone = socket.protocol != Protocol::TCP && socket.remote.port() == 0;

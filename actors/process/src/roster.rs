@@ -23,6 +23,11 @@ const MOST_PROCESSES: usize = 16_384;
 const MOST_RECORDS: usize = 16_384;
 /// How long the kernel's note of a process stays at least.
 const NOTED_FOR: Duration = Duration::from_secs(10);
+/// The longest that a packet waits before its owner is looked for.
+const PACKETS_WAIT: Duration = Duration::from_secs(5);
+const PACKETS_WAIT_TICKS: u64 = 500;
+/// Processes whose children are watched.
+const MOST_PARENTS: usize = 4_096;
 /// Files whose checksum is remembered.
 const MOST_CHECKSUMS: usize = 4_096;
 
@@ -33,6 +38,8 @@ pub(crate) struct Roster {
     records: BoundedTable<ProcessKey, Arc<ProcessRecord>>,
     /// Processes that the kernel told of, and since when they are known.
     noted: VecDeque<(Instant, ProcessId)>,
+    /// Page faults of a process's ended children, and since when there are so many.
+    children: BoundedTable<(u32, u64), (u64, Instant)>,
     checksums: BoundedTable<(FileId, SystemTime), Arc<str>>,
     /// This very process, to tell whose namespaces are ours.
     own: Option<Box<ProcessRecord>>,
@@ -48,6 +55,7 @@ impl Roster {
             known: BoundedTable::new(MOST_PROCESSES),
             records: BoundedTable::new(MOST_RECORDS),
             noted: VecDeque::new(),
+            children: BoundedTable::new(MOST_PARENTS),
             checksums: BoundedTable::new(MOST_CHECKSUMS),
             groups: ControlGroups::open().ok().flatten(),
             desktop: DesktopIndex::default(),
@@ -134,12 +142,37 @@ impl Roster {
         Some(self.by_facts(key, facts, snapshot).process)
     }
 
+    /// Whether another program may have used a socket that this process has open, and ended since
+    /// the packet was sent: a child, or whoever left it the socket. When children
+    /// ended, only looking again and again tells.
+    pub(crate) fn may_have_shared(&mut self, pid: u32, inode: u32) -> bool {
+        let started = processes::started_ticks(pid);
+        let (Some(started), Some(ended)) = (started, processes::ended_children(pid)) else {
+            return true;
+        };
+        let is_young =
+            |started: u64| uptime_ticks().is_none_or(|now| now < started + PACKETS_WAIT_TICKS);
+        if ended.waits_for_some || ended.youngest_ticks.is_some_and(is_young) {
+            return true;
+        }
+        if is_young(started) && processes::stays_open_over_exec(pid, inode) {
+            return true;
+        }
+        let now = Instant::now();
+        let known = self.children.get(&(pid, started)).copied();
+        let since = match known {
+            Some((faults, since)) if faults == ended.page_faults => since,
+            _ => {
+                self.children.insert((pid, started), (ended.page_faults, now));
+                now
+            }
+        };
+        ended.page_faults > 0 && now.duration_since(since) < PACKETS_WAIT
+    }
+
     /// How long ago it started, in hundredths of a second.
     pub(crate) fn age_ticks(&self, key: &ProcessKey) -> Option<u64> {
-        let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
-        let seconds: f64 = uptime.split(' ').next()?.parse().ok()?;
-        // Uptime is a small number.
-        Some(((seconds * 100.0) as u64).saturating_sub(key.started_ticks))
+        uptime_ticks().map(|now| now.saturating_sub(key.started_ticks))
     }
 
     /// Checksums may be wanted now that were not before.
@@ -276,6 +309,14 @@ impl Roster {
         self.checksums.insert((id, changed), Arc::clone(&sum));
         Some(sum)
     }
+}
+
+/// Time since boot, in hundredths of a second.
+fn uptime_ticks() -> Option<u64> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = uptime.split(' ').next()?.parse().ok()?;
+    // A small number.
+    Some((seconds * 100.0) as u64)
 }
 
 /// A process, and its file, while that had its name.

@@ -26,7 +26,7 @@ use self::system::Map;
 
 pub use self::events::{Event, Events};
 pub use self::load::load;
-pub use self::lookup::{owner_of, traffic_of};
+pub use self::lookup::{is_of, owner_of, traffic_of};
 pub use seawall_ebpf_abi as abi;
 
 /// What can go wrong.

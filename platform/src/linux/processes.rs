@@ -30,7 +30,7 @@ pub use self::{
     cgroups::ControlGroups,
     files::{FileId, MAX_HASHED_BYTES, file_id, sha256_of},
     owners::{MAX_LINKS, MAX_OWNERS, MAX_PROCESSES, all_socket_owners, owners_of_inode},
-    sharing::may_have_shared,
+    sharing::{EndedChildren, ended_children, stays_open_over_exec},
 };
 
 /// Most bytes read of program and arguments.

@@ -5,6 +5,10 @@ use std::time::Duration;
 use lab::process::run;
 use lab::seawall::{initiator_port, process};
 use lab::{Deed, Family, Held, Programs, Seawall, Serve, World, eventually};
+use seawall_messages::Protocol;
+use seawall_messages::keeper::Layout;
+use seawall_platform::linux::conntrack::Conntrack;
+use seawall_platform::linux::layout::{Epoch, MarkAction, label};
 
 use super::common::{POLICY, at, runs};
 use super::leaks::{ALLOWED, arrived, count_arrivals};
@@ -44,6 +48,23 @@ fn a_flow_taken_over_is_its_new_programs() {
     }
 }
 
+/// Whether any verdict stands for a datagram flow from this port. Of TCP the next connection starts afresh.
+fn has_standing_verdict(from_port: u16) -> bool {
+    let layout = Layout::default();
+    let entries = Conntrack::open().and_then(|mut conntrack| conntrack.list());
+    entries.expect("tracked flows can be listed").iter().any(|entry| {
+        let stands = |action| {
+            (1..=7).filter_map(Epoch::new).any(|epoch| {
+                let bit = 1_u128 << label(&layout, action, epoch);
+                entry.labels.is_some_and(|labels| labels & bit != 0)
+            })
+        };
+        entry.original.protocol == Protocol::UDP
+            && entry.original.source_port == from_port
+            && (stands(MarkAction::Allow) || stands(MarkAction::Reject))
+    })
+}
+
 #[test]
 fn a_denied_program_gets_nothing_through_by_taking_over_an_allowed_flow() {
     let world = World::new();
@@ -66,6 +87,10 @@ fn a_denied_program_gets_nothing_through_by_taking_over_an_allowed_flow() {
             arrived(&world.peer, protocol, ALLOWED) > before
         });
         let allowed = arrived(&world.peer, protocol, ALLOWED);
+        // Some milliseconds after its socket closed, the verdict is taken back.
+        eventually("the allowed program's verdict is taken back", ARRIVES, || {
+            world.desk.inside(|| !has_standing_verdict(FROM_PORT))
+        });
         for _ in 0..10 {
             let mut command = world.desk.command(&denied.to_string_lossy());
             command.args(["hold", deed.as_str(), &to.to_string(), &FROM_PORT.to_string()]);

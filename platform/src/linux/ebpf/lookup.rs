@@ -76,6 +76,12 @@ pub fn owner_of(record: &OwnerRecord) -> Owner {
     }
 }
 
+/// Whether a caller's tuple is that of this flow. The address of a socket that is bound to none is any.
+pub fn is_of(tuple: &Tuple, flow: &Flow) -> bool {
+    let Some(own) = tuple_of(flow, tuple.namespace) else { return false };
+    own == *tuple || Tuple { source: [0; 16], ..own } == *tuple
+}
+
 /// What was counted, in the words of all.
 pub fn traffic_of(counted: &seawall_ebpf_abi::Traffic) -> Traffic {
     Traffic {

@@ -1,49 +1,33 @@
-//! Whether a process may have shared a socket with programs that it started.
+//! What tells whether a program that a process started may have used its sockets, and be gone.
 
 use std::fs::{read_dir, read_to_string};
+use std::os::unix::ffi::OsStrExt;
 
 use super::owners::{MAX_LINKS, socket_inode};
 
-/// Most threads whose children are looked for.
+/// Most threads whose children are looked for, and most children in all.
 const MAX_THREADS: usize = 256;
+const MAX_CHILDREN: usize = 4_096;
 
-/// O_CLOEXEC, as `/proc/PID/fdinfo/FD` writes it (proc(5)): in octal digits.
-const CLOSES_ON_EXEC: u32 = 0o2_000_000;
-
-/// Whether a program that the process started may have, or have had, this socket: the
-/// process has or had children, and the socket stays open over an exec. That it
-/// was given away in a message can't be seen. A process that is gone shares nothing.
-pub fn may_have_shared(pid: u32, inode: u32) -> bool {
-    (had_children(pid) || has_children(pid)) && stays_open(pid, inode)
+/// The children of a process that have ended, or may be about to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedChildren {
+    /// Page faults of those that it waited for: grows with each of them. 0: there never was one.
+    pub page_faults: u64,
+    /// Whether there are some that it didn't wait for yet.
+    pub waits_for_some: bool,
+    /// When the youngest of the others started, in hundredths of a second since
+    /// boot: it may have closed its files, and not be told from one that runs.
+    pub youngest_ticks: Option<u64>,
 }
 
-/// Whether it waited for a child: then it has that one's page faults in its account.
-fn had_children(pid: u32) -> bool {
-    // Page faults of children that were waited for: fields 11 and 13 of proc(5), of which
-    // the second is the process's name, with any spaces and parentheses in it.
-    let Ok(stat) = read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let Some((_, rest)) = stat.rsplit_once(')') else { return false };
-    let fields: Vec<&str> = rest.split_ascii_whitespace().take(11).collect();
-    [8, 10].iter().any(|at| fields.get(*at).is_some_and(|faults| *faults != "0"))
-}
-
-fn has_children(pid: u32) -> bool {
-    let Ok(threads) = read_dir(format!("/proc/{pid}/task")) else { return false };
-    threads.flatten().take(MAX_THREADS).any(|thread| {
-        let children = read_to_string(thread.path().join("children"));
-        // A kernel that doesn't tell leaves it open.
-        children.map_or(true, |children| !children.trim().is_empty())
-    })
-}
-
-fn stays_open(pid: u32, inode: u32) -> bool {
+/// Whether a process has this socket open such that it stays open over an exec: then it may
+/// have been somebody else's to begin with. A process that is gone has nothing open.
+pub fn stays_open_over_exec(pid: u32, inode: u32) -> bool {
     let Ok(files) = read_dir(format!("/proc/{pid}/fd")) else { return false };
     files.flatten().take(MAX_LINKS).any(|file| {
-        let target = std::fs::read_link(file.path());
-        let found = target.ok().and_then(|target| {
-            socket_inode(std::os::unix::ffi::OsStrExt::as_bytes(target.as_os_str()))
-        });
-        if found != Some(inode) {
+        let target = std::fs::read_link(file.path()).unwrap_or_default();
+        if socket_inode(target.as_os_str().as_bytes()) != Some(inode) {
             return false;
         }
         let name = file.file_name();
@@ -52,21 +36,80 @@ fn stays_open(pid: u32, inode: u32) -> bool {
     })
 }
 
+/// From the flags in `/proc/PID/fdinfo/FD` (proc(5)), which are octal digits.
 fn closes_on_exec(info: &str) -> bool {
+    const O_CLOEXEC: u32 = 0o2_000_000;
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
     let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
-    flags.is_some_and(|flags| flags & CLOSES_ON_EXEC != 0)
+    flags.is_some_and(|flags| flags & O_CLOEXEC != 0)
+}
+
+/// The children of a process that have ended; `None` where that can't be said, or it is gone.
+pub fn ended_children(pid: u32) -> Option<EndedChildren> {
+    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let page_faults = page_faults(&stat)?;
+    let (mut waits_for_some, mut youngest_ticks) = (false, None);
+    for child in children(pid)? {
+        let stat = read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        if is_zombie(&stat) {
+            waits_for_some = true;
+        } else {
+            let started = super::text::stat(stat.as_bytes()).map(|stat| stat.started_ticks);
+            youngest_ticks = youngest_ticks.max(started);
+        }
+    }
+    Some(EndedChildren { page_faults, waits_for_some, youngest_ticks })
+}
+
+/// Fields 11 and 13 of proc(5), of which the second is the process's name, with any spaces and
+/// parentheses in it: minor and major page faults of children that were waited for.
+fn page_faults(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace().skip(8);
+    let minor: u64 = fields.next()?.parse().ok()?;
+    let major: u64 = fields.nth(1)?.parse().ok()?;
+    Some(minor.saturating_add(major))
+}
+
+/// Ids of a process's children; `None` where there are too many, or the kernel doesn't tell.
+fn children(pid: u32) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    for thread in read_dir(format!("/proc/{pid}/task")).ok()?.flatten().take(MAX_THREADS) {
+        let children = read_to_string(thread.path().join("children")).ok()?;
+        all.extend(children.split_ascii_whitespace().map(str::to_owned));
+        if all.len() > MAX_CHILDREN {
+            return None;
+        }
+    }
+    Some(all)
+}
+
+/// Ended: a zombie, or gone since it was listed.
+fn is_zombie(stat: &str) -> bool {
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().next());
+    matches!(state, None | Some("Z" | "X"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
-    use std::os::fd::AsRawFd;
+    use std::process::Command;
 
     use super::*;
 
     #[test]
-    fn flags_are_octal() {
+    fn fields_are_found_behind_any_name() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 10 20 30 40 5 6";
+        assert_eq!(page_faults(stat), Some(60));
+        assert!(!is_zombie(stat));
+        assert!(is_zombie("8 (x) Z 7 8"));
+        assert!(is_zombie(""));
+        assert_eq!(page_faults("7 (a) S 1"), None);
+        assert_eq!(page_faults(""), None);
+    }
+
+    #[test]
+    fn a_socket_that_stays_open_is_told_from_one_that_closes() {
+        use std::os::fd::AsRawFd;
         let cases = [
             ("pos:\t0\nflags:\t02000002\nmnt_id:\t9\n", true),
             ("pos:\t0\nflags:\t02\n", false),
@@ -76,21 +119,38 @@ mod tests {
         for (info, expected) in cases {
             assert_eq!(closes_on_exec(info), expected, "{info:?}");
         }
+        let own = std::process::id();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd()));
+        let link = link.expect("an open file");
+        let inode = socket_inode(link.as_os_str().as_bytes()).expect("a socket");
+        assert!(!stays_open_over_exec(own, inode), "those of the standard library close");
+        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).expect("changed");
+        assert!(stays_open_over_exec(own, inode));
+        assert!(!stays_open_over_exec(own, 1));
     }
 
     #[test]
-    fn a_socket_that_stays_open_may_be_shared() {
-        let own = std::process::id();
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        let link = std::fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd()));
-        let link = link.expect("an open file");
-        let inode = socket_inode(link.to_string_lossy().as_bytes()).expect("a socket");
-        assert!(!stays_open(own, inode), "sockets of the standard library close on exec");
-        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).expect("changed");
-        assert!(stays_open(own, inode));
-        assert!(!stays_open(own, 1));
-        let status = std::process::Command::new("true").status().expect("the program `true`");
-        assert!(status.success() && had_children(own));
-        assert!(may_have_shared(own, inode));
+    fn children_that_end_are_told_of() {
+        // A process of its own: other tests of this one have children, too.
+        let script = "sleep 0 & while kill -0 $! 2>/dev/null && \
+                      ! grep -q ') Z' /proc/$!/stat; do :; done; read line";
+        let mut parent = Command::new("bash")
+            .args(["-c", script])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("the program `bash`");
+        let started = std::time::Instant::now();
+        let ended = loop {
+            let ended = ended_children(parent.id()).expect("it is there");
+            if ended.waits_for_some || ended.page_faults > 0 {
+                break ended;
+            }
+            assert!(started.elapsed().as_secs() < 10, "{ended:?}");
+        };
+        assert!(ended.waits_for_some || ended.page_faults > 0);
+        drop(parent.stdin.take());
+        parent.wait().expect("it ends");
+        assert_eq!(ended_children(parent.id()), None);
     }
 }
