@@ -1,5 +1,6 @@
 //! What is measured: one file a theme.
 
+mod attribution;
 mod bulk;
 mod connections;
 mod datagrams;
@@ -44,6 +45,8 @@ pub(crate) enum Scenario {
     Connections,
     /// CPU of a new connection, and what it waits for its first packet.
     FirstPacket,
+    /// CPU that it takes to know whose a new connection is.
+    Attribution,
     /// Small datagrams, every one judged.
     Datagrams,
     /// The longest gap in a stream while the worker is killed.
@@ -60,6 +63,7 @@ impl Scenario {
             Self::BulkJudged => bulk::judged(setting, findings),
             Self::Connections => connections::rate(setting, findings),
             Self::FirstPacket => connections::first_packet(setting, findings),
+            Self::Attribution => attribution::price(setting, findings),
             Self::Datagrams => datagrams::judged(setting, findings),
             Self::Recovery => recovery::worker_killed(setting, findings),
             Self::Footprint => footprint::all(setting, findings),
