@@ -6,6 +6,7 @@ mod connections;
 mod datagrams;
 mod footprint;
 mod recovery;
+mod storm;
 
 use std::net::SocketAddr;
 
@@ -47,6 +48,8 @@ pub(crate) enum Scenario {
     FirstPacket,
     /// CPU that it takes to know whose a new connection is.
     Attribution,
+    /// Eight programs that connect as fast as they can, and what is lost of them.
+    Storm,
     /// Small datagrams, every one judged.
     Datagrams,
     /// The longest gap in a stream while the worker is killed.
@@ -64,11 +67,17 @@ impl Scenario {
             Self::Connections => connections::rate(setting, findings),
             Self::FirstPacket => connections::first_packet(setting, findings),
             Self::Attribution => attribution::price(setting, findings),
+            Self::Storm => storm::of_connections(setting, findings),
             Self::Datagrams => datagrams::judged(setting, findings),
             Self::Recovery => recovery::worker_killed(setting, findings),
             Self::Footprint => footprint::all(setting, findings),
         }
     }
+}
+
+/// Makes 10.88.0.0/16 lead to the peer: services by the thousand.
+fn anywhere(world: &World) {
+    world.peer.ip("route replace local 10.88.0.0/16 dev lo\n");
 }
 
 /// A port of the peer's.

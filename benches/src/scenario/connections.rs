@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use lab::report::Connected;
 use lab::{Connect, Serve};
 
-use super::{Findings, Setting};
+use super::{Findings, Setting, anywhere};
 use crate::contender::Contender;
 use crate::promise::Promise;
 use crate::report::{Comparison, Row};
@@ -22,8 +22,6 @@ pub(super) const MANY: usize = 64;
 
 /// Where the server listens.
 pub(super) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT);
-/// Addresses that all lead to the peer.
-const ANYWHERE: &str = "10.88.0.0/16";
 /// None of the services that are measured: what is answered there helps none of them.
 const WARM_UP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 88, 255, 1)), PORT);
 /// Services that are called in turn. None comes round again within two seconds
@@ -152,7 +150,7 @@ pub(super) fn run(
     load: &Connect,
 ) -> anyhow::Result<Rounds<Measured>> {
     let world = setting.arena.world;
-    world.peer.ip(&format!("route replace local {ANYWHERE} dev lo\n"));
+    anywhere(world);
     let _server = Serve::start(&world.peer, &[ANY], &[]);
     let warm_up = Connect { to: vec![WARM_UP], seconds: 0.2, ..load.clone() };
     let rounds = Rounds::run(&setting.arena, setting.pairs, contenders, |entered| {
