@@ -7,6 +7,7 @@ use lab::seawall::SeawallBuilder;
 use lab::{Running, Seawall, World, vitals};
 
 use crate::bare::{MARK, Variant, queue_number};
+use crate::opensnitch::{OpenSnitch, Rules};
 
 /// A rule that matches nothing, and makes the kernel track connections.
 const TRACKING: &str = "-A OUTPUT -o peer -m conntrack --ctstate INVALID -j ACCEPT\n";
@@ -34,6 +35,8 @@ pub(crate) enum Contender {
     /// Seawall that looks for nobody's owner: without notes, without rules of
     /// apps, and without the thread that finds owners for lists.
     SeawallLookUpLeftOut,
+    /// A peer that attributes every connection, and allows all.
+    OpenSnitch,
 }
 
 /// A rule of an app that nobody runs: each connection might be its.
@@ -58,6 +61,7 @@ impl Contender {
             Self::SeawallAttributing => "Seawall, owners by the kernel's notes",
             Self::SeawallByTables => "Seawall, owners by the socket tables",
             Self::SeawallLookUpLeftOut => "look-up left out",
+            Self::OpenSnitch => "OpenSnitch",
         }
     }
 }
@@ -77,6 +81,7 @@ enum Held<'w> {
     Nothing,
     Loop { _running: Running },
     Seawall { _seawall: Box<Seawall<'w>> },
+    OpenSnitch { _peer: Box<OpenSnitch<'w>> },
 }
 
 /// How contenders are entered: the flavour of iptables that all of them use.
@@ -115,6 +120,10 @@ impl<'w> Arena<'w> {
                 let mut entered = self.entered_seawall(self.without_notes("").start());
                 entered.uncounted = Some(FINDS_OWNERS);
                 Ok(entered)
+            }
+            Contender::OpenSnitch => {
+                let peer = OpenSnitch::start(&self.world.desk, Rules::AllowAll)?;
+                Ok(self.entered(vec![peer.pid()], Held::OpenSnitch { _peer: Box::new(peer) }))
             }
         }
     }

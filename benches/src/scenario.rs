@@ -5,6 +5,7 @@ mod bulk;
 mod connections;
 mod datagrams;
 mod footprint;
+mod peers;
 mod recovery;
 mod storm;
 
@@ -56,6 +57,8 @@ pub(crate) enum Scenario {
     Recovery,
     /// Idle CPU, memory, time to the first verdict.
     Footprint,
+    /// Beside OpenSnitch: leaks of a denied program, and connections a second. Only with --peers.
+    Peers,
 }
 
 impl Scenario {
@@ -70,6 +73,7 @@ impl Scenario {
             Self::Storm => storm::of_connections(setting, findings),
             Self::Datagrams => datagrams::judged(setting, findings),
             Self::Recovery => recovery::worker_killed(setting, findings),
+            Self::Peers => peers::side_by_side(setting, findings),
             Self::Footprint => footprint::all(setting, findings),
         }
     }
