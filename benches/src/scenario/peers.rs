@@ -78,7 +78,7 @@ fn leaks(setting: &Setting<'_>, findings: &mut Findings) {
     for (cell, (shots, place)) in each_cell().enumerate() {
         let name = format!("leaked {}, {place}", shots.name);
         let baseline = (Contender::OpenSnitch.name(), theirs[cell].as_slice());
-        let row = Row::paired(name, "", &ours[cell], baseline, Comparison::Absolute);
+        let row = Row::paired(name, "leaks", &ours[cell], baseline, Comparison::Absolute);
         findings.rows.push(row.promised(Promise::AtMost(0.0), setting.strictness));
     }
 }
