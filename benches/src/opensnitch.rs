@@ -29,6 +29,8 @@ const QUEUE: &str = "0";
 const START: Duration = Duration::from_secs(20);
 /// It closes its queue by a time-out of its own.
 const STOP: Duration = Duration::from_secs(10);
+/// Lines of its log that are told when it doesn't start.
+const TOLD_LINES: usize = 5;
 
 /// Makes its `/etc` out of links and its own files, then becomes the program:
 /// `sh -c SCRIPT sh OWN FOLDER`.
@@ -73,7 +75,10 @@ impl<'w> OpenSnitch<'w> {
         let ready = until(START, || (peer.judges() || peer.running.poll().is_some()).then_some(()));
         if ready.is_none() || peer.running.poll().is_some() {
             let log = std::fs::read_to_string(peer.own.path().join("log")).unwrap_or_default();
-            bail!("OpenSnitch did not start: {} {log}", peer.running.stderr());
+            let said = format!("{}{log}", peer.running.stderr());
+            let lines: Vec<&str> = said.lines().collect();
+            let last = &lines[lines.len().saturating_sub(TOLD_LINES)..];
+            bail!("OpenSnitch did not start; the last that it said: {}", last.join(" | "));
         }
         Ok(peer)
     }
@@ -81,6 +86,13 @@ impl<'w> OpenSnitch<'w> {
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.running.pid()
+    }
+
+    /// Its process alone, unless it has ended.
+    fn signal(&mut self, signal: Signal) {
+        if self.running.poll().is_none() {
+            let _ = kill(Pid::from_raw(self.running.pid() as i32), signal);
+        }
     }
 
     /// Whether the kernel sends packets of both families to its queue, and it reads them.
@@ -96,11 +108,13 @@ impl<'w> OpenSnitch<'w> {
 
 impl Drop for OpenSnitch<'_> {
     fn drop(&mut self) {
-        if self.running.poll().is_none() {
-            let _ = kill(Pid::from_raw(self.running.pid() as i32), Signal::SIGINT);
+        self.signal(Signal::SIGINT);
+        if self.running.wait(STOP).is_none() {
+            eprintln!("OpenSnitch did not stop within {} s: it is killed", STOP.as_secs());
+            self.signal(Signal::SIGKILL);
+            self.running.wait(STOP);
         }
-        // What doesn't end in time is killed with `running`.
-        let stopped = self.running.wait(STOP).is_some();
+        // Its rules can't come back now.
         for program in ["iptables-legacy", "ip6tables-legacy"] {
             for table in ["mangle", "filter"] {
                 for order in ["-F", "-X"] {
@@ -108,9 +122,6 @@ impl Drop for OpenSnitch<'_> {
                     lab::process::run(command.args(["-w", "5", "-t", table, order]));
                 }
             }
-        }
-        if !stopped {
-            eprintln!("OpenSnitch did not stop within {} s: it is killed", STOP.as_secs());
         }
     }
 }
@@ -163,19 +174,20 @@ fn settings(packaged: &str, own: &Path) -> anyhow::Result<Value> {
 
 /// Rules by name; it reads them in the order of their names.
 fn rules_of(rules: Rules<'_>) -> Vec<(&'static str, Value)> {
-    let rule = |name: &str, precedence: bool, action: &str, operand: &str, data: Value| {
-        let kind = json!({"type": "simple", "operand": operand, "sensitive": precedence,
-                          "data": data, "list": []});
-        json!({"created": "2026-01-01T00:00:00Z", "updated": "2026-01-01T00:00:00Z",
-               "name": name, "enabled": true, "precedence": precedence,
-               "action": action, "duration": "always", "operator": kind})
+    let rule = |name: &'static str, action: &str, operand: &str, data: Value| {
+        let operator = json!({"type": "simple", "operand": operand, "sensitive": true,
+                              "data": data, "list": []});
+        // One with precedence is the last word.
+        let rule = json!({"created": "2026-01-01T00:00:00Z", "updated": "2026-01-01T00:00:00Z",
+                          "name": name, "enabled": true, "precedence": action == "deny",
+                          "action": action, "duration": "always", "operator": operator});
+        (name, rule)
     };
-    let allow = ("999-allow-all", rule("999-allow-all", false, "allow", "true", json!("")));
+    let allow = rule("999-allow-all", "allow", "true", json!(""));
     match rules {
         Rules::AllowAll => vec![allow],
         Rules::Deny(path) => {
-            let denied = rule("000-deny", true, "deny", "process.path", json!(path));
-            vec![("000-deny", denied), allow]
+            vec![rule("000-deny", "deny", "process.path", json!(path)), allow]
         }
     }
 }
