@@ -65,10 +65,10 @@ fn leaks(setting: &Setting<'_>, findings: &mut Findings) {
     for _ in 0..setting.pairs.min(MOST_ROUNDS) {
         {
             let _seawall = setting.arena.enter_seawall(&policy_against(&denied));
-            add(&mut ours, leaked(setting, &programs));
+            add(&mut ours, leaked(setting, findings, &programs));
         }
         match OpenSnitch::start(&setting.arena.world.desk, Rules::Deny(&denied)) {
-            Ok(_peer) => add(&mut theirs, leaked(setting, &programs)),
+            Ok(_peer) => add(&mut theirs, leaked(setting, findings, &programs)),
             Err(error) => {
                 findings.problems.push(format!("leaks beside OpenSnitch: {error:#}"));
                 break;
@@ -97,23 +97,28 @@ fn policy_against(program: &Path) -> String {
     format!("[[app]]\nmatch = {{ path = \"{}\" }}\noutgoing_rules = [\"- *\"]\n", program.display())
 }
 
-/// What reaches the server, for each kind of shots in each place.
-fn leaked(setting: &Setting<'_>, programs: &Programs) -> Vec<f64> {
+/// What reaches the server, for each kind of shots in each place. One of an
+/// allowed program has to: a count that misses it counts nothing.
+fn leaked(setting: &Setting<'_>, findings: &mut Findings, programs: &Programs) -> Vec<f64> {
     let world = setting.arena.world;
     let mut counts = Vec::new();
     for (within, _) in PLACES {
-        for Shots { deed, count, parallel, .. } in SHOTS {
+        for Shots { name, deed, count, parallel } in SHOTS {
             let mut server = Serve::start(&world.peer, &[peer(PORT)], &[peer(PORT)]);
-            let shots = OneShots {
+            let allowed = OneShots {
                 deeds: vec![deed],
                 ways: vec![Way::Exec],
-                named: DENIED.to_owned(),
                 within: within.iter().map(|word| (*word).to_owned()).collect(),
-                parallel,
-                ..OneShots::matrix(vec![peer(PORT)], count)
+                ..OneShots::matrix(vec![peer(PORT)], 1)
             };
-            shots.run(&world.desk, programs);
-            counts.push(arrivals(&mut server) as f64);
+            let denied = OneShots { named: DENIED.to_owned(), parallel, count, ..allowed.clone() };
+            allowed.run(&world.desk, programs);
+            let before = arrivals(&mut server);
+            denied.run(&world.desk, programs);
+            counts.push((arrivals(&mut server) - before) as f64);
+            if before != 1 {
+                findings.problems.push(format!("{name}: {before} of 1 allowed arrived"));
+            }
         }
     }
     counts
