@@ -6,7 +6,7 @@
 help:
 	@echo 'make run     build Seawall and run it on this machine, in the foreground'
 	@echo 'make test    run every check: format, lints, licences, unit, fuzz, end-to-end'
-	@echo 'make bench   measure side by side with the baselines (BENCH="--quick" for a short form)'
+	@echo 'make bench   measure side by side with the baselines (BENCH="--quick" for a short form, "--peers" also beside OpenSnitch)'
 	@echo 'make fmt     format the source'
 
 run:

@@ -75,6 +75,33 @@ need_promtool() {
     rm -rf "$folder"
 }
 
+# A peer of the bench, and the libraries it needs: unpacked, never installed, so that nothing starts
+# it. Where it can't be had, the reason is in opensnitch_problem, and the bench reports it.
+opensnitch_folder="$tools/opensnitch"
+opensnitch_problem=
+need_opensnitch() {
+    [ ! -x "$opensnitch_folder/usr/bin/opensnitchd" ] || return 0
+    say "Unpacking OpenSnitch from its Debian package into target/tools (nothing is installed)"
+    local folder packages=(opensnitch libnetfilter-queue1 libnfnetlink0 libmnl0)
+    if ! has apt-get || ! has dpkg-deb; then
+        opensnitch_problem="it comes from a Debian package, and there is no apt-get or no dpkg-deb"
+        return 0
+    fi
+    folder=$(mktemp -d)
+    chmod 755 "$folder"
+    # A new machine has no package lists yet.
+    if (cd "$folder" && { apt-get download -qq "${packages[@]}" 2>/dev/null ||
+        { as_root "apt-get update" apt-get update -qq && apt-get download -qq "${packages[@]}"; }; } &&
+        for package in *.deb; do dpkg-deb -x "$package" unpacked || exit 1; done) 2>"$folder/problem"; then
+        rm -rf "$opensnitch_folder"
+        mkdir -p "$tools"
+        mv "$folder/unpacked" "$opensnitch_folder"
+    else
+        opensnitch_problem="apt-get or dpkg-deb said: $(tail -n 3 "$folder/problem" | tr '\n' ' ')"
+    fi
+    rm -rf "$folder"
+}
+
 need_cargo_deny() {
     has cargo-deny && return 0
     say "Installing cargo-deny into target/tools (a few minutes)"

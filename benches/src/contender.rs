@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use lab::seawall::SeawallBuilder;
 use lab::{Running, Seawall, World, vitals};
 
 use crate::bare::{MARK, Variant, queue_number};
+use crate::opensnitch::{OpenSnitch, Rules};
 
 /// A rule that matches nothing, and makes the kernel track connections.
 const TRACKING: &str = "-A OUTPUT -o peer -m conntrack --ctstate INVALID -j ACCEPT\n";
@@ -25,7 +27,26 @@ pub(crate) enum Contender {
     Seawall,
     /// Seawall with every packet judged.
     SeawallJudging,
+    /// Seawall where each connection's owner is known before it is judged, by
+    /// what the kernel notes.
+    SeawallAttributing,
+    /// The same without the kernel's notes: by the socket tables and `/proc`.
+    SeawallByTables,
+    /// Seawall that looks for nobody's owner: without notes, without rules of
+    /// apps, and without the thread that finds owners for lists.
+    SeawallLookUpLeftOut,
+    /// A peer that attributes every connection, and allows all.
+    OpenSnitch,
 }
+
+/// A rule of an app that nobody runs: each connection might be its.
+pub(crate) const POLICY_OF_NOBODY: &str =
+    "[[app]]\nmatch = { path = \"/usr/bin/nobody-runs-this\" }\noutgoing_rules = [\"- *\"]\n";
+/// Chooses how Seawall finds owners; see the worker.
+const ATTRIBUTION: &str = "SEAWALL_ATTRIBUTION";
+const SOCKET_TABLES: &str = "socket-tables";
+/// The thread that finds owners.
+const FINDS_OWNERS: &str = "sw-process";
 
 impl Contender {
     /// As in tables.
@@ -37,6 +58,10 @@ impl Contender {
             Self::BareG => "G",
             Self::Seawall => "Seawall",
             Self::SeawallJudging => "Seawall, every packet judged",
+            Self::SeawallAttributing => "Seawall, owners by the kernel's notes",
+            Self::SeawallByTables => "Seawall, owners by the socket tables",
+            Self::SeawallLookUpLeftOut => "look-up left out",
+            Self::OpenSnitch => "OpenSnitch",
         }
     }
 }
@@ -46,6 +71,8 @@ pub(crate) struct Entered<'w> {
     world: &'w World,
     /// Those whose CPU time is the contender's price.
     processes: Vec<u32>,
+    /// A thread that does not count.
+    uncounted: Option<&'static str>,
     held: Held<'w>,
 }
 
@@ -54,6 +81,7 @@ enum Held<'w> {
     Nothing,
     Loop { _running: Running },
     Seawall { _seawall: Box<Seawall<'w>> },
+    OpenSnitch { _peer: Box<OpenSnitch<'w>> },
 }
 
 /// How contenders are entered: the flavour of iptables that all of them use.
@@ -79,12 +107,42 @@ impl<'w> Arena<'w> {
             Contender::SeawallJudging => {
                 Ok(self.enter_seawall("[filter]\npermanent_verdicts = false\n"))
             }
+            Contender::SeawallAttributing => {
+                let seawall = self.seawall(POLICY_OF_NOBODY).start();
+                let missing = seawall.apps().hooks.into_iter().find_map(|hook| hook.missing);
+                ensure!(missing.is_none(), "the kernel doesn't note all owners: {missing:?}");
+                Ok(self.entered_seawall(seawall))
+            }
+            Contender::SeawallByTables => {
+                Ok(self.entered_seawall(self.without_notes(POLICY_OF_NOBODY).start()))
+            }
+            Contender::SeawallLookUpLeftOut => {
+                let mut entered = self.entered_seawall(self.without_notes("").start());
+                entered.uncounted = Some(FINDS_OWNERS);
+                Ok(entered)
+            }
+            Contender::OpenSnitch => {
+                let peer = OpenSnitch::start(&self.world.desk, Rules::AllowAll)?;
+                Ok(self.entered(vec![peer.pid()], Held::OpenSnitch { _peer: Box::new(peer) }))
+            }
         }
+    }
+
+    /// Seawall with this policy, yet to be started.
+    pub(crate) fn seawall(&self, policy: &str) -> SeawallBuilder<'w> {
+        Seawall::on(&self.world.desk).policy(policy).backend(self.flavour)
     }
 
     /// Starts Seawall with this policy.
     pub(crate) fn enter_seawall(&self, policy: &str) -> Entered<'w> {
-        let seawall = Seawall::on(&self.world.desk).policy(policy).backend(self.flavour).start();
+        self.entered_seawall(self.seawall(policy).start())
+    }
+
+    fn without_notes(&self, policy: &str) -> SeawallBuilder<'w> {
+        self.seawall(policy).environment(ATTRIBUTION, SOCKET_TABLES)
+    }
+
+    fn entered_seawall(&self, seawall: Seawall<'w>) -> Entered<'w> {
         let processes = vec![seawall.keeper_pid(), seawall.worker_pid()];
         self.entered(processes, Held::Seawall { _seawall: Box::new(seawall) })
     }
@@ -108,7 +166,7 @@ impl<'w> Arena<'w> {
     }
 
     fn entered(&self, processes: Vec<u32>, held: Held<'w>) -> Entered<'w> {
-        Entered { world: self.world, processes, held }
+        Entered { world: self.world, processes, uncounted: None, held }
     }
 }
 
@@ -135,8 +193,10 @@ fn rules(variant: Variant, queue: u16) -> String {
 impl Entered<'_> {
     /// CPU time that the contender has used so far.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let counts = |thread: &str| self.uncounted != Some(thread);
         let times = self.processes.iter().map(|pid| {
-            vitals::cpu_time(*pid).with_context(|| format!("reading the CPU time of process {pid}"))
+            vitals::cpu_time_of_threads(*pid, counts)
+                .with_context(|| format!("reading the CPU time of process {pid}"))
         });
         times.sum()
     }

@@ -11,6 +11,7 @@
 mod bare;
 mod contender;
 mod faults;
+mod opensnitch;
 mod promise;
 mod report;
 mod rounds;
@@ -49,6 +50,9 @@ struct Arguments {
     /// Only these scenarios.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Scenario>,
+    /// Also beside other firewalls, which scripts/bench fetches: OpenSnitch.
+    #[arg(long)]
+    peers: bool,
     /// The iptables that all contenders use.
     #[arg(long, value_enum, default_value = "iptables-nft")]
     flavour: Flavour,
@@ -142,7 +146,10 @@ fn measure(arguments: &Arguments) -> anyhow::Result<bool> {
 
 fn scenarios(arguments: &Arguments) -> Vec<Scenario> {
     match arguments.only.as_slice() {
-        [] => Scenario::value_variants().to_vec(),
+        [] => {
+            let wanted = |scenario: &&Scenario| arguments.peers || **scenario != Scenario::Peers;
+            Scenario::value_variants().iter().filter(wanted).copied().collect()
+        }
         only => only.to_vec(),
     }
 }

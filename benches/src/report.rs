@@ -170,22 +170,25 @@ impl Row {
     fn line(&self) -> String {
         let baseline = self.baseline.as_ref().map_or_else(
             || "-".to_owned(),
-            |baseline| format!("{} ({})", number(baseline.spread.median), baseline.name),
+            |baseline| format!("{} ({})", median(&baseline.spread), baseline.name),
         );
-        let Spread { min, lower_quartile, median, upper_quartile, max, .. } = self.compared;
+        let Spread { min, lower_quartile, median: middle, upper_quartile, max, .. } = self.compared;
         let sign = match self.comparison {
             Comparison::Ratio => "×",
             Comparison::Difference => "Δ",
             Comparison::Absolute => "",
         };
-        let compared = format!(
+        let mut compared = format!(
             "{sign}{} ({}..{}; {}..{})",
-            number(median),
+            number(middle),
             number(lower_quartile),
             number(upper_quartile),
             number(min),
             number(max)
         );
+        if self.compared.values == 0 {
+            compared = "not measured".to_owned();
+        }
         let outcome = match self.outcome {
             Outcome::Kept => "kept",
             Outcome::Off => "off, within a short run's tolerance",
@@ -196,10 +199,15 @@ impl Row {
             "| {} | {} | {} | {baseline} | {compared} | {} | {outcome} |",
             self.name,
             self.unit,
-            number(self.seawall.median),
+            median(&self.seawall),
             self.promise
         )
     }
+}
+
+/// The median, where anything was measured.
+fn median(spread: &Spread) -> String {
+    if spread.values == 0 { "?".to_owned() } else { number(spread.median) }
 }
 
 /// Three significant digits, or all that stand before the point.
@@ -234,6 +242,7 @@ mod tests {
     fn nothing_measured_is_a_promise_broken() {
         let row = Row::alone("x", "u", &[]).promised(Promise::AtMost(1.0), Strictness::WithinTen);
         assert_eq!(row.outcome, Outcome::Broken);
+        assert_eq!(row.line(), "| x | u | ? | - | not measured | <= 1 | **missed** |");
     }
 
     #[test]

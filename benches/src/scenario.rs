@@ -1,10 +1,13 @@
 //! What is measured: one file a theme.
 
+mod attribution;
 mod bulk;
 mod connections;
 mod datagrams;
 mod footprint;
+mod peers;
 mod recovery;
+mod storm;
 
 use std::net::SocketAddr;
 
@@ -44,12 +47,18 @@ pub(crate) enum Scenario {
     Connections,
     /// CPU of a new connection, and what it waits for its first packet.
     FirstPacket,
+    /// CPU that it takes to know whose a new connection is.
+    Attribution,
+    /// Eight programs that connect as fast as they can, and what is lost of them.
+    Storm,
     /// Small datagrams, every one judged.
     Datagrams,
     /// The longest gap in a stream while the worker is killed.
     Recovery,
     /// Idle CPU, memory, time to the first verdict.
     Footprint,
+    /// Beside OpenSnitch: leaks of a denied program, and connections a second. Only with --peers.
+    Peers,
 }
 
 impl Scenario {
@@ -60,11 +69,19 @@ impl Scenario {
             Self::BulkJudged => bulk::judged(setting, findings),
             Self::Connections => connections::rate(setting, findings),
             Self::FirstPacket => connections::first_packet(setting, findings),
+            Self::Attribution => attribution::price(setting, findings),
+            Self::Storm => storm::of_connections(setting, findings),
             Self::Datagrams => datagrams::judged(setting, findings),
             Self::Recovery => recovery::worker_killed(setting, findings),
+            Self::Peers => peers::side_by_side(setting, findings),
             Self::Footprint => footprint::all(setting, findings),
         }
     }
+}
+
+/// Makes 10.88.0.0/16 lead to the peer: services by the thousand.
+fn anywhere(world: &World) {
+    world.peer.ip("route replace local 10.88.0.0/16 dev lo\n");
 }
 
 /// A port of the peer's.

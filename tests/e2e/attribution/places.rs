@@ -89,7 +89,7 @@ impl Group {
         let mut command = host.command("sh");
         command.args(["-ec", "echo $$ > \"$0/cgroup.procs\"; exec \"$@\""]).arg(&self.folder);
         if packaged {
-            let mount = "mount -t tmpfs none /mnt; cp \"$0\" /mnt/app; exec /mnt/app \"$@\"";
+            let mount = "mount -t tmpfs none /opt; cp \"$0\" /opt/app; exec /opt/app \"$@\"";
             command.args(["unshare", "--mount", "sh", "-ec", mount]);
         }
         command.arg(executable);

@@ -84,6 +84,9 @@ pub struct Connected {
     pub per_second: f64,
     /// From `connect` to the byte, of those that succeeded.
     pub time_us: Times,
+    /// CPU time of the client from the first attempt to the last answer.
+    #[serde(default)]
+    pub cpu_us: f64,
 }
 
 /// What a bulk TCP client moved.

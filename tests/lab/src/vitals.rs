@@ -11,8 +11,17 @@ pub fn pss_kib(pid: u32) -> Option<u64> {
 
 /// CPU time of all living threads (`/proc/PID/task/*/schedstat`), far finer than clock ticks.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
+    cpu_time_of_threads(pid, |_| true)
+}
+
+/// As [`cpu_time`], of the threads with a name that counts.
+pub fn cpu_time_of_threads(pid: u32, counts: impl Fn(&str) -> bool) -> Option<Duration> {
     let mut total = 0_u64;
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        if !counts(name.trim_end()) {
+            continue;
+        }
         let Ok(text) = std::fs::read_to_string(task.path().join("schedstat")) else { continue };
         total += text.split_ascii_whitespace().next()?.parse::<u64>().ok()?;
     }

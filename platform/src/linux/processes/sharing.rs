@@ -46,8 +46,6 @@ fn closes_on_exec(info: &str) -> bool {
 
 /// The children of a process that have ended; `None` where that can't be said, or it is gone.
 pub fn ended_children(pid: u32) -> Option<EndedChildren> {
-    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let page_faults = page_faults(&stat)?;
     let (mut waits_for_some, mut youngest_ticks) = (false, None);
     for child in children(pid)? {
         let stat = read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
@@ -58,7 +56,9 @@ pub fn ended_children(pid: u32) -> Option<EndedChildren> {
             youngest_ticks = youngest_ticks.max(started);
         }
     }
-    Some(EndedChildren { page_faults, waits_for_some, youngest_ticks })
+    // Last: a child that was listed, and is waited for meanwhile, is counted here.
+    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(EndedChildren { page_faults: page_faults(&stat)?, waits_for_some, youngest_ticks })
 }
 
 /// Fields 11 and 13 of proc(5), of which the second is the process's name, with any spaces and

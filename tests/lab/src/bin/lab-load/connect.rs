@@ -11,6 +11,7 @@ use lab::report::{Connected, Failures, Line, Times};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::ending::{Ending, Length};
 use crate::output;
@@ -88,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 impl Run<'_> {
     fn drive(&mut self) -> anyhow::Result<()> {
-        let start = Instant::now();
+        let (start, cpu_before_us) = (Instant::now(), cpu_us());
         let ending = self.arguments.length.start();
         let mut announced = false;
         let mut events = Vec::with_capacity(1024);
@@ -116,6 +117,7 @@ impl Run<'_> {
             self.expire();
         }
         self.report.seconds = start.elapsed().as_secs_f64();
+        self.report.cpu_us = cpu_us() - cpu_before_us;
         Ok(())
     }
 
@@ -250,6 +252,12 @@ impl Attempt {
             Ok(Err(error)) | Err(error) => Step::Failed(error),
         }
     }
+}
+
+/// CPU time of this process so far.
+fn cpu_us() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
 /// Sorts errors into the report's drawers.

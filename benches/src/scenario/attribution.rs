@@ -1,0 +1,60 @@
+//! What it costs to know whose a new connection is before it is judged: CPU
+//! time of all of Seawall and of the program that connects, in whose system
+//! calls the kernel's notes are taken, against Seawall with the look-up left out.
+//!
+//! An answer holds for further connections of the same process to the same
+//! service, so that the price is taken once so, once each to another service.
+
+use lab::Connect;
+
+use super::connections::{ANY, Measured, Places, STEADY_RATE, run};
+use super::{Findings, Setting};
+use crate::contender::Contender;
+use crate::promise::Promise;
+use crate::report::{Comparison, Row};
+use crate::rounds::Rounds;
+
+/// With the kernel's notes and without, and what either may cost in microseconds.
+const MEANS: [(Contender, &str, f64); 2] = [
+    (Contender::SeawallAttributing, "by the kernel's notes", 5.0),
+    (Contender::SeawallByTables, "by the socket tables", 40.0),
+];
+/// Differences of microseconds need more rounds than ratios.
+const AT_LEAST_ROUNDS: usize = 5;
+const LEFT_OUT: Contender = Contender::SeawallLookUpLeftOut;
+
+/// The price at a steady rate, all connections from one program.
+pub(super) fn price(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    let pairs = setting.pairs.max(AT_LEAST_ROUNDS);
+    let setting = &Setting { pairs, ..*setting };
+    for places in Places::ALL {
+        let load = Connect {
+            to: places.addresses(),
+            ..Connect::at_rate(ANY, STEADY_RATE, setting.seconds)
+        };
+        let contenders = MEANS.map(|(contender, ..)| contender);
+        let contenders = [&[LEFT_OUT], contenders.as_slice()].concat();
+        let rounds = run(setting, findings, &contenders, &load)?;
+        for (contender, means, at_most_us) in MEANS {
+            let all = |measured: &Measured| measured.cpu_us_each() + measured.client_us_each();
+            let name = format!("CPU of attribution {means}, {}", places.name());
+            findings.rows.push(
+                difference(&rounds, contender, name, all)
+                    .promised(Promise::AtMost(at_most_us), setting.strictness),
+            );
+            let name = format!("of it in the program that connects, {}", places.name());
+            findings.rows.push(difference(&rounds, contender, name, Measured::client_us_each));
+        }
+    }
+    Ok(())
+}
+
+fn difference(
+    rounds: &Rounds<Measured>,
+    contender: Contender,
+    name: String,
+    quantity: impl Fn(&Measured) -> f64,
+) -> Row {
+    let (ours, theirs) = (rounds.of(contender, &quantity), rounds.of(LEFT_OUT, &quantity));
+    Row::paired(name, "us", &ours, (LEFT_OUT.name(), &theirs), Comparison::Difference)
+}
