@@ -144,12 +144,14 @@ impl Controller {
         }
     }
 
-    /// The verdicts of these flows stand no more.
+    /// The verdicts of these flows stand no more: they are tracked no longer, and start afresh. (Taking
+    /// labels would let a packet through that is on its way from its label to the rule that looks for it.)
     fn forget(&mut self, flows: Vec<Flow>) {
-        let entries: Vec<Entry> = flows.iter().filter_map(entry_of_flow).collect();
-        let taken = Conntrack::open()
-            .and_then(|mut conntrack| conntrack.take_labels(&self.arguments.layout, &entries));
-        if let Err(error) = taken {
+        let deleted = Conntrack::open().and_then(|mut conntrack| {
+            let mut entries = flows.iter().filter_map(entry_of_flow);
+            entries.try_for_each(|entry| conntrack.delete(&entry))
+        });
+        if let Err(error) = deleted {
             let problem = Error::from(error).chain();
             tracing::warn!(problem, "Verdicts of closed sockets could not be taken back");
         }

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use seawall_messages::process::{Attribution, FlowUse, HookStatus, Message, Method, Question};
+use seawall_messages::process::{
+    Attribution, FlowUse, HookStatus, Message, Method, Owners as _, Question,
+};
 use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath};
 use seawall_platform::linux::ebpf::{self, Event, Events, Notes, abi};
 use seawall_runtime::{
@@ -195,7 +197,11 @@ impl Processes {
         let known = self.ledger.recall(&question.flow);
         let is_same = known.is_some_and(|known| is_confirmed(&known, question));
         if !is_same {
-            let found = self.find(question, snapshot);
+            // The ends may have changed hands since the asker looked.
+            let now_noted =
+                self.arguments.notes.as_ref().and_then(|notes| notes.owner(&question.flow));
+            let question = Question { owner: now_noted.or(question.owner), ..*question };
+            let found = self.find(&question, snapshot);
             self.remember(question.flow, &found, now);
         }
     }

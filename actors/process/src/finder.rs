@@ -1,6 +1,7 @@
 //! Finds the owner of a connection: by what the kernel noted, then by the
 //! socket tables, then by who has the socket open. Never guesses: where two answers are possible, there is none.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use seawall_messages::{Direction, Flow, Protocol, Snapshot, Transport};
 use seawall_platform::linux::ebpf::Notes;
 use seawall_platform::linux::processes;
 use seawall_platform::linux::sockets::{Socket, SocketDiag};
+use seawall_runtime::BoundedTable;
 
 use crate::events;
 use crate::roster::Roster;
@@ -16,6 +18,10 @@ use crate::roster::Roster;
 /// A socket of a datagram service is joined to a packet by its port alone. A
 /// process that is younger than this may have got the port after the sender of the packet gave it back.
 const SETTLED_TICKS: u64 = 200;
+
+/// Users, and processes of each, whose open files are looked at first.
+const MOST_USERS: usize = 256;
+const MOST_RECENT: usize = 4;
 
 /// An owner, and the socket's cookie where it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +34,16 @@ pub(crate) struct Found {
 pub(crate) struct Finder {
     notes: Option<Arc<Notes>>,
     tables: Option<SocketDiag>,
+    /// By user, who had sockets of late.
+    recent: BoundedTable<u32, VecDeque<u32>>,
     pub(crate) roster: Roster,
 }
 
 impl Finder {
     pub(crate) fn new(notes: Option<Arc<Notes>>) -> Self {
         let tables = SocketDiag::open().inspect_err(events::tables_missing).ok();
-        Self { roster: Roster::new(notes.clone()), notes, tables }
+        let recent = BoundedTable::new(MOST_USERS);
+        Self { roster: Roster::new(notes.clone()), notes, tables, recent }
     }
 
     /// Who owns the connection.
@@ -109,8 +118,33 @@ impl Finder {
         Some(Found { attribution, cookie: (!socket.listening).then_some(cookie) })
     }
 
-    /// Who has the socket open. Several processes are one answer only if they run the same file.
+    /// Who has the socket open.
     fn by_open_files(&mut self, socket: &Socket, snapshot: &Snapshot) -> Option<Arc<Process>> {
+        let found = match self.among_recent(socket, snapshot) {
+            Some(found) => found,
+            None => self.among_all(socket, snapshot)?,
+        };
+        // A process in the middle of an exec has the new file's name and the old one's sockets.
+        if !processes::has_socket(found.key.pid, socket.inode).is_ok_and(|has_it| has_it) {
+            return None;
+        }
+        let joined_by_port_alone = socket.protocol != Protocol::TCP && socket.remote.port() == 0;
+        let settled = self.roster.age_ticks(&found.key)? >= SETTLED_TICKS;
+        (!joined_by_port_alone || settled).then_some(found)
+    }
+
+    /// One of those who had sockets of late: far fewer to look at.
+    fn among_recent(&mut self, socket: &Socket, snapshot: &Snapshot) -> Option<Arc<Process>> {
+        let recent = self.recent.get(&socket.uid)?.clone();
+        let pid = recent.into_iter().find(|pid| {
+            processes::has_socket(*pid, socket.inode).is_ok_and(|has_it| has_it)
+                && !self.roster.may_have_shared(*pid, socket.inode)
+        })?;
+        self.roster.of_pid(pid, snapshot)
+    }
+
+    /// Several processes are one answer only if they run the same file.
+    fn among_all(&mut self, socket: &Socket, snapshot: &Snapshot) -> Option<Arc<Process>> {
         let pids = processes::owners_of_inode(socket.inode, socket.uid)
             .inspect_err(events::processes_failed)
             .ok()?;
@@ -120,13 +154,19 @@ impl Finder {
         if !owners.all(same) {
             return None;
         }
-        let shares = |pid: &u32| self.roster.may_have_shared(*pid, socket.inode);
-        if pids.iter().any(shares) {
+        if pids.iter().any(|pid| self.roster.may_have_shared(*pid, socket.inode)) {
             return None;
         }
-        let joined_by_port_alone = socket.protocol != Protocol::TCP && socket.remote.port() == 0;
-        let settled = self.roster.age_ticks(&first.key)? >= SETTLED_TICKS;
-        (!joined_by_port_alone || settled).then_some(first)
+        self.remember(socket.uid, first.key.pid);
+        Some(first)
+    }
+
+    fn remember(&mut self, uid: u32, pid: u32) {
+        let mut recent = self.recent.get(&uid).cloned().unwrap_or_default();
+        recent.retain(|known| *known != pid);
+        recent.push_front(pid);
+        recent.truncate(MOST_RECENT);
+        self.recent.insert(uid, recent);
     }
 }
 

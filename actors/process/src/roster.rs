@@ -137,9 +137,21 @@ impl Roster {
 
     /// The process with this id now.
     pub(crate) fn of_pid(&mut self, pid: u32, snapshot: &Snapshot) -> Option<Arc<Process>> {
-        let facts = read(pid)?;
-        let key = ProcessKey { pid, started_ticks: facts.started_ticks, exec_id: None };
-        Some(self.by_facts(key, facts, snapshot).process)
+        let started_ticks = processes::started_ticks(pid)?;
+        let key = ProcessKey { pid, started_ticks, exec_id: None };
+        let file = processes::file_id(format!("/proc/{pid}/exe"));
+        match self.known.get(&key) {
+            // It may have become another program since.
+            Some(known) if known.file.is_some() && known.file == file && !known.lost_its_name() => {
+                return Some(Arc::clone(&known.process));
+            }
+            _ => {}
+        }
+        let facts = read(pid).filter(|facts| facts.started_ticks == started_ticks)?;
+        let known = self.by_facts(key, facts, snapshot);
+        let process = Arc::clone(&known.process);
+        self.known.insert(key, known);
+        Some(process)
     }
 
     /// Whether another program may have used a socket that this process has open, and ended since
@@ -155,7 +167,9 @@ impl Roster {
         if ended.waits_for_some || ended.youngest_ticks.is_some_and(is_young) {
             return true;
         }
-        if is_young(started) && processes::stays_open_over_exec(pid, inode) {
+        if is_young(started)
+            && (processes::stays_open_over_exec(pid, inode) || runs_as_its_parent(pid))
+        {
             return true;
         }
         let now = Instant::now();
@@ -309,6 +323,13 @@ impl Roster {
         self.checksums.insert((id, changed), Arc::clone(&sum));
         Some(sum)
     }
+}
+
+/// Whether a process runs the same file as its parent: then it may be about to become another program.
+fn runs_as_its_parent(pid: u32) -> bool {
+    let file = |pid: u32| processes::file_id(format!("/proc/{pid}/exe"));
+    let parent = processes::parent_of(pid);
+    parent.is_none_or(|parent| file(parent).is_none_or(|theirs| file(pid) == Some(theirs)))
 }
 
 /// Time since boot, in hundredths of a second.

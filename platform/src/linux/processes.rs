@@ -29,7 +29,9 @@ use self::text::Stat;
 pub use self::{
     cgroups::ControlGroups,
     files::{FileId, MAX_HASHED_BYTES, file_id, sha256_of},
-    owners::{MAX_LINKS, MAX_OWNERS, MAX_PROCESSES, all_socket_owners, owners_of_inode},
+    owners::{
+        MAX_LINKS, MAX_OWNERS, MAX_PROCESSES, all_socket_owners, has_socket, owners_of_inode,
+    },
     sharing::{EndedChildren, ended_children, stays_open_over_exec},
 };
 
@@ -136,6 +138,12 @@ pub fn read(pid: u32) -> Result<Option<ProcessFacts>, ProcessesError> {
 pub fn started_ticks(pid: u32) -> Option<u64> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     text::stat(&stat).map(|stat| stat.started_ticks)
+}
+
+/// The id of a process's parent; `None`: there is no such process.
+pub fn parent_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    text::stat(&stat).map(|stat| stat.parent_pid)
 }
 
 /// An open `/proc/PID`.

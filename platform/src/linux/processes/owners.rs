@@ -59,6 +59,18 @@ pub fn owners_of_inode(inode: u32, uid: u32) -> Result<Vec<u32>, ProcessesError>
     Ok(Vec::new())
 }
 
+/// Whether a process has this socket open.
+pub fn has_socket(pid: u32, inode: u32) -> Result<bool, ProcessesError> {
+    let proc = open_proc()?;
+    let mut links_left = MAX_LINKS;
+    let mut has_it = false;
+    visit_sockets(&proc, pid, &mut links_left, |found| {
+        has_it = found == inode;
+        !has_it
+    });
+    Ok(has_it)
+}
+
 /// Every socket's inode, with the highest id of a process that has it open.
 /// Stops at [`MAX_PROCESSES`] and [`MAX_LINKS`].
 pub fn all_socket_owners() -> Result<HashMap<u32, u32>, ProcessesError> {
