@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use rustix::thread::CapabilitySet;
 use seawall_platform::linux::link::Link;
 use seawall_platform::linux::privileges;
 
@@ -68,7 +69,11 @@ fn work(arguments: &WorkerArguments) -> Result<Finish, WorkerError> {
     let mut handover = Handover::receive(&link)?;
     let listeners = listeners::open(arguments, &mut handover.descriptors, &link)?;
     let notes = Notes::open(&mut handover.descriptors, &link);
-    privileges::drop_privileges().map_err(WorkerError::Privileges)?;
+    let to_read_maps = match notes.notes {
+        Some(_) => privileges::to_read_maps(),
+        None => CapabilitySet::empty(),
+    };
+    privileges::drop_privileges(to_read_maps).map_err(WorkerError::Privileges)?;
     let (finish, finished): (SyncSender<Finish>, Receiver<Finish>) = sync_channel(1);
     let parts = Parts { arguments, started, link, handover, listeners, notes, finish };
     let kernel = tree::plant(parts, give_up)?.start()?;

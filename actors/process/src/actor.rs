@@ -21,7 +21,7 @@ use crate::names::DesktopIndex;
 use crate::watch;
 
 /// How often traffic is looked at.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How often desktop files are read again.
 const READ_NAMES: Duration = Duration::from_secs(600);
@@ -197,13 +197,19 @@ impl Processes {
         let known = self.ledger.recall(&question.flow);
         let is_same = known.is_some_and(|known| is_confirmed(&known, question));
         if !is_same {
-            // The ends may have changed hands since the asker looked.
-            let now_noted =
-                self.arguments.notes.as_ref().and_then(|notes| notes.owner(&question.flow));
-            let question = Question { owner: now_noted.or(question.owner), ..*question };
+            let question = self.asked_now(question);
             let found = self.find(&question, snapshot);
             self.remember(question.flow, &found, now);
         }
+    }
+
+    /// The ends of datagrams may have changed hands since the asker looked.
+    fn asked_now(&self, question: &Question) -> Question {
+        if question.flow.protocol == Protocol::TCP {
+            return *question;
+        }
+        let noted = self.arguments.notes.as_ref().and_then(|notes| notes.owner(&question.flow));
+        Question { owner: noted.or(question.owner), ..*question }
     }
 
     fn find(&mut self, question: &Question, snapshot: &Snapshot) -> Found {

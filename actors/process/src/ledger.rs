@@ -19,10 +19,12 @@ const MOST_SOCKETS: usize = 65_536;
 const MOST_APPS: usize = 2_048;
 /// A closed socket goes on sending for a while: what it had left, and its farewell.
 const LINGERS: Duration = Duration::from_secs(20);
+/// A socket that moves nothing for so long is followed no longer. Asked for, it is taken up again.
+const RESTS: Duration = Duration::from_secs(600);
 /// The shortest time that rates are worked out over: of less they would jump.
 const RATES_OVER: Duration = Duration::from_millis(500);
 /// Rates are those of the time between the last two looks, unless that is longer ago.
-const RATES_LAST: Duration = Duration::from_secs(10);
+const RATES_LAST: Duration = Duration::from_secs(15);
 
 /// What is known.
 pub(crate) struct Ledger {
@@ -41,6 +43,8 @@ struct Socket {
     app: Arc<str>,
     counted: Traffic,
     rates: Rates,
+    /// When it was last seen to have moved something.
+    moved: Instant,
     /// What was counted when rates were last worked out, and when that was.
     basis: (Traffic, Instant),
     closed: Option<Instant>,
@@ -80,6 +84,7 @@ impl Ledger {
                     app,
                     counted: Traffic::default(),
                     rates: Rates::default(),
+                    moved: now,
                     basis: (Traffic::default(), now),
                     closed: None,
                     flows: HashSet::from([flow]),
@@ -110,6 +115,9 @@ impl Ledger {
     ) -> Option<(Arc<str>, Traffic)> {
         let socket = self.sockets.get_mut(&cookie)?;
         let new = since(traffic, socket.counted);
+        if new != Traffic::default() {
+            socket.moved = now;
+        }
         socket.counted = traffic;
         socket.work_out_rates(now);
         if let Some(totals) = self.apps.get_mut(&socket.app) {
@@ -144,10 +152,11 @@ impl Ledger {
         self.sockets.contains_key(&cookie)
     }
 
-    /// Forgets sockets that closed some time ago.
+    /// Forgets sockets that closed some time ago, or moved nothing for long: of some nobody tells that they closed.
     pub(crate) fn expire(&mut self, now: Instant) {
-        self.sockets.retain(|_, socket| {
-            socket.closed.is_none_or(|closed| now.duration_since(closed) < LINGERS)
+        self.sockets.retain(|_, socket| match socket.closed {
+            Some(closed) => now.duration_since(closed) < LINGERS,
+            None => now.duration_since(socket.moved) < RESTS,
         });
     }
 

@@ -28,6 +28,8 @@ const PACKETS_WAIT: Duration = Duration::from_secs(5);
 const PACKETS_WAIT_TICKS: u64 = 500;
 /// Processes whose children are watched.
 const MOST_PARENTS: usize = 4_096;
+/// How long a look at whether a file still has its name holds.
+const NAMES_LAST: Duration = Duration::from_millis(20);
 /// Files whose checksum is remembered.
 const MOST_CHECKSUMS: usize = 4_096;
 
@@ -119,6 +121,9 @@ impl Roster {
     ) -> Option<Arc<Process>> {
         let key = owner.process;
         let known = match self.known.get(&key) {
+            Some(known) if known.looked.elapsed() < NAMES_LAST => {
+                return Some(used_by(&known.process, owner.uid));
+            }
             Some(known) if !known.lost_its_name() => known.clone(),
             Some(known) => known.without_name(),
             None => {
@@ -126,13 +131,9 @@ impl Roster {
                 self.describe(&key, record.as_deref(), snapshot)?
             }
         };
-        let process = Arc::clone(&known.process);
-        self.known.insert(key, known);
-        Some(if process.uid == owner.uid {
-            process
-        } else {
-            Arc::new(Process { uid: owner.uid, ..Process::clone(&process) })
-        })
+        let process = used_by(&known.process, owner.uid);
+        self.known.insert(key, Known { looked: Instant::now(), ..known });
+        Some(process)
     }
 
     /// The process with this id now.
@@ -225,7 +226,7 @@ impl Roster {
             }
             (_, Some(record), Some(noted)) => {
                 let process = self.by_record(*key, record, &noted, snapshot);
-                Some(Known { process, file: None })
+                Some(Known { process, file: None, looked: Instant::now() })
             }
             // The note is gone, the process is there.
             (Some(facts), None, _) => Some(self.by_facts(*key, facts, snapshot)),
@@ -249,6 +250,7 @@ impl Roster {
         Known {
             process: self.finish(described, &seen, snapshot),
             file: facts.exe_file.filter(|_| is_named),
+            looked: Instant::now(),
         }
     }
 
@@ -345,6 +347,8 @@ fn uptime_ticks() -> Option<u64> {
 struct Known {
     process: Arc<Process>,
     file: Option<FileId>,
+    /// When that was last looked at.
+    looked: Instant,
 }
 
 impl Known {
@@ -355,7 +359,16 @@ impl Known {
 
     fn without_name(&self) -> Self {
         let process = Process { deleted: true, ..Process::clone(&self.process) };
-        Self { process: Arc::new(process), file: None }
+        Self { process: Arc::new(process), file: None, looked: self.looked }
+    }
+}
+
+/// The process, as the user that it was when it used the socket.
+fn used_by(process: &Arc<Process>, uid: u32) -> Arc<Process> {
+    if process.uid == uid {
+        Arc::clone(process)
+    } else {
+        Arc::new(Process { uid, ..Process::clone(process) })
     }
 }
 

@@ -74,7 +74,8 @@ pub(crate) fn for_unanswered(snapshot: &Snapshot, flow: &Flow) -> Judgement {
     let text = "it isn't known whose connection it is, because nobody answered in time";
     Judgement {
         action: action(Permission::Deny, flow),
-        lifetime: Lifetime::Packet,
+        // The next attempt asks again.
+        lifetime: Lifetime::Once,
         reason: Reason::plain(Layer::Unanswered, text),
         generation: snapshot.generation,
         reach: Reach::Flow,

@@ -14,17 +14,33 @@ pub const KEPT: CapabilitySet = CapabilitySet::NET_ADMIN
     .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::NET_BIND_SERVICE);
 
-/// Keeps of the calling thread's capabilities those in [`KEPT`], for good:
+/// What reading maps in the kernel takes: nothing, since Linux 5.19; before
+/// that, every bpf(2) call where `kernel.unprivileged_bpf_disabled` is set.
+pub fn to_read_maps() -> CapabilitySet {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    if is_older_than(&release, (5, 19)) { CapabilitySet::BPF } else { CapabilitySet::empty() }
+}
+
+/// Of a release such as `6.1.0-18-amd64`. One that can't be read is old.
+fn is_older_than(release: &str, version: (u32, u32)) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < version,
+        _ => true,
+    }
+}
+
+/// Keeps of the calling thread's capabilities those in [`KEPT`] and `besides`, for good:
 /// programs that it runs gain none either. The user id stays. Threads started
 /// later inherit this; called before there are others.
-pub fn drop_privileges() -> io::Result<()> {
+pub fn drop_privileges(besides: CapabilitySet) -> io::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
     let have = rustix::thread::capabilities(None)?;
     rustix::thread::set_capabilities(
         None,
         CapabilitySets {
-            effective: have.effective & KEPT,
-            permitted: have.permitted & KEPT,
+            effective: have.effective & (KEPT | besides),
+            permitted: have.permitted & (KEPT | besides),
             inheritable: CapabilitySet::empty(),
         },
     )?;
@@ -51,7 +67,7 @@ mod tests {
     #[test]
     fn what_is_not_kept_is_gone_from_this_thread() {
         std::thread::spawn(|| {
-            drop_privileges().expect("capabilities can always be given up");
+            drop_privileges(CapabilitySet::empty()).expect("capabilities can always be given up");
             let left = rustix::thread::capabilities(None).expect("readable");
             assert!(KEPT.contains(left.effective) && KEPT.contains(left.permitted));
             assert_eq!(left.inheritable, CapabilitySet::empty());
@@ -59,6 +75,21 @@ mod tests {
         })
         .join()
         .expect("the thread ends well");
+    }
+
+    #[test]
+    fn releases_are_compared_by_their_first_numbers() {
+        let cases = [
+            ("5.18.19", true),
+            ("5.19.0", false),
+            ("6.1.0-18-amd64", false),
+            ("5.4", true),
+            ("unknown", true),
+            ("", true),
+        ];
+        for (release, expected) in cases {
+            assert_eq!(is_older_than(release, (5, 19)), expected, "{release}");
+        }
     }
 
     #[test]

@@ -140,11 +140,12 @@ impl Form {
     }
 }
 
-/// `docker:NAME:/path`, or with stars: `docker:*`.
+/// `docker:NAME:/path`, `docker@1000:NAME:/path`, `unknown:/path`, `memfd:NAME`, or with stars: `docker:*`.
 fn names_container(text: &str) -> bool {
     text.split_once(':').is_some_and(|(kind, rest)| {
-        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        !kind.is_empty() && kind.bytes().all(is_word) && (rest.contains(":/") || rest.contains('*'))
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_@".contains(&byte);
+        let has_path = rest.starts_with('/') || rest.contains(":/") || rest.contains('*');
+        !kind.is_empty() && kind.bytes().all(is_word) && (has_path || kind == "memfd")
     })
 }
 

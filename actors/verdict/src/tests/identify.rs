@@ -302,7 +302,7 @@ fn without_process_nothing_passes_that_may_be_forbidden() {
     let denied = |flow, action| {
         let judgement = running.judge(Request { flow, ..request("9.9.9.9") }).expect("an answer");
         assert_eq!((judgement.action, judgement.reason.layer), (action, Layer::Unanswered));
-        assert_eq!((judgement.lifetime, judgement.reach), (Lifetime::Packet, Reach::Flow));
+        assert_eq!((judgement.lifetime, judgement.reach), (Lifetime::Once, Reach::Flow));
     };
     denied(outbound("9.9.9.9"), Action::Reject);
     denied(inbound("9.9.9.9", 22), Action::Drop);

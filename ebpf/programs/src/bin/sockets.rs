@@ -177,6 +177,9 @@ fn bound(context: &SockContext, address: [u8; 16]) -> i32 {
         return PASS;
     }
     let socket = socket_of(context);
+    if socket.namespace != guarded_namespace() {
+        return PASS;
+    }
     let caller = Caller::current();
     note_socket(&caller, socket, hook::LISTEN);
     let listener = listener(address, socket.namespace, port as u16, protocol);
@@ -240,6 +243,9 @@ fn connects(context: &SockOpsContext) {
 #[inline(always)]
 fn listens(context: &SockOpsContext) {
     let socket = socket_of_call(context);
+    if socket.namespace != guarded_namespace() {
+        return;
+    }
     let caller = Caller::current();
     note_socket(&caller, socket, hook::LISTEN);
     let (address, port) = local(context);
@@ -251,6 +257,10 @@ fn listens(context: &SockOpsContext) {
 #[inline(always)]
 fn accepts(context: &SockOpsContext) {
     let socket = socket_of_call(context);
+    // Nobody asks who is called in another namespace.
+    if socket.namespace != guarded_namespace() {
+        return;
+    }
     let (address, port) = local(context);
     let mut listener = listener(address, socket.namespace, port, TCP);
     let mut found = LISTENERS.get_ptr(listener);
@@ -274,8 +284,14 @@ fn accepts(context: &SockOpsContext) {
 fn sock_release(context: SockContext) -> i32 {
     // SAFETY: fields of the context.
     let (kind, protocol) = unsafe { ((*context.sock).type_, (*context.sock).protocol) };
-    let known_at_connect = kind == SOCK_STREAM && protocol == TCP;
     let socket = socket_of(&context);
+    if kind == SOCK_STREAM && protocol == TCP {
+        // Its owner is known since it connected. In other namespaces it is not worth an event.
+        if socket.namespace == guarded_namespace() {
+            tell_closed(socket, &Tuple::default(), &OwnerRecord::default(), NO_WAKEUP);
+        }
+        return PASS;
+    }
     let key = ends(context.as_ptr() as u64, socket.namespace, protocol as u8);
     let owner = match OWNERS.get_ptr(socket.cookie) {
         // SAFETY: an entry that goes away meanwhile is read as another socket's, and told apart below.
@@ -283,12 +299,11 @@ fn sock_release(context: SockContext) -> i32 {
         None => OwnerRecord::default(),
     };
     let is_owned = owner.cookie == socket.cookie && socket.cookie != 0;
-    if is_owned && !known_at_connect && key.destination_port != 0 && TUPLES.get_ptr(key).is_none() {
+    if is_owned && key.destination_port != 0 && TUPLES.get_ptr(key).is_none() {
         note_tuple(&key, &OwnerRecord { hook: hook::RELEASE, ..owner });
     }
     // What is joined to a tuple must part from it before another program takes it.
-    let flags = if known_at_connect { NO_WAKEUP } else { FORCE_WAKEUP };
-    tell_closed(socket, &key, &owner, flags);
+    tell_closed(socket, &key, &owner, FORCE_WAKEUP);
     PASS
 }
 
