@@ -380,3 +380,55 @@ impl Owners for NoOwners {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process() -> Arc<Process> {
+        let text = || Arc::from("");
+        Arc::new(Process {
+            key: ProcessKey { pid: 7, started_ticks: 1, exec_id: None },
+            parent_pid: 0,
+            uid: 0,
+            path: text(),
+            deleted: false,
+            command_line: Vec::new(),
+            parent_path: text(),
+            cgroup: text(),
+            sha256: None,
+            app: App { id: text(), kind: AppKind::Path, name: text(), icon: None },
+        })
+    }
+
+    #[test]
+    fn somebodys_of_whom_nothing_is_known_is_withheld() {
+        for method in Method::ALL {
+            let is_noted = method != Method::Unidentified;
+            assert_eq!(Attribution { method, process: None }.is_withheld(), is_noted, "{method:?}");
+            let known = Attribution { method, process: Some(process()) };
+            assert!(!known.is_withheld(), "{method:?}");
+        }
+        assert!(!Attribution::unidentified().is_withheld());
+    }
+
+    #[test]
+    fn what_nobody_is_known_to_own_counts_as_unidentified() {
+        let withheld = Attribution { method: Method::Send, process: None };
+        assert_eq!(withheld.app(), App::unidentified());
+        let known = Attribution { method: Method::Send, process: Some(process()) };
+        assert_eq!(known.app().kind, AppKind::Path);
+    }
+
+    #[test]
+    fn traffic_adds_up_each_way_and_stays_at_its_most() {
+        let traffic = |[sent_bytes, received_bytes, sent_packets, received_packets]: [u64; 4]| {
+            Traffic { sent_bytes, received_bytes, sent_packets, received_packets }
+        };
+        let one = traffic([1, 20, 300, 4_000]);
+        assert_eq!(one.plus(traffic([5, 60, 700, 8_000])), traffic([6, 80, 1_000, 12_000]));
+        assert_eq!(one.plus(Traffic::default()), one);
+        assert_eq!(traffic([u64::MAX; 4]).plus(one), traffic([u64::MAX; 4]));
+        assert_eq!(one.plus(traffic([u64::MAX; 4])), traffic([u64::MAX; 4]));
+    }
+}

@@ -3,7 +3,7 @@
 //! - Owns: its two listeners, which the keeper holds beyond a worker's death.
 //! - Receives: connections, from its own accept loops ([`Message`]).
 //! - Publishes: nothing.
-//! - Asks: `policy` and `datapath`.
+//! - Asks: `policy`, `datapath` and `process`.
 //! - While it is down, nobody can look or reload; traffic doesn't notice.
 //!
 //! | request | answer |
@@ -11,6 +11,7 @@
 //! | `GET /v1/status` | [`seawall_messages::api::Status`] |
 //! | `GET /v1/components` | [`seawall_messages::api::Components`] |
 //! | `GET /v1/connections?limit=` | [`seawall_messages::api::Connections`] |
+//! | `GET /v1/apps` | [`seawall_messages::api::Apps`] |
 //! | `GET /v1/adopted` | [`seawall_messages::api::AdoptedList`] |
 //! | `DELETE /v1/adopted/{id}` | the entries that are left |
 //! | `POST /v1/reload` | [`seawall_messages::api::Reloaded`]; 409 where the file is refused |

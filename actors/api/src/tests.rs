@@ -1,4 +1,6 @@
-//! The API over real sockets, with `policy` and `datapath` played by the test.
+//! The API over real sockets, with `policy`, `datapath` and `process` played by the test.
+
+mod apps;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,16 +11,15 @@ use std::time::{Duration, Instant};
 use seawall_messages::api::{AdoptedList, Components, Connections, ErrorBody, Protection, Status};
 use seawall_messages::datapath::{self, DatapathStatus};
 use seawall_messages::keeper::{KeeperFacts, Layout};
-use seawall_messages::policy::{
-    self, Adopted, AdoptedEntry, DefaultAction, Mode, PolicySource, PolicyStatus,
-};
-use seawall_messages::{PolicyGeneration, Protocol, Snapshot};
+use seawall_messages::policy::{self, Adopted, AdoptedEntry, Filter, PolicySource, PolicyStatus};
+use seawall_messages::{PolicyGeneration, Protocol, Snapshot, process};
 use seawall_runtime::{
     Address, Backoff, Component, Context, Deadlines, Failure, Intensity, Kernel, Lender, Mailbox,
     Published, Publisher, Spec, StartError, TreeBuilder,
 };
 use serde::de::DeserializeOwned;
 
+use self::apps::{Manner, Programs};
 use crate::{Api, Arguments, Listeners, Metrics, Services};
 
 /// Plays `policy`: knows one adopted entry; the second reload is refused.
@@ -75,7 +76,7 @@ impl Component for Datapath {
     async fn handle(&mut self, message: datapath::Message) -> Result<(), Failure> {
         match message {
             datapath::Message::AwaitPolicy { reply, .. } => reply.send(Ok(())),
-            datapath::Message::Connections { reply } => reply.send(Vec::new()),
+            datapath::Message::Connections { reply } => reply.send(apps::connections()),
             datapath::Message::Status { reply } => {
                 reply.send(DatapathStatus { protecting: true, ..DatapathStatus::default() });
             }
@@ -96,19 +97,9 @@ fn policy_status() -> PolicyStatus {
 }
 
 fn snapshot(generation: u64, adopted: Vec<Adopted>) -> Snapshot {
-    Snapshot {
-        generation: PolicyGeneration(generation),
-        default_action: DefaultAction::Permit,
-        block_inbound: false,
-        block_lan: false,
-        block_internet: false,
-        block_local: false,
-        outgoing_rules: Vec::new(),
-        incoming_rules: Vec::new(),
-        permanent_verdicts: true,
-        mode: Mode::Open,
-        adopted,
-    }
+    let filter = Filter::permit_all();
+    let generation = PolicyGeneration(generation);
+    Snapshot { generation, filter, adopted, ..Snapshot::unloaded() }
 }
 
 fn spec(name: &'static str, asks: &'static [&'static str]) -> Spec {
@@ -135,6 +126,11 @@ struct World {
 
 impl World {
     fn start() -> Self {
+        Self::with(Manner::Answers)
+    }
+
+    /// With a stand-in for `process` that behaves like this.
+    fn with(manner: Manner) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("api.sock");
         let command = UnixListener::bind(&socket).expect("a socket");
@@ -144,15 +140,18 @@ impl World {
         tree.group("all", None, seawall_runtime::Strategy::OneForOne, Intensity::default());
         let policy: Address<policy::Message> = tree.declare(spec("policy", &[]));
         let datapath: Address<datapath::Message> = tree.declare(spec("datapath", &[]));
-        let api = tree.declare(spec("api", &["policy", "datapath"]));
+        let process: Address<process::Message> = tree.declare(spec("process", &[]));
+        let api = tree.declare(spec("api", &["policy", "datapath", "process"]));
         let what =
             AdoptedEntry::Session { flow: crate::tests::flow("192.168.7.1:5000 10.0.0.1:22") };
         let (publisher, published) = Published::new(snapshot(1, vec![Adopted { id: 1, what }]));
         let (_, keeper) = Published::new(KeeperFacts { pid: 77, ..KeeperFacts::default() });
         tree.actor::<Policy>(&policy, publisher);
         tree.actor::<Datapath>(&datapath, ());
+        tree.actor::<Programs>(&process, manner);
         let services = Services {
             policy,
+            process,
             datapath,
             snapshot: published,
             keeper,
@@ -239,9 +238,11 @@ fn what_can_be_looked_at_has_its_documented_shape() {
     assert_eq!(status.worker_pid, std::process::id());
     let components: Components = world.get("/v1/components");
     let names: Vec<_> = components.components.iter().map(|it| it.name.as_str()).collect();
-    assert_eq!(names, ["policy", "datapath", "api"]);
-    let connections: Connections = world.get("/v1/connections?limit=5");
-    assert!(connections.connections.is_empty());
+    assert_eq!(names, ["policy", "datapath", "process", "api"]);
+    for (limit, expected) in [("", 2), ("?limit=5", 2), ("?limit=1", 1), ("?limit=0", 0)] {
+        let connections: Connections = world.get(&format!("/v1/connections{limit}"));
+        assert_eq!(connections.connections.len(), expected, "{limit}");
+    }
 }
 
 #[test]
@@ -273,6 +274,7 @@ fn nonsense_is_answered_with_an_error_in_json() {
         ("GET", "/", 404),
         ("GET", "/v1/reload", 405),
         ("POST", "/v1/status", 405),
+        ("POST", "/v1/apps", 405),
         ("GET", "/v1/connections?limit=many", 400),
         ("DELETE", "/v1/adopted/first", 400),
     ];

@@ -115,7 +115,9 @@ impl Finder {
         }
         let process = self.by_open_files(&socket, snapshot)?;
         let attribution = Attribution { method: Method::OpenFiles, process: Some(process) };
-        Some(Found { attribution, cookie: (!socket.listening).then_some(cookie) })
+        // Without notes nobody counts what a socket moves, or tells when it closes.
+        let is_followed = self.notes.is_some() && !socket.listening;
+        Some(Found { attribution, cookie: is_followed.then_some(cookie) })
     }
 
     /// Who has the socket open.
