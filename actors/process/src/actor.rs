@@ -275,8 +275,6 @@ impl Processes {
         let flows = self.ledger.closed(cookie, now);
         if closed.tuple.protocol == Protocol::UDP.0 {
             self.closed.insert(cookie, ());
-        }
-        if closed.tuple.protocol == Protocol::UDP.0 {
             parted.extend(flows);
         }
     }

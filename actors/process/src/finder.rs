@@ -3,9 +3,12 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use seawall_messages::process::{Attribution, Method, Owner, Owners as _, Process, Question};
+use seawall_messages::process::{
+    AppKind, Attribution, Method, Owner, Owners as _, Process, Question,
+};
 use seawall_messages::{Direction, Flow, Protocol, Snapshot, Transport};
 use seawall_platform::linux::ebpf::Notes;
 use seawall_platform::linux::processes;
@@ -113,7 +116,7 @@ impl Finder {
                 return Some(Found { attribution, cookie: Some(cookie) });
             }
         }
-        let process = self.by_open_files(&socket, snapshot)?;
+        let process = self.by_open_files(&socket, (own, other), snapshot)?;
         let attribution = Attribution { method: Method::OpenFiles, process: Some(process) };
         // Without notes nobody counts what a socket moves, or tells when it closes.
         let is_followed = self.notes.is_some() && !socket.listening;
@@ -121,11 +124,19 @@ impl Finder {
     }
 
     /// Who has the socket open.
-    fn by_open_files(&mut self, socket: &Socket, snapshot: &Snapshot) -> Option<Arc<Process>> {
+    fn by_open_files(
+        &mut self,
+        socket: &Socket,
+        ends: (SocketAddr, SocketAddr),
+        snapshot: &Snapshot,
+    ) -> Option<Arc<Process>> {
         let found = match self.among_recent(socket, snapshot) {
             Some(found) => found,
-            None => self.among_all(socket, snapshot)?,
+            None => self.among_all(socket, ends, snapshot)?,
         };
+        if found.app.kind == AppKind::Kernel {
+            return Some(found);
+        }
         // A process in the middle of an exec has the new file's name and the old one's sockets.
         if !processes::has_socket(found.key.pid, socket.inode).is_ok_and(|has_it| has_it) {
             return None;
@@ -146,10 +157,18 @@ impl Finder {
     }
 
     /// Several processes are one answer only if they run the same file.
-    fn among_all(&mut self, socket: &Socket, snapshot: &Snapshot) -> Option<Arc<Process>> {
+    fn among_all(
+        &mut self,
+        socket: &Socket,
+        ends: (SocketAddr, SocketAddr),
+        snapshot: &Snapshot,
+    ) -> Option<Arc<Process>> {
         let pids = processes::owners_of_inode(socket.inode, socket.uid)
             .inspect_err(events::processes_failed)
             .ok()?;
+        if pids.is_empty() {
+            return self.kernels_own(socket, ends);
+        }
         let mut owners = pids.iter().filter_map(|pid| self.roster.of_pid(*pid, snapshot));
         let first = owners.next()?;
         let same = |other: Arc<Process>| other.path == first.path && other.app == first.app;
@@ -161,6 +180,25 @@ impl Finder {
         }
         self.remember(socket.uid, first.key.pid);
         Some(first)
+    }
+
+    /// A socket that is still there, and that no process has: a tunnel of the kernel's, say. Only where
+    /// the kernel notes what processes do, and all processes are seen: else anybody's might look like that.
+    fn kernels_own(
+        &mut self,
+        socket: &Socket,
+        ends: (SocketAddr, SocketAddr),
+    ) -> Option<Arc<Process>> {
+        let notes = self.notes.as_ref()?;
+        let notes_all = notes.hooks().iter().all(|hook| hook.missing.is_none());
+        if !notes_all || !sees_all_processes() || socket.uid != 0 {
+            return None;
+        }
+        let still = processes::owners_of_inode(socket.inode, socket.uid);
+        let is_nobodys = still.is_ok_and(|owners| owners.is_empty());
+        let again = self.tables.as_mut()?.find(socket.protocol, ends.0, ends.1);
+        let is_there = again.ok().flatten().is_some_and(|(found, _)| found.inode == socket.inode);
+        (is_nobodys && is_there).then(crate::roster::kernel)
     }
 
     fn remember(&mut self, uid: u32, pid: u32) {
@@ -182,6 +220,13 @@ fn ends(flow: &Flow) -> Option<(SocketAddr, SocketAddr)> {
         Direction::Inbound => Some((called, caller)),
         Direction::Forwarded => None,
     }
+}
+
+/// Whether we are in the first pid namespace, which shows the processes of all others (PROC_PID_INIT_INO,
+/// linux/proc_ns.h).
+fn sees_all_processes() -> bool {
+    const INITIAL: u64 = 0xefff_fffc;
+    std::fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == INITIAL)
 }
 
 /// Whether the socket that the tables name may be the packet's: the kernel

@@ -184,7 +184,7 @@ impl Facts {
 /// The app of a process, and the path that rules mean.
 pub fn identify(facts: &Facts, lookups: &Lookups<'_>) -> Identity {
     if facts.is_kernel_thread {
-        return Identity { app: kernel(), path: Arc::from(""), unit: None };
+        return Identity { app: kernel_app(), path: Arc::from(""), unit: None };
     }
     let unit = unit::unit_of(&facts.cgroup);
     if facts.exe.is_empty() {
@@ -272,7 +272,8 @@ fn contained(container: &Container, file: &str, lookups: &Lookups<'_>) -> (App, 
     (app, prefix)
 }
 
-fn kernel() -> App {
+/// The app of the kernel's own threads and sockets.
+pub(crate) fn kernel_app() -> App {
     App {
         id: Arc::from("kernel"),
         kind: AppKind::Kernel,

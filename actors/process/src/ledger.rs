@@ -19,8 +19,8 @@ const MOST_SOCKETS: usize = 65_536;
 const MOST_APPS: usize = 2_048;
 /// A closed socket goes on sending for a while: what it had left, and its farewell.
 const LINGERS: Duration = Duration::from_secs(20);
-/// A socket that moves nothing for so long is followed no longer. Asked for, it is taken up again.
-const RESTS: Duration = Duration::from_secs(600);
+/// A socket that moves nothing for so long may have closed.
+const RESTS: Duration = Duration::from_secs(120);
 /// The shortest time that rates are worked out over: of less they would jump.
 const RATES_OVER: Duration = Duration::from_millis(500);
 /// Rates are those of the time between the last two looks, unless that is longer ago.
@@ -152,11 +152,13 @@ impl Ledger {
         self.sockets.contains_key(&cookie)
     }
 
-    /// Forgets sockets that closed some time ago, or moved nothing for long: of some nobody tells that they closed.
+    /// Forgets sockets that closed some time ago. Of some nobody tells that
+    /// they closed: where there are many, those that moved nothing for long go, too.
     pub(crate) fn expire(&mut self, now: Instant) {
+        let are_many = self.sockets.len() > MOST_SOCKETS / 2;
         self.sockets.retain(|_, socket| match socket.closed {
             Some(closed) => now.duration_since(closed) < LINGERS,
-            None => now.duration_since(socket.moved) < RESTS,
+            None => !are_many || now.duration_since(socket.moved) < RESTS,
         });
     }
 

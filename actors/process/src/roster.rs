@@ -13,7 +13,7 @@ use seawall_platform::linux::processes::{self, ControlGroups, FileId, ProcessFac
 use seawall_runtime::BoundedTable;
 
 use crate::events;
-use crate::identity::{Container, Facts, Lookups, Noted, Place, identify};
+use crate::identity::{Container, Facts, Lookups, Noted, Place, identify, kernel_app};
 use crate::names::{ContainerFiles, DesktopIndex, container_name};
 use crate::noted::{key_of, noted_of};
 
@@ -370,6 +370,23 @@ fn used_by(process: &Arc<Process>, uid: u32) -> Arc<Process> {
     } else {
         Arc::new(Process { uid, ..Process::clone(process) })
     }
+}
+
+/// The kernel itself, for sockets of its own.
+pub(crate) fn kernel() -> Arc<Process> {
+    let nothing: Arc<str> = Arc::from("");
+    Arc::new(Process {
+        key: ProcessKey { pid: 0, started_ticks: 0, exec_id: None },
+        parent_pid: 0,
+        uid: 0,
+        path: Arc::clone(&nothing),
+        deleted: false,
+        command_line: Vec::new(),
+        parent_path: Arc::clone(&nothing),
+        cgroup: nothing,
+        sha256: None,
+        app: kernel_app(),
+    })
 }
 
 /// What is the same from whichever source a description comes.
