@@ -22,6 +22,9 @@ use crate::roster::Roster;
 /// process that is younger than this may have got the port after the sender of the packet gave it back.
 const SETTLED_TICKS: u64 = 200;
 
+/// The process that opens sockets for services that don't run yet (systemd.socket(5)).
+const SERVICE_MANAGER: u32 = 1;
+
 /// Users, and processes of each, whose open files are looked at first.
 const MOST_USERS: usize = 256;
 const MOST_RECENT: usize = 4;
@@ -86,11 +89,37 @@ impl Finder {
     fn of_owner(&mut self, owner: Owner, flow: &Flow, snapshot: &Snapshot) -> Option<Found> {
         let noted = || self.notes.as_ref()?.record(flow).map(|record| record.process);
         let process = self.roster.of_owner(&owner, noted, snapshot)?;
+        if owner.method == Method::Listen
+            && let Some(found) = self.handed_on(flow, &process, snapshot)
+        {
+            return Some(found);
+        }
         // A TCP listener's cookie is not that of the connection.
         let is_listener = owner.method == Method::Listen && flow.protocol == Protocol::TCP;
         let cookie = (owner.cookie != 0 && !is_listener).then_some(owner.cookie);
         let attribution = Attribution { method: owner.method, process: Some(process) };
         Some(Found { attribution, cookie })
+    }
+
+    /// Who answers at a socket that whoever opened it has handed on: a service
+    /// manager, or a program that closed it since. `None`: nobody but who opened it.
+    fn handed_on(&mut self, flow: &Flow, opener: &Process, snapshot: &Snapshot) -> Option<Found> {
+        let (own, other) = ends(flow)?;
+        let (socket, _) = self.tables.as_mut()?.find(flow.protocol, own, other).ok().flatten()?;
+        let is_manager = opener.key.pid == SERVICE_MANAGER;
+        let has_it = || processes::has_socket(opener.key.pid, socket.inode);
+        if !socket.listening || (!is_manager && has_it().is_ok_and(|has_it| has_it)) {
+            return None;
+        }
+        let pids = processes::owners_of_inode(socket.inode, socket.uid).ok()?;
+        let others = pids.into_iter().filter(|pid| *pid != opener.key.pid);
+        let mut others = others.filter_map(|pid| self.roster.of_pid(pid, snapshot));
+        let first = others.next()?;
+        if !others.all(|other| other.path == first.path && other.app == first.app) {
+            return None;
+        }
+        let attribution = Attribution { method: Method::OpenFiles, process: Some(first) };
+        Some(Found { attribution, cookie: None })
     }
 
     fn by_tables(&mut self, question: &Question, snapshot: &Snapshot) -> Option<Found> {

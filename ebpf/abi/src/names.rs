@@ -1,5 +1,8 @@
 //! Names of maps and globals in the object file.
 
+/// The maps that user space works with, in the order in which `platform` takes them.
+pub const MAPS: [&str; 7] = [OWNERS, TUPLES, LISTENERS, PROCESSES, TRAFFIC, LOSSES, EVENTS];
+
 /// Map: a socket's cookie to its [`OwnerRecord`](super::OwnerRecord).
 pub const OWNERS: &str = "OWNERS";
 /// Map: a [`Tuple`](super::Tuple) to its [`OwnerRecord`](super::OwnerRecord).

@@ -74,22 +74,15 @@ impl Notes {
     /// Takes up the maps and links of an earlier worker. `None` where they
     /// aren't all there; what is there is then left.
     pub fn take_up(kept: &mut BTreeMap<String, OwnedFd>) -> Option<Result<Self, NotesError>> {
-        let maps = [
-            names::OWNERS,
-            names::TUPLES,
-            names::LISTENERS,
-            names::PROCESSES,
-            names::TRAFFIC,
-            names::LOSSES,
-            names::EVENTS,
-        ];
         let name_of = |map: &str| format!("{KEPT_PREFIX}map/{map}");
-        if !maps.iter().all(|map| kept.contains_key(&name_of(map))) {
+        if !names::MAPS.iter().all(|map| kept.contains_key(&name_of(map))) {
             return None;
         }
-        let mut found = maps.map(|map| kept.remove(&name_of(map))).into_iter().flatten();
-        let mut next = || found.next();
-        let maps = (next()?, next()?, next()?, next()?, next()?, next()?, next()?);
+        let maps = names::MAPS.map(|map| kept.remove(&name_of(map)));
+        let [Some(a), Some(b), Some(c), Some(d), Some(e), Some(f), Some(g)] = maps else {
+            return None;
+        };
+        let maps = [a, b, c, d, e, f, g];
         let links = format!("{KEPT_PREFIX}link/");
         let attached: Vec<_> =
             kept.keys().filter_map(|name| name.strip_prefix(&links)).map(str::to_owned).collect();
@@ -98,10 +91,10 @@ impl Notes {
     }
 
     fn from_maps(
-        maps: (OwnedFd, OwnedFd, OwnedFd, OwnedFd, OwnedFd, OwnedFd, OwnedFd),
+        maps: [OwnedFd; names::MAPS.len()],
         hooks: Vec<HookStatus>,
     ) -> Result<Self, NotesError> {
-        let (owners, tuples, listeners, processes, traffic, losses, events) = maps;
+        let [owners, tuples, listeners, processes, traffic, losses, events] = maps;
         Ok(Self {
             owners: Map::new(owners),
             tuples: Map::new(tuples),

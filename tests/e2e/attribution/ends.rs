@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lab::load::program;
 use lab::probe::{Kind, Path as Way, Patience};
+use lab::process::Running;
 use lab::world::needs;
 use lab::{Deed, Family, Findings, Held, Programs, Seawall, Serve, World};
 use seawall_messages::flow::{Direction, Protocol};
@@ -72,6 +73,45 @@ fn a_call_from_outside_is_the_servers() {
         }
     }
     findings.settle();
+}
+
+/// Listens, hands the socket to another program, as a service manager does, and ends.
+const HANDS_ON: &str = "
+import socket, subprocess, sys
+listener = socket.create_server(('0.0.0.0', int(sys.argv[1])))
+serve = '''
+import socket, sys
+listener = socket.socket(fileno=int(sys.argv[1]))
+listener.settimeout(60)
+print('up', flush=True)
+listener.accept()[0].recv(1)
+'''
+number = listener.fileno()
+subprocess.Popen([sys.argv[2], '-S', '-B', '-c', serve, str(number)], pass_fds=[number])
+";
+
+#[test]
+fn a_call_is_that_of_the_program_that_the_socket_was_handed_to() {
+    const PORT: u16 = 7311;
+    const COMES_UP: Duration = Duration::from_secs(20);
+    let world = World::new();
+    let programs = Programs::new();
+    let opener = programs.copy_interpreter("opener");
+    let service = programs.copy_interpreter("service");
+    let seawall = Seawall::on(&world.desk).policy(POLICY).start();
+    let mut command = world.desk.command(&opener.to_string_lossy());
+    command.args(["-S", "-B", "-c", HANDS_ON, &PORT.to_string(), &service.to_string_lossy()]);
+    let mut opening = Running::start(command.env("PYTHONHOME", &programs.interpreter().home));
+    assert!(opening.line_where(COMES_UP, |line| line == "up").is_some(), "{}", opening.stderr());
+    assert!(opening.wait(COMES_UP).is_some(), "the opener ends");
+    let to = SocketAddr::new(World::address(World::DESK, Family::V4), PORT);
+    let _called = world.peer.connect(to, COMES_UP).expect("the service answers");
+    let connection = seawall.owned("a call at a socket that was handed on", |connection| {
+        connection.flow.direction == Direction::Inbound
+            && connection.flow.destination_port() == Some(PORT)
+    });
+    let process = lab::seawall::process(&connection).expect("it has a process");
+    assert!(runs(process, &service), "{connection:?}");
 }
 
 /// The file that a path names, without what says which container it is in.

@@ -80,29 +80,11 @@ pub fn load() -> Result<(Notes, BTreeMap<String, OwnedFd>), NotesError> {
         }
     }
     let copy = |name: &str| map(&loaded, name)?.try_clone_to_owned().map_err(failed("keep a map"));
-    let maps = || -> Result<_, NotesError> {
-        Ok((
-            copy(names::OWNERS)?,
-            copy(names::TUPLES)?,
-            copy(names::LISTENERS)?,
-            copy(names::PROCESSES)?,
-            copy(names::TRAFFIC)?,
-            copy(names::LOSSES)?,
-            copy(names::EVENTS)?,
-        ))
-    };
-    let own = maps()?;
-    for name in [
-        names::OWNERS,
-        names::TUPLES,
-        names::LISTENERS,
-        names::PROCESSES,
-        names::TRAFFIC,
-        names::LOSSES,
-        names::EVENTS,
-    ] {
+    for name in names::MAPS {
         kept.insert(format!("{KEPT_PREFIX}map/{name}"), copy(name)?);
     }
+    let [a, b, c, d, e, f, g] = names::MAPS.map(copy);
+    let own = [a?, b?, c?, d?, e?, f?, g?];
     let hooks = hook_list(|name| missing.get(name).cloned());
     Ok((Notes::from_maps(own, hooks)?, kept))
 }
