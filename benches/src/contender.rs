@@ -68,7 +68,7 @@ impl Contender {
 
 /// A contender in its place. Gone, with its rules, when dropped.
 pub(crate) struct Entered<'w> {
-    world: &'w World,
+    arena: Arena<'w>,
     /// Those whose CPU time is the contender's price.
     processes: Vec<u32>,
     /// A thread that does not count.
@@ -138,6 +138,17 @@ impl<'w> Arena<'w> {
         self.entered_seawall(self.seawall(policy).start())
     }
 
+    /// Takes away what was left behind: rules, and the kernel's memory of
+    /// connections, which drops what is new once it is full.
+    pub(crate) fn clear(&self) {
+        let desk = &self.world.desk;
+        lab::process::run(desk.command("nft").args(["flush", "ruleset"]));
+        for program in ["iptables-legacy", "ip6tables-legacy"] {
+            lab::process::run(desk.command(program).args(["-w", "5", "-t", "mangle", "-F"]));
+        }
+        lab::process::run(desk.command("conntrack").arg("-F"));
+    }
+
     fn without_notes(&self, policy: &str) -> SeawallBuilder<'w> {
         self.seawall(policy).environment(ATTRIBUTION, SOCKET_TABLES)
     }
@@ -166,7 +177,7 @@ impl<'w> Arena<'w> {
     }
 
     fn entered(&self, processes: Vec<u32>, held: Held<'w>) -> Entered<'w> {
-        Entered { world: self.world, processes, uncounted: None, held }
+        Entered { arena: *self, processes, uncounted: None, held }
     }
 }
 
@@ -213,12 +224,7 @@ impl Entered<'_> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.held = Held::Nothing;
-        let desk = &self.world.desk;
-        lab::process::run(desk.command("nft").args(["flush", "ruleset"]));
-        for program in ["iptables-legacy", "ip6tables-legacy"] {
-            lab::process::run(desk.command(program).args(["-w", "5", "-t", "mangle", "-F"]));
-        }
-        lab::process::run(desk.command("conntrack").arg("-F"));
+        self.arena.clear();
     }
 }
 

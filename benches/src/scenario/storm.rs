@@ -76,7 +76,10 @@ fn storm(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<Storm
     }
     let succeeded: u64 = reports.iter().map(|report| report.succeeded).sum();
     let unattributed = without_owner(&seawall, succeeded.min(LISTED));
-    let lost = lost(&seawall.metrics()).context("no count of lost notes among the metrics")?;
+    let page = seawall.metrics();
+    drop(seawall);
+    setting.arena.clear();
+    let lost = lost(&page).context("no count of lost notes among the metrics")?;
     Ok(Storm {
         per_second: reports.iter().map(|report| report.per_second).sum(),
         lost,
