@@ -141,6 +141,7 @@ pub(crate) fn plant(
         seawall_process::Arguments {
             notes,
             events,
+            ledger: Lender::new(seawall_process::Ledger::default()),
             problem,
             policy: snapshot.clone(),
             datapath: at.datapath.clone(),

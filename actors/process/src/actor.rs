@@ -1,6 +1,5 @@
 //! The shell: takes questions and the kernel's events, looks at traffic, answers.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use seawall_messages::process::{
 use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath};
 use seawall_platform::linux::ebpf::{self, Event, Events, Notes, abi};
 use seawall_runtime::{
-    Address, BoundedTable, Component, Context, Failure, Lease, Lender, Published, StartError,
+    Address, Component, Context, Failure, Lease, LeaseError, Lender, Published, StartError,
 };
 
 use crate::error::Error;
@@ -30,9 +29,6 @@ const READ_NAMES: Duration = Duration::from_secs(600);
 const RECORD_LOOKS: u32 = 10;
 const RECORD_PAUSE: Duration = Duration::from_millis(1);
 
-/// Datagram sockets that are known to have closed.
-const MOST_CLOSED: usize = 4_096;
-
 /// Events taken in one go: the rest at the next message.
 const MOST_EVENTS: usize = 8_192;
 
@@ -43,6 +39,8 @@ pub struct Arguments {
     pub notes: Option<Arc<Notes>>,
     /// Owns the events; `None` where there are none.
     pub events: Option<Lender<Events>>,
+    /// Owns what was found and counted.
+    pub ledger: Lender<Ledger>,
     /// Why the kernel notes nothing.
     pub problem: Option<String>,
     /// The policy in force.
@@ -57,16 +55,12 @@ pub struct Processes {
     arguments: Arguments,
     events: Option<Lease<Events>>,
     finder: Finder,
-    ledger: Ledger,
+    ledger: Lease<Ledger>,
     /// The policy that processes were described for.
     generation: PolicyGeneration,
     /// Where desktop files' names come in.
     names: Arc<Mutex<Option<DesktopIndex>>>,
     names_asked: Instant,
-    /// Datagram sockets that closed of late.
-    closed: BoundedTable<u64, ()>,
-    /// Apps with metrics of their own.
-    measured: HashSet<Arc<str>>,
 }
 
 impl Component for Processes {
@@ -85,17 +79,16 @@ impl Component for Processes {
             tokio::spawn(watch::events(descriptor, context.address().clone()));
             events = Some(lease);
         }
+        let ledger = arguments.ledger.lend(context.generation()).map_err(|error| refuse(&error))?;
         tokio::spawn(watch::time(LOOK, context.address().clone()));
         let names = Arc::default();
         watch::names(&names);
         Ok(Self {
             finder: Finder::new(arguments.notes.clone()),
-            ledger: Ledger::new(),
+            ledger,
             generation: arguments.policy.load().generation,
             names,
             names_asked: Instant::now(),
-            closed: BoundedTable::new(MOST_CLOSED),
-            measured: HashSet::new(),
             events,
             context,
             arguments,
@@ -103,48 +96,53 @@ impl Component for Processes {
     }
 
     async fn handle(&mut self, message: Message) -> Result<(), Failure> {
-        self.take_events().map_err(|error| Failure(error.to_string()))?;
+        self.take(message).await.map_err(|error| Failure(error.to_string()))
+    }
+}
+
+impl Processes {
+    async fn take(&mut self, message: Message) -> Result<(), Error> {
+        self.take_events()?;
         let snapshot = self.policy();
         let now = Instant::now();
         match message {
             Message::Identify { question, reply } => {
                 self.await_record(&question).await?;
-                reply.send(self.identify(&question, &snapshot, now));
+                reply.send(self.identify(&question, &snapshot, now)?);
             }
             Message::IdentifyAll { questions, reply } => {
                 let each = |question| self.identify(question, &snapshot, now);
-                reply.send(questions.iter().map(each).collect());
+                reply.send(questions.iter().map(each).collect::<Result<_, _>>()?);
             }
             Message::Decided(questions) => {
                 for question in &questions {
-                    self.note(question, &snapshot, now);
+                    self.note(question, &snapshot, now)?;
                 }
             }
             Message::Uses { flows, reply } => {
-                self.look(now);
-                reply.send(flows.iter().map(|flow| self.flow_use(flow, &snapshot, now)).collect());
+                self.look(now)?;
+                let each = |flow| self.flow_use(flow, &snapshot, now);
+                reply.send(flows.iter().map(each).collect::<Result<_, _>>()?);
             }
             Message::Apps { open, reply } => {
-                self.look(now);
+                self.look(now)?;
                 for flow in &open {
-                    self.flow_use(flow, &snapshot, now);
+                    self.flow_use(flow, &snapshot, now)?;
                 }
-                reply.send(self.ledger.apps(&open, now));
+                reply.send(self.ledger.with(|ledger| ledger.apps(&open, now))?);
             }
             Message::Hooks { reply } => reply.send(self.hooks()),
             Message::EventsWait => {}
             Message::LookAgain => {
-                self.look(now);
-                self.ledger.expire(now);
+                self.look(now)?;
+                self.ledger.with(|ledger| ledger.expire(now))?;
                 self.finder.roster.tidy(now);
                 self.learn_names(now);
             }
         }
         Ok(())
     }
-}
 
-impl Processes {
     /// The policy in force; what was described for another is described anew.
     fn policy(&mut self) -> Arc<Snapshot> {
         let snapshot = self.arguments.policy.load();
@@ -156,33 +154,41 @@ impl Processes {
     }
 
     /// For a verdict: asked anew each time, for a tuple may have changed hands.
-    fn identify(&mut self, question: &Question, snapshot: &Snapshot, now: Instant) -> Attribution {
+    fn identify(
+        &mut self,
+        question: &Question,
+        snapshot: &Snapshot,
+        now: Instant,
+    ) -> Result<Attribution, LeaseError> {
         let found = self.find(question, snapshot);
-        self.remember(question.flow, &found, now);
-        found.attribution
+        self.remember(question.flow, &found, now)?;
+        Ok(found.attribution)
     }
 
     /// Waits a moment for the kernel to tell of a process that it noted. One that is being
     /// told of holds up all that come after it.
-    async fn await_record(&mut self, question: &Question) -> Result<(), Failure> {
+    async fn await_record(&mut self, question: &Question) -> Result<(), Error> {
         let Some(owner) = question.owner else { return Ok(()) };
         for _ in 0..RECORD_LOOKS {
             if self.finder.roster.can_describe(&owner.process) {
                 break;
             }
             tokio::time::sleep(RECORD_PAUSE).await;
-            self.take_events().map_err(|error| Failure(error.to_string()))?;
+            self.take_events()?;
         }
         Ok(())
     }
 
     /// Keeps what was found. A datagram socket may have closed before that.
-    fn remember(&mut self, flow: Flow, found: &Found, now: Instant) {
-        self.ledger.note(flow, found, now);
-        let has_closed = found.cookie.is_some_and(|cookie| self.closed.get(&cookie).is_some());
+    fn remember(&self, flow: Flow, found: &Found, now: Instant) -> Result<(), LeaseError> {
+        let has_closed = self.ledger.with(|ledger| {
+            ledger.note(flow, found, now);
+            found.cookie.is_some_and(|cookie| ledger.has_closed(cookie))
+        })?;
         if has_closed && flow.protocol == Protocol::UDP {
             self.part(vec![flow]);
         }
+        Ok(())
     }
 
     /// Only where somebody else's connection would get another verdict.
@@ -193,14 +199,20 @@ impl Processes {
     }
 
     /// For lists: what was found for a verdict holds.
-    fn note(&mut self, question: &Question, snapshot: &Snapshot, now: Instant) {
-        let known = self.ledger.recall(&question.flow);
+    fn note(
+        &mut self,
+        question: &Question,
+        snapshot: &Snapshot,
+        now: Instant,
+    ) -> Result<(), LeaseError> {
+        let known = self.ledger.with(|ledger| ledger.recall(&question.flow))?;
         let is_same = known.is_some_and(|known| is_confirmed(&known, question));
         if !is_same {
             let question = self.asked_now(question);
             let found = self.find(&question, snapshot);
-            self.remember(question.flow, &found, now);
+            self.remember(question.flow, &found, now)?;
         }
+        Ok(())
     }
 
     /// The ends of datagrams may have changed hands since the asker looked.
@@ -220,22 +232,28 @@ impl Processes {
     }
 
     /// A connection's owner and traffic: found now, if nobody asked before.
-    fn flow_use(&mut self, flow: &Flow, snapshot: &Snapshot, now: Instant) -> FlowUse {
-        if let Some(known) = self.ledger.flow_use(flow, now)
+    fn flow_use(
+        &mut self,
+        flow: &Flow,
+        snapshot: &Snapshot,
+        now: Instant,
+    ) -> Result<FlowUse, LeaseError> {
+        let known = self.ledger.with(|ledger| ledger.flow_use(flow, now))?;
+        if let Some(known) = &known
             && known.attribution.method != Method::Unidentified
         {
-            return known;
+            return Ok(known.clone());
         }
         let unknown =
             FlowUse { attribution: Attribution::unidentified(), traffic: None, rates: None };
         let Some(found) = self.finder.find_noted(flow, snapshot) else {
-            return self.ledger.flow_use(flow, now).unwrap_or(unknown);
+            return Ok(known.unwrap_or(unknown));
         };
-        self.ledger.note(*flow, &found, now);
+        self.ledger.with(|ledger| ledger.note(*flow, &found, now))?;
         if let Some(cookie) = found.cookie {
-            self.look_at(cookie, now);
+            self.look_at(cookie, now)?;
         }
-        self.ledger.flow_use(flow, now).unwrap_or(unknown)
+        Ok(self.ledger.with(|ledger| ledger.flow_use(flow, now))?.unwrap_or(unknown))
     }
 
     /// Takes what the kernel told of.
@@ -254,68 +272,76 @@ impl Processes {
         for event in taken {
             match event {
                 Event::Process(record) => self.finder.roster.learn(record, now),
-                Event::Closed(closed) => self.closed(&closed, &mut parted, now),
-                Event::Taken(taken) => self.taken(&taken, &mut parted, now),
+                Event::Closed(closed) => self.closed(&closed, &mut parted, now)?,
+                Event::Taken(taken) => self.taken(&taken, &mut parted, now)?,
             }
         }
         self.part(parted);
         Ok(())
     }
 
-    fn closed(&mut self, closed: &abi::Closed, parted: &mut Vec<Flow>, now: Instant) {
+    fn closed(
+        &mut self,
+        closed: &abi::Closed,
+        parted: &mut Vec<Flow>,
+        now: Instant,
+    ) -> Result<(), LeaseError> {
+        let owner = ebpf::owner_of(&closed.owner);
+        // The owner of a TCP socket isn't told again: it is known since it connected.
+        let process = self.finder.roster.of_known(&owner.process);
+        let owner =
+            process.map(|process| Attribution { method: owner.method, process: Some(process) });
+        let traffic = ebpf::traffic_of(&closed.traffic);
         let cookie = closed.owner.cookie;
-        if !self.ledger.follows(cookie) {
-            // Nobody asked about any connection of it.
-            let owner = ebpf::owner_of(&closed.owner);
-            if let Some(process) = self.finder.roster.of_known(&owner.process) {
-                let attribution = Attribution { method: owner.method, process: Some(process) };
-                self.ledger.count(&attribution, ebpf::traffic_of(&closed.traffic));
-            }
+        let left =
+            self.ledger.with(|ledger| ledger.closed(cookie, traffic, owner.as_ref(), now))?;
+        if let Some((app, moved)) = left.counted {
+            events::moved(&app, moved);
         }
-        let flows = self.ledger.closed(cookie, now);
-        if closed.tuple.protocol == Protocol::UDP.0 {
-            self.closed.insert(cookie, ());
-            parted.extend(flows);
-        }
+        parted.extend(left.flows);
+        Ok(())
     }
 
     /// Another process sends from ends that were a socket's: the connection is its own from here on.
-    fn taken(&mut self, taken: &abi::Taken, parted: &mut Vec<Flow>, now: Instant) {
+    fn taken(
+        &mut self,
+        taken: &abi::Taken,
+        parted: &mut Vec<Flow>,
+        now: Instant,
+    ) -> Result<(), LeaseError> {
         let snapshot = self.policy();
-        for flow in self.ledger.had(taken.former) {
+        for flow in self.ledger.with(|ledger| ledger.had(taken.former))? {
             if ebpf::is_of(&taken.tuple, &flow) {
                 let owner = Some(ebpf::owner_of(&taken.owner));
                 let found = self.finder.find(&Question { flow, owner, uid: None }, &snapshot);
-                self.ledger.note(flow, &found, now);
+                self.ledger.with(|ledger| ledger.note(flow, &found, now))?;
                 parted.push(flow);
             }
         }
+        Ok(())
     }
 
     /// Looks at what all sockets moved.
-    fn look(&mut self, now: Instant) {
-        for cookie in self.ledger.sockets() {
-            self.look_at(cookie, now);
+    fn look(&self, now: Instant) -> Result<(), LeaseError> {
+        for cookie in self.ledger.with(|ledger| ledger.sockets())? {
+            self.look_at(cookie, now)?;
         }
         if let Some(notes) = &self.arguments.notes {
             events::lost(&notes.losses());
         }
+        Ok(())
     }
 
-    fn look_at(&mut self, cookie: u64, now: Instant) {
-        let Some(counted) = self.arguments.notes.as_ref().and_then(|notes| notes.traffic(cookie))
-        else {
-            return;
-        };
-        let Some((app, new)) = self.ledger.looked(cookie, ebpf::traffic_of(&counted), now) else {
-            return;
-        };
-        if self.measured.len() < events::MOST_APPS || self.measured.contains(&app) {
-            events::moved(&app, new);
-            self.measured.insert(app);
-        } else {
-            events::moved("others", new);
+    fn look_at(&self, cookie: u64, now: Instant) -> Result<(), LeaseError> {
+        let counted = self.arguments.notes.as_ref().and_then(|notes| notes.traffic(cookie));
+        if let Some(counted) = counted {
+            let traffic = ebpf::traffic_of(&counted);
+            let looked = self.ledger.with(|ledger| ledger.looked(cookie, traffic, now))?;
+            if let Some((app, new)) = looked {
+                events::moved(&app, new);
+            }
         }
+        Ok(())
     }
 
     fn hooks(&self) -> Vec<HookStatus> {

@@ -28,9 +28,6 @@ pub(crate) fn attributed(method: Method) {
     counter!(ATTRIBUTIONS, "method" => method.as_str()).increment(1);
 }
 
-/// Apps that have metrics of their own; what more there are count as one.
-pub(crate) const MOST_APPS: usize = 200;
-
 pub(crate) fn moved(app: &str, traffic: Traffic) {
     for (direction, bytes) in [("sent", traffic.sent_bytes), ("received", traffic.received_bytes)] {
         if bytes > 0 {

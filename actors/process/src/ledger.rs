@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seawall_messages::Flow;
 use seawall_messages::process::{App, AppUse, Attribution, FlowUse, Method, Rates, Traffic};
+use seawall_messages::{Flow, Protocol};
 use seawall_runtime::BoundedTable;
 
 use crate::finder::Found;
@@ -15,8 +15,18 @@ use crate::finder::Found;
 const MOST_FLOWS: usize = 20_000;
 /// Sockets whose traffic is followed.
 const MOST_SOCKETS: usize = 65_536;
+/// Connections of one unconnected socket that are remembered with it.
+const MOST_FLOWS_PER_SOCKET: usize = 4_096;
+/// Room that is never given back.
+const FEW_SOCKETS: usize = 1_024;
 /// Apps whose traffic is added up. What more there are count as one.
 const MOST_APPS: usize = 2_048;
+/// Sockets that closed before anybody told of a connection of theirs: lists are told
+/// of connections a moment after they were decided.
+const MOST_CLOSED: usize = 16_384;
+/// Apps that have metrics of their own; what more there are count as one there.
+const MOST_MEASURED_APPS: usize = 200;
+const OTHERS: &str = "others";
 /// A closed socket goes on sending for a while: what it had left, and its farewell.
 const LINGERS: Duration = Duration::from_secs(20);
 /// A socket that moves nothing for so long may have closed.
@@ -26,10 +36,13 @@ const RATES_OVER: Duration = Duration::from_millis(500);
 /// Rates are those of the time between the last two looks, unless that is longer ago.
 const RATES_LAST: Duration = Duration::from_secs(15);
 
-/// What is known.
-pub(crate) struct Ledger {
+/// What is known. Outlives an incarnation: counts that began anew would count
+/// what open sockets moved a second time.
+pub struct Ledger {
     flows: BoundedTable<Flow, Entry>,
     sockets: HashMap<u64, Socket>,
+    /// What those had moved, as far as it is counted already.
+    closed: BoundedTable<u64, Traffic>,
     apps: HashMap<Arc<str>, Totals>,
 }
 
@@ -48,13 +61,24 @@ struct Socket {
     /// What was counted when rates were last worked out, and when that was.
     basis: (Traffic, Instant),
     closed: Option<Instant>,
+    /// Of datagrams: a TCP connection ends with its socket.
     flows: HashSet<Flow>,
 }
 
 struct Totals {
     app: App,
+    /// What metrics call it.
+    label: Arc<str>,
     path: Arc<str>,
     traffic: Traffic,
+}
+
+/// What a socket leaves behind.
+pub(crate) struct Closed {
+    /// The datagram connections that it had.
+    pub(crate) flows: Vec<Flow>,
+    /// What it moved of which no connection was told yet, with what metrics call its app.
+    pub(crate) counted: Option<(Arc<str>, Traffic)>,
 }
 
 /// An app while its connections are gone through.
@@ -64,36 +88,50 @@ struct Gathered {
     methods: BTreeMap<Method, usize>,
 }
 
-/// Connections of one unconnected socket that are remembered with it.
-const MOST_FLOWS_PER_SOCKET: usize = 4_096;
+impl Default for Ledger {
+    fn default() -> Self {
+        let mut ledger = Self {
+            flows: BoundedTable::new(MOST_FLOWS),
+            sockets: HashMap::new(),
+            closed: BoundedTable::new(MOST_CLOSED),
+            apps: HashMap::new(),
+        };
+        // There is always one that takes what is too many.
+        ledger.account(&Attribution::unidentified());
+        ledger
+    }
+}
 
 impl Ledger {
-    pub(crate) fn new() -> Self {
-        Self { flows: BoundedTable::new(MOST_FLOWS), sockets: HashMap::new(), apps: HashMap::new() }
-    }
-
     /// A connection's owner was found.
     pub(crate) fn note(&mut self, flow: Flow, found: &Found, now: Instant) {
         let app = self.account(&found.attribution);
         if let Some(cookie) = found.cookie {
-            let room = self.sockets.len() < MOST_SOCKETS;
+            self.follow(cookie, app, now);
             if let Some(socket) = self.sockets.get_mut(&cookie) {
                 socket.note(flow);
-            } else if room {
-                let socket = Socket {
-                    app,
-                    counted: Traffic::default(),
-                    rates: Rates::default(),
-                    moved: now,
-                    basis: (Traffic::default(), now),
-                    closed: None,
-                    flows: HashSet::from([flow]),
-                };
-                self.sockets.insert(cookie, socket);
             }
         }
         let entry = Entry { attribution: found.attribution.clone(), cookie: found.cookie };
         self.flows.insert(flow, entry);
+    }
+
+    /// Follows a socket, closed or not, while there is room.
+    fn follow(&mut self, cookie: u64, app: Arc<str>, now: Instant) {
+        if self.sockets.contains_key(&cookie) || self.sockets.len() >= MOST_SOCKETS {
+            return;
+        }
+        let counted = self.closed.get(&cookie).copied();
+        let socket = Socket {
+            app,
+            counted: counted.unwrap_or_default(),
+            rates: Rates::default(),
+            moved: now,
+            basis: (counted.unwrap_or_default(), now),
+            closed: counted.map(|_| now),
+            flows: HashSet::new(),
+        };
+        self.sockets.insert(cookie, socket);
     }
 
     /// Who owns the connection, if that was found before.
@@ -106,7 +144,8 @@ impl Ledger {
         self.sockets.keys().copied().collect()
     }
 
-    /// What a socket moved so far, since it was made. Gives its app, and what is new.
+    /// What a socket moved so far, since it was made. Gives what metrics call its app, and
+    /// what is new.
     pub(crate) fn looked(
         &mut self,
         cookie: u64,
@@ -120,46 +159,63 @@ impl Ledger {
         }
         socket.counted = traffic;
         socket.work_out_rates(now);
-        if let Some(totals) = self.apps.get_mut(&socket.app) {
-            totals.traffic = totals.traffic.plus(new);
+        let app = Arc::clone(&socket.app);
+        self.add(&app, new).map(|label| (label, new))
+    }
+
+    /// A socket closed that moved so much, and that `owner` owns, if that is known.
+    pub(crate) fn closed(
+        &mut self,
+        cookie: u64,
+        traffic: Traffic,
+        owner: Option<&Attribution>,
+        now: Instant,
+    ) -> Closed {
+        if let Some(socket) = self.sockets.get_mut(&cookie) {
+            socket.closed.get_or_insert(now);
+            return Closed { flows: socket.flows.iter().copied().collect(), counted: None };
         }
-        Some((Arc::clone(&socket.app), new))
+        let counted = owner.and_then(|owner| {
+            let app = self.account(owner);
+            self.add(&app, traffic).map(|label| (label, traffic))
+        });
+        self.closed
+            .insert(cookie, counted.as_ref().map(|(_, traffic)| *traffic).unwrap_or_default());
+        Closed { flows: Vec::new(), counted }
     }
 
-    /// A socket closed. Gives the connections that it had.
-    pub(crate) fn closed(&mut self, cookie: u64, now: Instant) -> Vec<Flow> {
-        let Some(socket) = self.sockets.get_mut(&cookie) else { return Vec::new() };
-        socket.closed.get_or_insert(now);
-        socket.flows.iter().copied().collect()
+    /// Whether the socket is known to have closed.
+    pub(crate) fn has_closed(&mut self, cookie: u64) -> bool {
+        match self.sockets.get(&cookie) {
+            Some(socket) => socket.closed.is_some(),
+            None => self.closed.get(&cookie).is_some(),
+        }
     }
 
-    /// The connections that a socket has, or had.
+    /// The datagram connections that a socket has, or had.
     pub(crate) fn had(&self, cookie: u64) -> Vec<Flow> {
         let socket = self.sockets.get(&cookie);
         socket.map(|socket| socket.flows.iter().copied().collect()).unwrap_or_default()
-    }
-
-    /// What a socket moved that no connection was noted of.
-    pub(crate) fn count(&mut self, attribution: &Attribution, traffic: Traffic) {
-        let app = self.account(attribution);
-        if let Some(totals) = self.apps.get_mut(&app) {
-            totals.traffic = totals.traffic.plus(traffic);
-        }
-    }
-
-    /// Whether the socket's traffic is followed.
-    pub(crate) fn follows(&self, cookie: u64) -> bool {
-        self.sockets.contains_key(&cookie)
     }
 
     /// Forgets sockets that closed some time ago. Of some nobody tells that
     /// they closed: where there are many, those that moved nothing for long go, too.
     pub(crate) fn expire(&mut self, now: Instant) {
         let are_many = self.sockets.len() > MOST_SOCKETS / 2;
-        self.sockets.retain(|_, socket| match socket.closed {
-            Some(closed) => now.duration_since(closed) < LINGERS,
+        self.sockets.retain(|cookie, socket| match socket.closed {
+            Some(closed) => {
+                let lingers = now.duration_since(closed) < LINGERS;
+                if !lingers {
+                    self.closed.insert(*cookie, socket.counted);
+                }
+                lingers
+            }
             None => !are_many || now.duration_since(socket.moved) < RESTS,
         });
+        // What a storm took is given back when it is over.
+        if self.sockets.capacity() > 4 * self.sockets.len().max(FEW_SOCKETS) {
+            self.sockets.shrink_to(2 * self.sockets.len());
+        }
     }
 
     /// A connection's owner and traffic.
@@ -204,6 +260,13 @@ impl Ledger {
         list
     }
 
+    /// Adds to an app's traffic. Gives what metrics call it.
+    fn add(&mut self, app: &Arc<str>, new: Traffic) -> Option<Arc<str>> {
+        let totals = self.apps.get_mut(app)?;
+        totals.traffic = totals.traffic.plus(new);
+        Some(Arc::clone(&totals.label))
+    }
+
     /// The app that a connection counts for.
     fn account(&mut self, attribution: &Attribution) -> Arc<str> {
         let app = attribution.app();
@@ -215,7 +278,10 @@ impl Ledger {
             return Arc::clone(&App::unidentified().id);
         }
         let path = attribution.process.as_ref().map(|process| Arc::clone(&process.path));
-        let totals = Totals { app, path: path.unwrap_or_default(), traffic: Traffic::default() };
+        let is_measured = self.apps.len() < MOST_MEASURED_APPS;
+        let label = if is_measured { Arc::clone(&id) } else { Arc::from(OTHERS) };
+        let path = path.unwrap_or_default();
+        let totals = Totals { app, label, path, traffic: Traffic::default() };
         self.apps.insert(Arc::clone(&id), totals);
         id
     }
@@ -223,7 +289,7 @@ impl Ledger {
 
 impl Socket {
     fn note(&mut self, flow: Flow) {
-        if self.flows.len() < MOST_FLOWS_PER_SOCKET {
+        if flow.protocol != Protocol::TCP && self.flows.len() < MOST_FLOWS_PER_SOCKET {
             self.flows.insert(flow);
         }
     }

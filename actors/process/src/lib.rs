@@ -1,7 +1,7 @@
 //! Which program owns a connection, the app that people know it as, and how much it moves.
 //!
-//! - Owns: what it found of late (derivable: found again at need), and the
-//!   reading end of the kernel's events.
+//! - Owns: what it found and counted of late, and the reading end of the kernel's
+//!   events; both are lent to it, and stay when it fails.
 //! - Receives: [`seawall_messages::process`], from `verdict` where a verdict
 //!   depends on the app, from `datapath` for every decided connection, from `api`.
 //! - Publishes: nothing.
@@ -28,3 +28,4 @@ mod watch;
 pub use self::actor::{Arguments, Processes};
 pub use self::error::Error;
 pub use self::events::describe_metrics;
+pub use self::ledger::Ledger;

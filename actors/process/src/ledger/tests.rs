@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use seawall_messages::process::{App, AppKind, Attribution, Method, Process, ProcessKey, Traffic};
 use seawall_messages::{Direction, Flow, Protocol, Transport};
 
-use super::{Ledger, MOST_APPS};
+use super::{Ledger, MOST_APPS, MOST_MEASURED_APPS, OTHERS};
 use crate::finder::Found;
 
 fn flow(port: u16) -> Flow {
@@ -46,7 +46,7 @@ fn sent(bytes: u64) -> Traffic {
 #[test]
 fn traffic_adds_up_by_app_and_rates_are_those_of_the_last_look() {
     let start = Instant::now();
-    let mut ledger = Ledger::new();
+    let mut ledger = Ledger::default();
     ledger.note(flow(1), &found("curl", 7, Some(11)), start);
     ledger.note(flow(2), &found("curl", 8, Some(12)), start);
     ledger.note(flow(3), &found("wget", 9, Some(13)), start);
@@ -73,26 +73,61 @@ fn traffic_adds_up_by_app_and_rates_are_those_of_the_last_look() {
 #[test]
 fn a_closed_socket_is_followed_for_a_while_and_then_forgotten() {
     let start = Instant::now();
-    let mut ledger = Ledger::new();
-    ledger.note(flow(1), &found("curl", 7, Some(11)), start);
-    ledger.note(flow(2), &found("curl", 7, Some(11)), start);
-    let mut closed = ledger.closed(11, start);
-    closed.sort();
-    assert_eq!(closed, [flow(1), flow(2)]);
-    assert!(ledger.closed(99, start).is_empty());
+    let mut ledger = Ledger::default();
+    let datagrams = |port| Flow { protocol: Protocol::UDP, ..flow(port) };
+    ledger.note(datagrams(1), &found("curl", 7, Some(11)), start);
+    ledger.note(datagrams(2), &found("curl", 7, Some(11)), start);
+    let mut had = ledger.closed(11, sent(0), None, start).flows;
+    had.sort();
+    assert_eq!(had, [datagrams(1), datagrams(2)]);
+    assert!(ledger.closed(99, sent(0), None, start).flows.is_empty());
     ledger.expire(start + Duration::from_secs(1));
-    assert!(ledger.follows(11));
+    assert_eq!(ledger.sockets(), [11]);
     let looked = ledger.looked(11, sent(60), start + Duration::from_secs(1));
     assert_eq!(looked.map(|(_, new)| new), Some(sent(60)));
     ledger.expire(start + Duration::from_secs(30));
-    assert!(!ledger.follows(11));
+    assert!(ledger.sockets().is_empty());
+    assert!(ledger.has_closed(11));
     assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 60, "what it moved stays");
+}
+
+#[test]
+fn a_socket_that_closed_before_its_connection_was_told_counts_once_and_is_forgotten() {
+    let start = Instant::now();
+    for owner_was_known in [true, false] {
+        let mut ledger = Ledger::default();
+        let found = found("curl", 7, Some(11));
+        let owner = owner_was_known.then_some(&found.attribution);
+        let counted = ledger.closed(11, sent(60), owner, start).counted;
+        assert_eq!(counted.is_some(), owner_was_known);
+        ledger.note(flow(1), &found, start);
+        ledger.looked(11, sent(60), start);
+        assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 60, "{owner_was_known}");
+        ledger.expire(start + Duration::from_secs(30));
+        assert!(ledger.sockets().is_empty(), "{owner_was_known}");
+        ledger.note(flow(1), &found, start);
+        ledger.looked(11, sent(60), start);
+        assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 60, "{owner_was_known}");
+    }
+}
+
+#[test]
+fn room_that_a_storm_took_is_given_back() {
+    let start = Instant::now();
+    let mut ledger = Ledger::default();
+    for cookie in 1..=50_000 {
+        ledger.note(flow(1), &found("curl", 7, Some(cookie)), start);
+        ledger.closed(cookie, sent(1), None, start);
+    }
+    let taken = ledger.sockets.capacity();
+    ledger.expire(start + Duration::from_secs(30));
+    assert!(ledger.sockets.capacity() < taken / 8, "{} of {taken}", ledger.sockets.capacity());
 }
 
 #[test]
 fn a_count_that_began_anew_is_new_as_a_whole() {
     let start = Instant::now();
-    let mut ledger = Ledger::new();
+    let mut ledger = Ledger::default();
     ledger.note(flow(1), &found("curl", 7, Some(11)), start);
     ledger.looked(11, sent(1000), start);
     let looked = ledger.looked(11, sent(10), start);
@@ -102,10 +137,18 @@ fn a_count_that_began_anew_is_new_as_a_whole() {
 #[test]
 fn apps_are_bounded() {
     let start = Instant::now();
-    let mut ledger = Ledger::new();
-    ledger.note(flow(1), &Found { attribution: Attribution::unidentified(), cookie: None }, start);
+    let mut ledger = Ledger::default();
     for number in 0..MOST_APPS + 10 {
-        ledger.count(&found(&format!("app-{number}"), 1, None).attribution, sent(1));
+        let owner = found(&format!("app-{number}"), 1, None).attribution;
+        let counted = ledger.closed(number as u64, sent(1), Some(&owner), start).counted;
+        let label = counted.expect("its owner is known").0;
+        // One is there from the start: nobody's, which also takes what is too many.
+        let expected = match number + 1 {
+            0..MOST_MEASURED_APPS => format!("path:/usr/bin/app-{number}"),
+            MOST_MEASURED_APPS..MOST_APPS => OTHERS.to_owned(),
+            _ => "unidentified".to_owned(),
+        };
+        assert_eq!(*label, *expected);
     }
     let apps = ledger.apps(&[], start);
     assert_eq!(apps.len(), MOST_APPS);

@@ -15,7 +15,7 @@ use seawall_runtime::{
     Publisher, Spec, StartError, TreeBuilder,
 };
 
-use super::{Arguments, Processes};
+use super::{Arguments, Ledger, Processes};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -61,6 +61,7 @@ impl Running {
         let arguments = Arguments {
             notes: notes.ok().cloned(),
             events: notes.ok().map(events),
+            ledger: Lender::new(Ledger::default()),
             problem: notes.err().map(str::to_owned),
             policy,
             datapath: datapath.clone(),

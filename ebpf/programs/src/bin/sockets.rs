@@ -288,7 +288,8 @@ fn sock_release(context: SockContext) -> i32 {
     if kind == SOCK_STREAM && protocol == TCP {
         // Its owner is known since it connected. In other namespaces it is not worth an event.
         if socket.namespace == guarded_namespace() {
-            tell_closed(socket, &Tuple::default(), &OwnerRecord::default(), NO_WAKEUP);
+            // One that moved nothing was denied: that is remembered, too.
+            tell_closed(socket, &Tuple::default(), &OwnerRecord::default(), true, NO_WAKEUP);
         }
         return PASS;
     }
@@ -302,8 +303,9 @@ fn sock_release(context: SockContext) -> i32 {
     if is_owned && key.destination_port != 0 && TUPLES.get_ptr(key).is_none() {
         note_tuple(&key, &OwnerRecord { hook: hook::RELEASE, ..owner });
     }
-    // What is joined to a tuple must part from it before another program takes it.
-    tell_closed(socket, &key, &owner, FORCE_WAKEUP);
+    // What is joined to a tuple must part from it before another program takes it, also
+    // where all datagrams were denied.
+    tell_closed(socket, &key, &owner, is_owned, FORCE_WAKEUP);
     PASS
 }
 
@@ -314,14 +316,13 @@ struct ClosedEvent {
     closed: Closed,
 }
 
-/// Tells user space, if anything was moved.
+/// Tells user space; of a socket that moved nothing only if that is worth it.
 #[inline(always)]
-fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord, flags: u64) {
+fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord, if_silent: bool, flags: u64) {
     let traffic = match TRAFFIC.get_ptr(socket.cookie) {
         // SAFETY: an entry that goes away meanwhile is a wrong count for one socket, at worst.
         Some(traffic) => unsafe { *traffic },
-        // Datagrams may all have been denied: that is remembered, too.
-        None if flags == FORCE_WAKEUP && owner.cookie == socket.cookie => Traffic::default(),
+        None if if_silent => Traffic::default(),
         None => return,
     };
     let told = ClosedEvent {
