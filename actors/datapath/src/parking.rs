@@ -1,5 +1,5 @@
 //! The flow table of `datapath/new`: which flows wait for a verdict and with
-//! which packets, and which verdicts have to be remembered.
+//! which packets, and what becomes of them.
 //!
 //! Pure: packets, answers and time go in, effects come out. A flow is asked
 //! about once, however many of its packets wait; they go on in order of arrival.
@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::Layout;
-use seawall_messages::process::{Owner, Owners, ProcessKey};
+use seawall_messages::process::{Owner, Owners};
 use seawall_messages::verdict::{Action, Lifetime, Request};
 use seawall_messages::{Flow, Judgement, Layer, Protocol, Reach, Reason};
 use seawall_platform::linux::layout::QueueKind;
 use seawall_platform::linux::queue::{Answer, Packet};
-use seawall_runtime::{AskError, BoundedTable};
+use seawall_runtime::AskError;
 
 use crate::answer::{Decision, answer, came_back};
+use crate::memory::Memory;
 use crate::standing::Standing;
 use crate::suspects::QUARANTINE;
 
@@ -27,18 +28,11 @@ pub(crate) const MOST_FLOWS: usize = 4_096;
 pub(crate) const MOST_PACKETS_PER_FLOW: usize = 64;
 /// Packets in all that may wait. Below the journal's 16,384 slots, so that there is always room to receive.
 pub(crate) const MOST_PACKETS: usize = 12_288;
-/// Verdicts remembered: denied flows that try again, and flows that never leave the queue.
-const MOST_REMEMBERED: usize = 32_768;
 
 /// A flow that has no verdict by then is denied; it is asked about again when it tries again.
 pub(crate) const PARKED_DEADLINE: Duration = Duration::from_secs(5);
 /// How soon a question that could not be asked is asked again.
 const RETRY: Duration = Duration::from_millis(10);
-/// Services whose last judgement is remembered.
-const MOST_SERVICES: usize = 8_192;
-/// How long a judgement speaks for further callers of the same service: a page
-/// that opens thirty connections asks once, and nobody notices a restart.
-const SERVICE_LIFETIME: Duration = Duration::from_secs(1);
 /// How long a denial is remembered: a retry within it costs no question.
 const DENIAL_LIFETIME: Duration = Duration::from_secs(10);
 /// Crashes that are enough.
@@ -111,24 +105,13 @@ enum Asking {
     RetryAt(Instant),
 }
 
-/// Connections to one service: of a process, or of all.
-type Callers = (Flow, Option<ProcessKey>);
-
-/// A verdict that later packets will need.
-#[derive(Clone, Debug)]
-struct Remembered {
-    judgement: Judgement,
-    until: Option<Instant>,
-}
-
 /// The flow table.
 #[derive(Debug)]
 pub(crate) struct Parking {
     layout: Layout,
     parked: HashMap<Flow, Parked>,
     by_token: HashMap<u64, Flow>,
-    remembered: BoundedTable<Flow, Remembered>,
-    services: BoundedTable<Callers, Remembered>,
+    memory: Memory,
     packets: usize,
     next_token: u64,
     spare: Vec<Vec<Packet>>,
@@ -138,13 +121,6 @@ pub(crate) struct Parking {
 impl Parked {
     fn request(&self, flow: Flow) -> Request {
         Request { flow, uid: self.uid, owner: self.owner }
-    }
-}
-
-impl Remembered {
-    fn holds(&self, standing: Standing, now: Instant) -> bool {
-        self.until.is_none_or(|until| now < until)
-            && Decision::from(&self.judgement).counts_under(standing)
     }
 }
 
@@ -168,8 +144,7 @@ impl Parking {
             layout,
             parked: HashMap::new(),
             by_token: HashMap::new(),
-            remembered: BoundedTable::new(MOST_REMEMBERED),
-            services: BoundedTable::new(MOST_SERVICES),
+            memory: Memory::new(),
             packets: 0,
             next_token: 0,
             spare: Vec::new(),
@@ -210,9 +185,9 @@ impl Parking {
             return self.park(packet, flow, None, now, effects);
         }
         let mut owner = None;
-        let recalled = self.recall_service(&flow, None, standing, now).or_else(|| {
+        let recalled = self.memory.of_service(&flow, None, standing, now).or_else(|| {
             owner = owners.owner(&flow);
-            self.recall_service(&flow, Some(owner?.process), standing, now)
+            self.memory.of_service(&flow, Some(owner?.process), standing, now)
         });
         match recalled {
             Some(judgement) => {
@@ -238,7 +213,7 @@ impl Parking {
         match answer {
             Ok(judgement) if Decision::from(&judgement).counts_under(standing) => {
                 let owner = self.parked.get(&flow).and_then(|parked| parked.owner);
-                self.remember_service(&flow, owner, &judgement, now);
+                self.memory.learn_service(&flow, owner, &judgement, now);
                 self.release(flow, judgement, standing, now, None, effects);
             }
             Ok(_) => self.ask_again(flow, effects),
@@ -263,7 +238,7 @@ impl Parking {
     /// Forgets what was decided of these flows.
     pub(crate) fn forget(&mut self, flows: &[Flow]) {
         for flow in flows {
-            self.remembered.remove(flow);
+            self.memory.forget_flow(flow);
         }
     }
 
@@ -332,48 +307,14 @@ impl Parking {
         now: Instant,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let Some(remembered) = self.remembered.get(flow) else { return false };
-        if !remembered.holds(standing, now) {
-            self.remembered.remove(flow);
-            return false;
-        }
-        let decision = Decision::from(&remembered.judgement);
+        let Some(judgement) = self.memory.of_flow(flow, standing, now) else { return false };
+        let decision = Decision::from(judgement);
         effects.push(Effect::Answer(*packet, answer(packet, decision, standing, &self.layout)));
         // It was told when the flow was decided; that it hands on a packet shows that it forgot.
         if was_handed_on(packet) {
-            effects.push(Effect::Learn(*flow, remembered.judgement.clone()));
+            effects.push(Effect::Learn(*flow, judgement.clone()));
         }
         true
-    }
-
-    /// What `verdict` said of another caller of the same service a moment ago.
-    fn recall_service(
-        &mut self,
-        flow: &Flow,
-        of: Option<ProcessKey>,
-        standing: Standing,
-        now: Instant,
-    ) -> Option<Judgement> {
-        let remembered = self.services.get(&(flow.service()?, of))?;
-        remembered.holds(standing, now).then(|| remembered.judgement.clone())
-    }
-
-    fn remember_service(
-        &mut self,
-        flow: &Flow,
-        owner: Option<Owner>,
-        judgement: &Judgement,
-        now: Instant,
-    ) {
-        let of = match (judgement.reach, owner) {
-            (Reach::Service, _) => None,
-            (Reach::Process, Some(owner)) => Some(owner.process),
-            (Reach::Process, None) | (Reach::Flow, _) => return,
-        };
-        if let Some(service) = flow.service() {
-            let until = Some(now + SERVICE_LIFETIME);
-            self.services.insert((service, of), Remembered { judgement: judgement.clone(), until });
-        }
     }
 
     fn park(
@@ -478,9 +419,9 @@ impl Parking {
             // The next packet asks for itself.
         } else if judgement.action != Action::Allow {
             let until = Some(until.unwrap_or(now + DENIAL_LIFETIME));
-            self.remembered.insert(flow, Remembered { judgement: judgement.clone(), until });
+            self.memory.learn_flow(flow, judgement.clone(), until);
         } else if stays {
-            self.remembered.insert(flow, Remembered { judgement: judgement.clone(), until: None });
+            self.memory.learn_flow(flow, judgement.clone(), None);
         }
         if stays {
             effects.push(Effect::Learn(flow, judgement.clone()));
