@@ -1,0 +1,106 @@
+//! Verdicts that packets to come will need: of flows that stay in the queue or
+//! were denied, and of services that a page calls thirty times.
+
+use std::time::{Duration, Instant};
+
+use seawall_messages::process::{Owner, ProcessKey};
+use seawall_messages::{Flow, Judgement, Reach};
+use seawall_runtime::BoundedTable;
+
+use crate::answer::Decision;
+use crate::standing::Standing;
+
+/// Verdicts remembered: denied flows that try again, and flows that never leave the queue.
+const MOST_FLOWS: usize = 32_768;
+/// Services whose last judgement is remembered.
+const MOST_SERVICES: usize = 8_192;
+/// How long a judgement speaks for further callers of the same service: a page
+/// that opens thirty connections asks once, and nobody notices a restart.
+const SERVICE_LIFETIME: Duration = Duration::from_secs(1);
+
+/// Connections to one service: of a process, or of all.
+type Callers = (Flow, Option<ProcessKey>);
+
+#[derive(Clone, Debug)]
+struct Remembered {
+    judgement: Judgement,
+    until: Option<Instant>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    flows: BoundedTable<Flow, Remembered>,
+    services: BoundedTable<Callers, Remembered>,
+}
+
+impl Remembered {
+    fn holds(&self, standing: Standing, now: Instant) -> bool {
+        self.until.is_none_or(|until| now < until)
+            && Decision::from(&self.judgement).counts_under(standing)
+    }
+}
+
+impl Memory {
+    /// Nothing is remembered.
+    pub(crate) fn new() -> Self {
+        Self { flows: BoundedTable::new(MOST_FLOWS), services: BoundedTable::new(MOST_SERVICES) }
+    }
+
+    /// The flow's verdict, if it has one that counts.
+    pub(crate) fn of_flow(
+        &mut self,
+        flow: &Flow,
+        standing: Standing,
+        now: Instant,
+    ) -> Option<&Judgement> {
+        if !self.flows.get(flow)?.holds(standing, now) {
+            self.flows.remove(flow);
+            return None;
+        }
+        self.flows.get(flow).map(|remembered| &remembered.judgement)
+    }
+
+    /// Remembers a flow's verdict, for good or until then.
+    pub(crate) fn learn_flow(&mut self, flow: Flow, judgement: Judgement, until: Option<Instant>) {
+        self.flows.insert(flow, Remembered { judgement, until });
+    }
+
+    /// Forgets the flow's verdict.
+    pub(crate) fn forget_flow(&mut self, flow: &Flow) {
+        self.flows.remove(flow);
+    }
+
+    /// What `verdict` said of another caller of the same service a moment ago:
+    /// of one of the same process, or where that doesn't matter.
+    pub(crate) fn of_service(
+        &mut self,
+        flow: &Flow,
+        process: Option<ProcessKey>,
+        standing: Standing,
+        now: Instant,
+    ) -> Option<Judgement> {
+        let remembered = self.services.get(&(flow.service()?, process))?;
+        remembered.holds(standing, now).then(|| remembered.judgement.clone())
+    }
+
+    /// Remembers what was said of a connection for those whom it speaks for.
+    pub(crate) fn learn_service(
+        &mut self,
+        flow: &Flow,
+        owner: Option<Owner>,
+        judgement: &Judgement,
+        now: Instant,
+    ) {
+        let process = match (judgement.reach, owner) {
+            (Reach::Service, _) => None,
+            (Reach::Process, Some(owner)) => Some(owner.process),
+            (Reach::Process, None) | (Reach::Flow, _) => return,
+        };
+        if let Some(service) = flow.service() {
+            let remembered =
+                Remembered { judgement: judgement.clone(), until: Some(now + SERVICE_LIFETIME) };
+            self.services.insert((service, process), remembered);
+        }
+    }
+}
