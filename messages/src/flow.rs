@@ -1,7 +1,7 @@
 //! What a connection looks like from its headers alone.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +142,24 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// A flow between two sockets.
+    pub fn between(
+        direction: Direction,
+        protocol: Protocol,
+        initiator: SocketAddr,
+        responder: SocketAddr,
+    ) -> Self {
+        let transport =
+            Transport::Ports { initiator: initiator.port(), responder: responder.port() };
+        Self {
+            direction,
+            protocol,
+            initiator: initiator.ip(),
+            responder: responder.ip(),
+            transport,
+        }
+    }
+
     /// The other end: the one that rules speak of. For forwarded flows, the side that was called.
     pub fn remote(&self) -> IpAddr {
         match self.direction {
@@ -187,8 +205,8 @@ impl fmt::Display for Flow {
             Transport::Ports { initiator, responder } => write!(
                 f,
                 "{} > {}",
-                std::net::SocketAddr::new(self.initiator, initiator),
-                std::net::SocketAddr::new(self.responder, responder)
+                SocketAddr::new(self.initiator, initiator),
+                SocketAddr::new(self.responder, responder)
             ),
             Transport::Icmp { kind, code, .. } => {
                 write!(f, "{} > {} type {kind} code {code}", self.initiator, self.responder)

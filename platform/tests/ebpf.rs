@@ -23,16 +23,6 @@ fn load() -> (Notes, BTreeMap<String, OwnedFd>) {
     (notes, kept)
 }
 
-fn flow(direction: Direction, protocol: Protocol, from: SocketAddr, to: SocketAddr) -> Flow {
-    Flow {
-        direction,
-        protocol,
-        initiator: from.ip(),
-        responder: to.ip(),
-        transport: Transport::Ports { initiator: from.port(), responder: to.port() },
-    }
-}
-
 fn assert_mine(notes: &Notes, flow: &Flow, method: Method) {
     let owner = notes.owner(flow).unwrap_or_else(|| panic!("nobody owns {flow}"));
     assert_eq!((owner.process.pid, owner.method), (std::process::id(), method), "{flow}");
@@ -54,9 +44,10 @@ fn every_way_of_opening_a_connection_is_noted() {
             let stream = TcpStream::connect(server).unwrap();
             let client = stream.local_addr().unwrap();
             drop(stream);
-            let there = flow(Direction::Outbound, Protocol::TCP, client, server);
+            let there = Flow::between(Direction::Outbound, Protocol::TCP, client, server);
             assert_mine(&notes, &there, Method::Connect);
-            let inbound = |from: SocketAddr| flow(Direction::Inbound, Protocol::TCP, from, server);
+            let inbound =
+                |from: SocketAddr| Flow::between(Direction::Inbound, Protocol::TCP, from, server);
             let stranger = SocketAddr::new(client.ip(), 9);
             assert_mine(&notes, &inbound(stranger), Method::Listen);
 
@@ -65,7 +56,7 @@ fn every_way_of_opening_a_connection_is_noted() {
             let unconnected = UdpSocket::bind(SocketAddr::new(unspecified(service_at), 0)).unwrap();
             unconnected.send_to(b"x", service_at).unwrap();
             let from = SocketAddr::new(service_at.ip(), unconnected.local_addr().unwrap().port());
-            let sent = flow(Direction::Outbound, Protocol::UDP, from, service_at);
+            let sent = Flow::between(Direction::Outbound, Protocol::UDP, from, service_at);
             assert_mine(&notes, &sent, Method::Send);
 
             let connected = UdpSocket::bind(SocketAddr::new(unspecified(service_at), 0)).unwrap();
@@ -73,9 +64,9 @@ fn every_way_of_opening_a_connection_is_noted() {
             connected.send(b"x").unwrap();
             let from = connected.local_addr().unwrap();
             drop(connected);
-            let sent = flow(Direction::Outbound, Protocol::UDP, from, service_at);
+            let sent = Flow::between(Direction::Outbound, Protocol::UDP, from, service_at);
             assert_mine(&notes, &sent, Method::Output);
-            let called = flow(Direction::Inbound, Protocol::UDP, from, service_at);
+            let called = Flow::between(Direction::Inbound, Protocol::UDP, from, service_at);
             assert_mine(&notes, &Flow { transport: port(9, service_at), ..called }, Method::Listen);
         }
         assert_eq!(notes.losses().iter().sum::<u64>(), 0);
@@ -146,7 +137,8 @@ fn what_a_socket_moved_is_counted_to_the_byte() {
         }
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(reader.join().unwrap(), PAYLOAD);
-        let owner = notes.record(&flow(Direction::Outbound, Protocol::TCP, client, server));
+        let owner =
+            notes.record(&Flow::between(Direction::Outbound, Protocol::TCP, client, server));
         let traffic = notes.traffic(owner.expect("noted").cookie).expect("counted");
         // SYN with its options, then 20 bytes of IPv4 and 32 of TCP with time stamps each.
         let (sent, sent_again, segments) = sent_by(&stream);
@@ -187,7 +179,7 @@ fn programs_are_told_of_once_and_notes_outlive_their_reader() {
         drop((events, notes));
         let notes = Notes::take_up(&mut kept).expect("all maps are kept").expect("of use");
         assert!(notes.hooks().iter().all(|hook| hook.missing.is_none()));
-        let there = flow(Direction::Outbound, Protocol::TCP, client, server);
+        let there = Flow::between(Direction::Outbound, Protocol::TCP, client, server);
         assert_mine(&notes, &there, Method::Connect);
         assert!(Notes::take_up(&mut kept).is_none(), "they were taken");
     });
@@ -216,6 +208,6 @@ fn sent_by(stream: &TcpStream) -> (u64, u64, u64) {
 }
 
 fn own(notes: &Notes, client: SocketAddr, server: SocketAddr) -> u64 {
-    let there = flow(Direction::Outbound, Protocol::TCP, client, server);
+    let there = Flow::between(Direction::Outbound, Protocol::TCP, client, server);
     notes.record(&there).expect("noted").namespace
 }

@@ -217,16 +217,7 @@ fn flow(ends: &str) -> seawall_messages::Flow {
     let (from, to) = ends.split_once(' ').expect("two ends");
     let (from, to): (std::net::SocketAddr, std::net::SocketAddr) =
         (from.parse().expect("an end"), to.parse().expect("an end"));
-    seawall_messages::Flow {
-        direction: seawall_messages::Direction::Inbound,
-        protocol: Protocol::TCP,
-        initiator: from.ip(),
-        responder: to.ip(),
-        transport: seawall_messages::Transport::Ports {
-            initiator: from.port(),
-            responder: to.port(),
-        },
-    }
+    seawall_messages::Flow::between(seawall_messages::Direction::Inbound, Protocol::TCP, from, to)
 }
 
 #[test]

@@ -102,8 +102,8 @@ fn session_flows(sockets: &[FoundSocket]) -> impl Iterator<Item = Flow> {
             .into_iter()
             .any(|address| listening.contains(&(socket.protocol, address, local.port())));
         Some(match is_called {
-            true => flow(Direction::Inbound, socket.protocol, remote, local),
-            false => flow(Direction::Outbound, socket.protocol, local, remote),
+            true => Flow::between(Direction::Inbound, socket.protocol, remote, local),
+            false => Flow::between(Direction::Outbound, socket.protocol, local, remote),
         })
     })
 }
@@ -122,16 +122,6 @@ fn listening_ends(socket: &FoundSocket) -> impl Iterator<Item = (Protocol, Socke
         }
     };
     own.into_iter().chain(other).map(move |end| (protocol, end))
-}
-
-fn flow(direction: Direction, protocol: Protocol, from: SocketAddr, to: SocketAddr) -> Flow {
-    Flow {
-        direction,
-        protocol,
-        initiator: from.ip(),
-        responder: to.ip(),
-        transport: Transport::Ports { initiator: from.port(), responder: to.port() },
-    }
 }
 
 /// The same connection with the roles exchanged: what a connection looks like

@@ -8,7 +8,7 @@ use seawall_messages::policy::{AppFilter, AppPolicy, Fingerprint, PolicyGenerati
 use seawall_messages::process::{
     AppUse, Attribution, FlowUse, HookStatus, Message, Method, Question,
 };
-use seawall_messages::{Direction, Flow, Protocol, Snapshot, Transport, datapath};
+use seawall_messages::{Direction, Flow, Protocol, Snapshot, datapath};
 use seawall_platform::linux::ebpf::Notes;
 use seawall_runtime::{
     Address, Component, Context, Deadlines, Failure, Generation, Kernel, Lender, Published,
@@ -143,13 +143,7 @@ fn spec(name: &'static str, tells: &'static [&'static str]) -> Spec {
 }
 
 pub(crate) fn outbound(protocol: Protocol, from: SocketAddr, to: SocketAddr) -> Flow {
-    Flow {
-        direction: Direction::Outbound,
-        protocol,
-        initiator: from.ip(),
-        responder: to.ip(),
-        transport: Transport::Ports { initiator: from.port(), responder: to.port() },
-    }
+    Flow::between(Direction::Outbound, protocol, from, to)
 }
 
 /// A question by an asker who knows nothing of the owner.

@@ -49,12 +49,6 @@ fn output(context: SkBuffContext) -> i64 {
     NF_ACCEPT
 }
 
-/// Never reached: the verifier takes no program that could get here.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
 /// Helpers that only GPL programs may call are used (bpf-helpers(7)).
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

@@ -396,12 +396,6 @@ fn egress(context: SkBuffContext) -> i32 {
     PASS
 }
 
-/// Never reached: the verifier takes no program that could get here.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
 /// Helpers that only GPL programs may call are used (bpf-helpers(7)).
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
