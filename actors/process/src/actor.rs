@@ -135,7 +135,7 @@ impl Processes {
             Message::EventsWait => {}
             Message::LookAgain => {
                 self.look(now)?;
-                self.ledger.with(|ledger| ledger.expire(now))?;
+                events::followed(self.ledger.with(|ledger| ledger.expire(now))?);
                 self.finder.roster.tidy(now);
                 self.learn_names(now);
             }

@@ -1,12 +1,13 @@
 //! What `process` reports: how owners were found, what was moved, what was lost.
 
-use metrics::{counter, describe_counter};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::process::{Method, Traffic};
 use seawall_platform::linux::processes::ProcessesError;
 use seawall_platform::linux::sockets::SocketsError;
 
 const ATTRIBUTIONS: &str = "seawall_process_attributions_total";
 const TRAFFIC: &str = "seawall_process_traffic_bytes_total";
+const FOLLOWED: &str = "seawall_process_followed_sockets";
 const LOST: &str = "seawall_process_lost_notes_total";
 const FAILED: &str = "seawall_process_failed_lookups_total";
 
@@ -16,6 +17,10 @@ pub fn describe_metrics() {
     describe_counter!(
         TRAFFIC,
         "Bytes of IP packets of this machine's sockets, by app and direction"
+    );
+    describe_gauge!(
+        FOLLOWED,
+        "Sockets whose traffic is followed, some seconds after they closed, too"
     );
     describe_counter!(
         LOST,
@@ -34,6 +39,10 @@ pub(crate) fn moved(app: &str, traffic: Traffic) {
             counter!(TRAFFIC, "app" => app.to_owned(), "direction" => direction).increment(bytes);
         }
     }
+}
+
+pub(crate) fn followed(sockets: usize) {
+    gauge!(FOLLOWED).set(sockets as f64);
 }
 
 /// What the programs could not note: kinds in the order of [`seawall_platform::linux::ebpf::abi::loss`].

@@ -200,7 +200,8 @@ impl Ledger {
 
     /// Forgets sockets that closed some time ago. Of some nobody tells that
     /// they closed: where there are many, those that moved nothing for long go, too.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    /// Gives how many are left.
+    pub(crate) fn expire(&mut self, now: Instant) -> usize {
         let are_many = self.sockets.len() > MOST_SOCKETS / 2;
         self.sockets.retain(|cookie, socket| match socket.closed {
             Some(closed) => {
@@ -216,6 +217,7 @@ impl Ledger {
         if self.sockets.capacity() > 4 * self.sockets.len().max(FEW_SOCKETS) {
             self.sockets.shrink_to(2 * self.sockets.len());
         }
+        self.sockets.len()
     }
 
     /// A connection's owner and traffic.

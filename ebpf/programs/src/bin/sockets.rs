@@ -286,11 +286,10 @@ fn sock_release(context: SockContext) -> i32 {
     let (kind, protocol) = unsafe { ((*context.sock).type_, (*context.sock).protocol) };
     let socket = socket_of(&context);
     if kind == SOCK_STREAM && protocol == TCP {
-        // Its owner is known since it connected. In other namespaces it is not worth an event.
-        if socket.namespace == guarded_namespace() {
-            // One that moved nothing was denied: that is remembered, too.
-            tell_closed(socket, &Tuple::default(), &OwnerRecord::default(), true, NO_WAKEUP);
-        }
+        // Its owner is known since it connected. One that moved nothing was denied: that
+        // is remembered, too. In other namespaces what was denied on its way had left already.
+        let if_silent = socket.namespace == guarded_namespace();
+        tell_closed(socket, &Tuple::default(), &OwnerRecord::default(), if_silent, NO_WAKEUP);
         return PASS;
     }
     let key = ends(context.as_ptr() as u64, socket.namespace, protocol as u8);
