@@ -27,6 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use seawall_messages::keeper::{Layout, ToKeeper, ToWorker};
 use seawall_messages::policy::Mode;
+use seawall_platform::linux::conntrack::Accounting;
 use seawall_platform::linux::link::{LinkError, NamespaceLock};
 use seawall_platform::linux::signals::{Signal, SignalFd};
 
@@ -77,6 +78,8 @@ struct Keeper {
     /// Whether any worker was ever ready.
     was_ready: bool,
     watchdog: Option<Watchdog>,
+    /// The worker may have the kernel count what connections move.
+    accounting: Accounting,
     _lock: NamespaceLock,
 }
 

@@ -24,7 +24,7 @@ use seawall_platform::linux::layout::Epoch;
 use seawall_platform::linux::link::Link;
 use seawall_platform::linux::wake::EventWake;
 use seawall_policy::{Policy, Store, store};
-use seawall_process::Processes;
+use seawall_process::{Counting, Processes};
 use seawall_runtime::{Address, Lender, Published, TreeBuilder};
 use seawall_verdict::Verdict;
 
@@ -93,6 +93,10 @@ pub(crate) fn plant(
         Some(notes) => notes.clone(),
         None => Arc::new(NoOwners),
     };
+    let counting = match &notes {
+        Some(notes) if notes.counts_traffic() => Counting::Sockets,
+        _ => Counting::Connections,
+    };
     let metrics = seawall_api::install_metrics()?;
     describe_metrics();
     let mut tree = TreeBuilder::new(give_up);
@@ -142,6 +146,7 @@ pub(crate) fn plant(
             notes,
             events,
             ledger: Lender::new(seawall_process::Ledger::default()),
+            counting,
             problem,
             policy: snapshot.clone(),
             datapath: at.datapath.clone(),

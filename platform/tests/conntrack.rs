@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use seawall_messages::Protocol;
 use seawall_messages::keeper::Layout;
-use seawall_platform::linux::conntrack::{Conntrack, Entry};
+use seawall_platform::linux::conntrack::{Accounting, Conntrack, Count, Entry, count_traffic};
 use seawall_platform::linux::layout::{Epoch, MarkAction, denied_label, kept_mark_label, label};
 
 #[path = "support/host.rs"]
@@ -205,5 +205,39 @@ fn ten_thousand_flows_are_listed_and_labelled_quickly() {
         println!("{} flows: listed in {listed:?}, labelled in {labelled:?}", entries.len());
         assert!(conntrack.list().unwrap().iter().all(|entry| entry.labels.is_some()));
         assert!(listed + labelled < Duration::from_secs(2), "{listed:?} {labelled:?}");
+    });
+}
+
+#[test]
+fn traffic_is_counted_each_way_once_the_kernel_is_told_to() {
+    let host = labelling_host();
+    host.on(|| {
+        let before = Accounting::remember();
+        let exchange = |loopback: &str| {
+            let receiver = UdpSocket::bind(loopback).unwrap();
+            let sender = UdpSocket::bind(loopback).unwrap();
+            sender.connect(receiver.local_addr().unwrap()).unwrap();
+            receiver.connect(sender.local_addr().unwrap()).unwrap();
+            sender.send(&[0; 100]).unwrap();
+            sender.send(&[0; 100]).unwrap();
+            receiver.send(&[0; 10]).unwrap();
+            sender.local_addr().unwrap()
+        };
+        let mut conntrack = Conntrack::open().unwrap();
+        exchange(LOOPBACKS[0]);
+        assert_eq!(conntrack.list_counted().unwrap(), [], "nobody counts yet");
+        count_traffic().unwrap();
+        for (loopback, headers) in LOOPBACKS.into_iter().zip([28, 48]) {
+            let local = exchange(loopback);
+            let counted = conntrack.list_counted().unwrap();
+            let found = counted.iter().find(|of| of.entry.original.source_port == local.port());
+            let found = found.expect("counted");
+            assert_eq!(found.original, Count { packets: 2, bytes: 2 * (100 + headers) });
+            assert_eq!(found.reply, Count { packets: 1, bytes: 10 + headers });
+        }
+        before.restore().unwrap();
+        let local = exchange(LOOPBACKS[0]);
+        let counted = conntrack.list_counted().unwrap();
+        assert!(!counted.iter().any(|of| of.entry.original.source_port == local.port()));
     });
 }

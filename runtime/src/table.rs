@@ -14,9 +14,10 @@ pub struct BoundedTable<K, V> {
 }
 
 impl<K: Eq + Hash + Copy, V: Clone> BoundedTable<K, V> {
-    /// Holds at most `bound` entries, and at least half of that many of the last used.
+    /// Holds at most `bound` entries, and of the last used at least 7/16 of that many.
     pub fn new(bound: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: (bound / 2).max(1) }
+        let half = fill(bound / 2).max(1);
+        Self { young: HashMap::new(), old: HashMap::new(), half }
     }
 
     /// Adds or replaces an entry.
@@ -56,6 +57,13 @@ impl<K: Eq + Hash + Copy, V: Clone> BoundedTable<K, V> {
     }
 }
 
+/// At most so many that a hash map doesn't double its memory for the last few: it has a power of two
+/// of places and fills seven of eight.
+fn fill(entries: usize) -> usize {
+    let places = entries.max(8).next_power_of_two();
+    entries.min(places / 8 * 7)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +80,17 @@ mod tests {
         assert_eq!(table.get(&1), None);
         table.remove(&0);
         assert_eq!(table.get(&0), None);
+    }
+
+    #[test]
+    fn memory_is_not_doubled_for_the_last_few() {
+        for (wanted, expected) in
+            [(1, 1), (8, 7), (50, 50), (57, 56), (8_192, 7_168), (10_000, 10_000)]
+        {
+            assert_eq!(fill(wanted), expected);
+            let mut map = HashMap::new();
+            map.extend((0..expected).map(|number| (number, ())));
+            assert!(map.capacity() < 2 * expected.max(4), "{} for {expected}", map.capacity());
+        }
     }
 }

@@ -56,6 +56,10 @@ pub(super) fn stopping() {
     tracing::info!("Stopping");
 }
 
+pub(super) fn accounting_stays(error: &std::io::Error) {
+    tracing::warn!(%error, "The kernel goes on counting what connections move");
+}
+
 pub(super) fn stop_hastened(pid: u32) {
     tracing::warn!(pid, "The worker did not stop in time and is killed");
 }

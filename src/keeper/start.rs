@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use rustix::thread::CapabilitySet;
 use seawall_messages::policy::Mode;
+use seawall_platform::linux::conntrack::Accounting;
 use seawall_platform::linux::link::NamespaceLock;
 use seawall_platform::linux::signals::SignalFd;
 
@@ -60,6 +61,7 @@ impl Keeper {
             state_file,
             was_ready: false,
             watchdog,
+            accounting: Accounting::remember(),
             _lock: lock,
         };
         keeper.phase = Phase::Working(keeper.spawn()?);

@@ -34,6 +34,9 @@ impl Keeper {
             self.stop_worker(worker);
         }
         self.descriptors.close_queues();
+        if let Err(error) = self.accounting.restore() {
+            events::accounting_stays(&error);
+        }
         removed?;
         match mode {
             Mode::Open => self.firewall.clear_labels(),

@@ -1,10 +1,11 @@
 //! The shell: takes questions and the kernel's events, looks at traffic, answers.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use seawall_messages::process::{
-    Attribution, FlowUse, HookStatus, Message, Method, Owners as _, Question,
+    Attribution, FlowUse, HookStatus, Message, Method, Owners as _, Question, Traffic,
 };
 use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath};
 use seawall_platform::linux::ebpf::{self, Event, Events, Notes, abi};
@@ -15,8 +16,9 @@ use seawall_runtime::{
 use crate::error::Error;
 use crate::events;
 use crate::finder::{Finder, Found};
-use crate::ledger::Ledger;
+use crate::ledger::{Counter, Ledger};
 use crate::names::DesktopIndex;
+use crate::tracked::Tracked;
 use crate::watch;
 
 /// How often traffic is looked at.
@@ -32,6 +34,15 @@ const RECORD_PAUSE: Duration = Duration::from_millis(1);
 /// Events taken in one go: the rest at the next message.
 const MOST_EVENTS: usize = 8_192;
 
+/// What is counted by the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// What sockets move, with the notes, if there are any.
+    Sockets,
+    /// What connections move: switches that on in this network namespace.
+    Connections,
+}
+
 /// What an incarnation is made from.
 #[derive(Clone)]
 pub struct Arguments {
@@ -41,6 +52,8 @@ pub struct Arguments {
     pub events: Option<Lender<Events>>,
     /// Owns what was found and counted.
     pub ledger: Lender<Ledger>,
+    /// How bytes are counted.
+    pub counting: Counting,
     /// Why the kernel notes nothing.
     pub problem: Option<String>,
     /// The policy in force.
@@ -56,6 +69,8 @@ pub struct Processes {
     events: Option<Lease<Events>>,
     finder: Finder,
     ledger: Lease<Ledger>,
+    /// Counts where the kernel doesn't count by socket.
+    tracked: Option<Tracked>,
     /// The policy that processes were described for.
     generation: PolicyGeneration,
     /// Where desktop files' names come in.
@@ -80,12 +95,20 @@ impl Component for Processes {
             events = Some(lease);
         }
         let ledger = arguments.ledger.lend(context.generation()).map_err(|error| refuse(&error))?;
+        let tracked = match arguments.counting {
+            Counting::Sockets => None,
+            Counting::Connections => Tracked::open().inspect_err(events::nobody_counts).ok(),
+        };
+        if tracked.is_some() {
+            ledger.with(Ledger::count_connections).map_err(|error| refuse(&error))?;
+        }
         tokio::spawn(watch::time(LOOK, context.address().clone()));
         let names = Arc::default();
         watch::names(&names);
         Ok(Self {
             finder: Finder::new(arguments.notes.clone()),
             ledger,
+            tracked,
             generation: arguments.policy.load().generation,
             names,
             names_asked: Instant::now(),
@@ -292,9 +315,9 @@ impl Processes {
         let owner =
             process.map(|process| Attribution { method: owner.method, process: Some(process) });
         let traffic = ebpf::traffic_of(&closed.traffic);
-        let cookie = closed.owner.cookie;
+        let counter = Counter::Socket(closed.owner.cookie);
         let left =
-            self.ledger.with(|ledger| ledger.closed(cookie, traffic, owner.as_ref(), now))?;
+            self.ledger.with(|ledger| ledger.closed(counter, traffic, owner.as_ref(), now))?;
         if let Some((app, moved)) = left.counted {
             events::moved(&app, moved);
         }
@@ -322,9 +345,14 @@ impl Processes {
     }
 
     /// Looks at what all sockets moved.
-    fn look(&self, now: Instant) -> Result<(), LeaseError> {
-        for cookie in self.ledger.with(|ledger| ledger.sockets())? {
-            self.look_at(cookie, now)?;
+    fn look(&mut self, now: Instant) -> Result<(), LeaseError> {
+        match self.tracked {
+            Some(_) => self.look_at_tracked(now)?,
+            None => {
+                for cookie in self.ledger.with(|ledger| ledger.sockets())? {
+                    self.look_at(cookie, now)?;
+                }
+            }
         }
         if let Some(notes) = &self.arguments.notes {
             events::lost(&notes.losses());
@@ -335,11 +363,33 @@ impl Processes {
     fn look_at(&self, cookie: u64, now: Instant) -> Result<(), LeaseError> {
         let counted = self.arguments.notes.as_ref().and_then(|notes| notes.traffic(cookie));
         if let Some(counted) = counted {
-            let traffic = ebpf::traffic_of(&counted);
-            let looked = self.ledger.with(|ledger| ledger.looked(cookie, traffic, now))?;
-            if let Some((app, new)) = looked {
-                events::moved(&app, new);
+            self.looked(Counter::Socket(cookie), ebpf::traffic_of(&counted), now)?;
+        }
+        Ok(())
+    }
+
+    fn look_at_tracked(&mut self, now: Instant) -> Result<(), LeaseError> {
+        let connections = self.ledger.with(|ledger| ledger.connections())?;
+        let Some(tracked) = self.tracked.as_mut().filter(|_| !connections.is_empty()) else {
+            return Ok(());
+        };
+        let counted = match tracked.traffic(&connections) {
+            Ok(counted) => counted,
+            Err(error) => {
+                events::counts_failed(&error);
+                return Ok(());
             }
+        };
+        let still: HashSet<Flow> = counted.iter().map(|(flow, _)| *flow).collect();
+        for (flow, traffic) in counted {
+            self.looked(Counter::Connection(flow), traffic, now)?;
+        }
+        self.ledger.with(|ledger| ledger.ended_but(&still, now))
+    }
+
+    fn looked(&self, counter: Counter, traffic: Traffic, now: Instant) -> Result<(), LeaseError> {
+        if let Some((app, new)) = self.ledger.with(|ledger| ledger.looked(counter, traffic, now))? {
+            events::moved(&app, new);
         }
         Ok(())
     }
@@ -350,7 +400,7 @@ impl Processes {
             (None, problem) => vec![HookStatus {
                 name: "all".to_owned(),
                 missing: Some(problem.clone().unwrap_or_default()),
-                serves: "owners of programs that are gone at once; bytes".to_owned(),
+                serves: "owners of programs that are gone at once".to_owned(),
             }],
         }
     }

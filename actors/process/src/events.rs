@@ -5,6 +5,8 @@ use seawall_messages::process::{Method, Traffic};
 use seawall_platform::linux::processes::ProcessesError;
 use seawall_platform::linux::sockets::SocketsError;
 
+use crate::tracked::TrackedError;
+
 const ATTRIBUTIONS: &str = "seawall_process_attributions_total";
 const TRAFFIC: &str = "seawall_process_traffic_bytes_total";
 const FOLLOWED: &str = "seawall_process_followed_sockets";
@@ -65,4 +67,13 @@ pub(crate) fn tables_failed(error: &SocketsError) {
 pub(crate) fn processes_failed(error: &ProcessesError) {
     counter!(FAILED, "asked" => "processes").increment(1);
     tracing::debug!(%error, cause = error.source.to_string(), "A process could not be read");
+}
+
+pub(crate) fn nobody_counts(error: &TrackedError) {
+    tracing::warn!(%error, "Nobody counts what connections move");
+}
+
+pub(crate) fn counts_failed(error: &TrackedError) {
+    counter!(FAILED, "asked" => "traffic").increment(1);
+    tracing::debug!(%error, "What connections moved could not be read");
 }

@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use seawall_messages::Flow;
 use seawall_messages::process::{App, AppUse, Attribution, FlowUse, Method, Rates, Traffic};
-use seawall_messages::{Flow, Protocol};
 use seawall_runtime::BoundedTable;
 
+pub(crate) use self::socket::Counter;
+use self::socket::{Socket, since};
 use crate::finder::Found;
+
+mod socket;
 
 /// Connections whose owner is remembered.
 const MOST_FLOWS: usize = 20_000;
 /// Sockets whose traffic is followed.
 const MOST_SOCKETS: usize = 65_536;
-/// Connections of one unconnected socket that are remembered with it.
-const MOST_FLOWS_PER_SOCKET: usize = 4_096;
 /// Room that is never given back.
 const FEW_SOCKETS: usize = 1_024;
 /// Apps whose traffic is added up. What more there are count as one.
@@ -31,38 +33,23 @@ const OTHERS: &str = "others";
 const LINGERS: Duration = Duration::from_secs(20);
 /// A socket that moves nothing for so long may have closed.
 const RESTS: Duration = Duration::from_secs(120);
-/// The shortest time that rates are worked out over: of less they would jump.
-const RATES_OVER: Duration = Duration::from_millis(500);
-/// Rates are those of the time between the last two looks, unless that is longer ago.
-const RATES_LAST: Duration = Duration::from_secs(15);
 
 /// What is known. Outlives an incarnation: counts that began anew would count
 /// what open sockets moved a second time.
 pub struct Ledger {
     flows: BoundedTable<Flow, Entry>,
-    sockets: HashMap<u64, Socket>,
+    sockets: HashMap<Counter, Socket>,
     /// What those had moved, as far as it is counted already.
-    closed: BoundedTable<u64, Traffic>,
+    closed: BoundedTable<Counter, Traffic>,
+    /// Whether traffic is counted by connection.
+    counts_connections: bool,
     apps: HashMap<Arc<str>, Totals>,
 }
 
 #[derive(Clone)]
 struct Entry {
     attribution: Attribution,
-    cookie: Option<u64>,
-}
-
-struct Socket {
-    app: Arc<str>,
-    counted: Traffic,
-    rates: Rates,
-    /// When it was last seen to have moved something.
-    moved: Instant,
-    /// What was counted when rates were last worked out, and when that was.
-    basis: (Traffic, Instant),
-    closed: Option<Instant>,
-    /// Of datagrams: a TCP connection ends with its socket.
-    flows: HashSet<Flow>,
+    counter: Option<Counter>,
 }
 
 struct Totals {
@@ -94,6 +81,7 @@ impl Default for Ledger {
             flows: BoundedTable::new(MOST_FLOWS),
             sockets: HashMap::new(),
             closed: BoundedTable::new(MOST_CLOSED),
+            counts_connections: false,
             apps: HashMap::new(),
         };
         // There is always one that takes what is too many.
@@ -103,35 +91,32 @@ impl Default for Ledger {
 }
 
 impl Ledger {
+    /// From now on traffic is counted by connection: nobody counts by socket.
+    pub(crate) fn count_connections(&mut self) {
+        self.counts_connections = true;
+    }
+
     /// A connection's owner was found.
     pub(crate) fn note(&mut self, flow: Flow, found: &Found, now: Instant) {
         let app = self.account(&found.attribution);
-        if let Some(cookie) = found.cookie {
-            self.follow(cookie, app, now);
-            if let Some(socket) = self.sockets.get_mut(&cookie) {
+        let connection = self.counts_connections.then_some(Counter::Connection(flow));
+        let socket = found.cookie.map(Counter::Socket);
+        for counter in [connection, socket].into_iter().flatten() {
+            self.follow(counter, Arc::clone(&app), now);
+            if let Some(socket) = self.sockets.get_mut(&counter) {
                 socket.note(flow);
             }
         }
-        let entry = Entry { attribution: found.attribution.clone(), cookie: found.cookie };
-        self.flows.insert(flow, entry);
+        let counter = connection.or(socket);
+        self.flows.insert(flow, Entry { attribution: found.attribution.clone(), counter });
     }
 
     /// Follows a socket, closed or not, while there is room.
-    fn follow(&mut self, cookie: u64, app: Arc<str>, now: Instant) {
-        if self.sockets.contains_key(&cookie) || self.sockets.len() >= MOST_SOCKETS {
-            return;
+    fn follow(&mut self, counter: Counter, app: Arc<str>, now: Instant) {
+        if !self.sockets.contains_key(&counter) && self.sockets.len() < MOST_SOCKETS {
+            let was_closed = self.closed.get(&counter).copied();
+            self.sockets.insert(counter, Socket::new(app, was_closed, now));
         }
-        let counted = self.closed.get(&cookie).copied();
-        let socket = Socket {
-            app,
-            counted: counted.unwrap_or_default(),
-            rates: Rates::default(),
-            moved: now,
-            basis: (counted.unwrap_or_default(), now),
-            closed: counted.map(|_| now),
-            flows: HashSet::new(),
-        };
-        self.sockets.insert(cookie, socket);
     }
 
     /// Who owns the connection, if that was found before.
@@ -141,18 +126,41 @@ impl Ledger {
 
     /// The sockets to look at.
     pub(crate) fn sockets(&self) -> Vec<u64> {
-        self.sockets.keys().copied().collect()
+        let cookie = |counter: &Counter| match counter {
+            Counter::Socket(cookie) => Some(*cookie),
+            Counter::Connection(_) => None,
+        };
+        self.sockets.keys().filter_map(cookie).collect()
+    }
+
+    /// The connections to look at, where they are counted one by one.
+    pub(crate) fn connections(&self) -> HashSet<Flow> {
+        let flow = |counter: &Counter| match counter {
+            Counter::Socket(_) => None,
+            Counter::Connection(flow) => Some(*flow),
+        };
+        self.sockets.keys().filter_map(flow).collect()
+    }
+
+    /// Of the connections, only these are still tracked.
+    pub(crate) fn ended_but(&mut self, tracked: &HashSet<Flow>, now: Instant) {
+        for (counter, socket) in &mut self.sockets {
+            if let Counter::Connection(flow) = counter {
+                let is_open = tracked.contains(flow);
+                socket.closed = if is_open { None } else { socket.closed.or(Some(now)) };
+            }
+        }
     }
 
     /// What a socket moved so far, since it was made. Gives what metrics call its app, and
     /// what is new.
     pub(crate) fn looked(
         &mut self,
-        cookie: u64,
+        counter: Counter,
         traffic: Traffic,
         now: Instant,
     ) -> Option<(Arc<str>, Traffic)> {
-        let socket = self.sockets.get_mut(&cookie)?;
+        let socket = self.sockets.get_mut(&counter)?;
         let new = since(traffic, socket.counted);
         if new != Traffic::default() {
             socket.moved = now;
@@ -166,12 +174,12 @@ impl Ledger {
     /// A socket closed that moved so much, and that `owner` owns, if that is known.
     pub(crate) fn closed(
         &mut self,
-        cookie: u64,
+        counter: Counter,
         traffic: Traffic,
         owner: Option<&Attribution>,
         now: Instant,
     ) -> Closed {
-        if let Some(socket) = self.sockets.get_mut(&cookie) {
+        if let Some(socket) = self.sockets.get_mut(&counter) {
             socket.closed.get_or_insert(now);
             return Closed { flows: socket.flows.iter().copied().collect(), counted: None };
         }
@@ -180,21 +188,22 @@ impl Ledger {
             self.add(&app, traffic).map(|label| (label, traffic))
         });
         self.closed
-            .insert(cookie, counted.as_ref().map(|(_, traffic)| *traffic).unwrap_or_default());
+            .insert(counter, counted.as_ref().map(|(_, traffic)| *traffic).unwrap_or_default());
         Closed { flows: Vec::new(), counted }
     }
 
     /// Whether the socket is known to have closed.
     pub(crate) fn has_closed(&mut self, cookie: u64) -> bool {
-        match self.sockets.get(&cookie) {
+        let counter = Counter::Socket(cookie);
+        match self.sockets.get(&counter) {
             Some(socket) => socket.closed.is_some(),
-            None => self.closed.get(&cookie).is_some(),
+            None => self.closed.get(&counter).is_some(),
         }
     }
 
     /// The datagram connections that a socket has, or had.
     pub(crate) fn had(&self, cookie: u64) -> Vec<Flow> {
-        let socket = self.sockets.get(&cookie);
+        let socket = self.sockets.get(&Counter::Socket(cookie));
         socket.map(|socket| socket.flows.iter().copied().collect()).unwrap_or_default()
     }
 
@@ -203,11 +212,11 @@ impl Ledger {
     /// Gives how many are left.
     pub(crate) fn expire(&mut self, now: Instant) -> usize {
         let are_many = self.sockets.len() > MOST_SOCKETS / 2;
-        self.sockets.retain(|cookie, socket| match socket.closed {
+        self.sockets.retain(|counter, socket| match socket.closed {
             Some(closed) => {
                 let lingers = now.duration_since(closed) < LINGERS;
                 if !lingers {
-                    self.closed.insert(*cookie, socket.counted);
+                    self.closed.insert(*counter, socket.counted);
                 }
                 lingers
             }
@@ -223,7 +232,7 @@ impl Ledger {
     /// A connection's owner and traffic.
     pub(crate) fn flow_use(&mut self, flow: &Flow, now: Instant) -> Option<FlowUse> {
         let entry = self.flows.get(flow)?.clone();
-        let socket = entry.cookie.and_then(|cookie| self.sockets.get(&cookie));
+        let socket = entry.counter.and_then(|counter| self.sockets.get(&counter));
         Some(FlowUse {
             attribution: entry.attribution,
             traffic: socket.map(|socket| socket.counted),
@@ -289,31 +298,6 @@ impl Ledger {
     }
 }
 
-impl Socket {
-    fn note(&mut self, flow: Flow) {
-        if flow.protocol != Protocol::TCP && self.flows.len() < MOST_FLOWS_PER_SOCKET {
-            self.flows.insert(flow);
-        }
-    }
-
-    fn work_out_rates(&mut self, now: Instant) {
-        let (before, when) = self.basis;
-        let time = now.duration_since(when);
-        if time >= RATES_OVER {
-            let new = since(self.counted, before);
-            self.rates = Rates {
-                sent_bytes_per_s: new.sent_bytes as f64 / time.as_secs_f64(),
-                received_bytes_per_s: new.received_bytes as f64 / time.as_secs_f64(),
-            };
-            self.basis = (self.counted, now);
-        }
-    }
-
-    fn rates_at(&self, now: Instant) -> Rates {
-        if now.duration_since(self.basis.1) > RATES_LAST { Rates::default() } else { self.rates }
-    }
-}
-
 impl Totals {
     fn start(&self) -> Gathered {
         let of = AppUse {
@@ -347,17 +331,6 @@ impl Gathered {
             methods: self.methods.into_iter().collect(),
             ..self.of
         }
-    }
-}
-
-/// What came since an earlier count. Where the count began anew, all of it.
-fn since(now: Traffic, before: Traffic) -> Traffic {
-    let less = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
-    Traffic {
-        sent_bytes: less(now.sent_bytes, before.sent_bytes),
-        received_bytes: less(now.received_bytes, before.received_bytes),
-        sent_packets: less(now.sent_packets, before.sent_packets),
-        received_packets: less(now.received_packets, before.received_packets),
     }
 }
 

@@ -10,7 +10,8 @@
 //!   after five seconds they are denied. What the kernel noted meanwhile waits in its maps.
 //!
 //! `finder` says whose a connection is, `roster` who a process is (with
-//! `identity` and `names`), `ledger` keeps both for lists, with what was moved.
+//! `identity` and `names`), `ledger` keeps both for lists, with what was moved; where
+//! the kernel doesn't count by socket, `tracked` tells that.
 
 mod actor;
 mod error;
@@ -23,9 +24,10 @@ mod noted;
 mod roster;
 #[cfg(test)]
 mod tests;
+mod tracked;
 mod watch;
 
-pub use self::actor::{Arguments, Processes};
+pub use self::actor::{Arguments, Counting, Processes};
 pub use self::error::Error;
 pub use self::events::describe_metrics;
 pub use self::ledger::Ledger;

@@ -12,7 +12,10 @@ use super::layout::{Epoch, MarkAction, denied_label, label, transit_labels};
 use super::netlink::{Netlink, Request};
 use super::rules::judged_label;
 
+mod accounting;
 mod wire;
+
+pub use self::accounting::{Accounting, count_traffic};
 
 /// Requests sent to the kernel in one go.
 const BATCH: usize = 64;
@@ -53,6 +56,27 @@ pub struct Entry {
     pub ended: bool,
 }
 
+/// What went one way over a connection: packets as the kernel handled them, whole where they are
+/// segmented later, with the bytes of their IP headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A connection with what it moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The connection.
+    pub entry: Entry,
+    /// From the side that opened it.
+    pub original: Count,
+    /// To it.
+    pub reply: Count,
+}
+
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {doing}")]
@@ -74,6 +98,19 @@ impl Conntrack {
     /// All entries of both families.
     pub fn list(&mut self) -> Result<Vec<Entry>, ConntrackError> {
         self.list_where(|_| true)
+    }
+
+    /// All entries that the kernel counts the traffic of: those that began after [`count_traffic`].
+    pub fn list_counted(&mut self) -> Result<Vec<Counted>, ConntrackError> {
+        let counted = |listed: wire::Listed| {
+            let [original, reply] = listed.counts?;
+            Some(Counted { entry: listed.entry, original, reply })
+        };
+        self.netlink
+            .dump(&list_request(), |all: &mut Vec<Counted>, payload| {
+                all.extend(parse(payload).filter_map(counted));
+            })
+            .map_err(failed("list the traffic of tracked connections"))
     }
 
     /// Gives each entry this standing verdict, and takes away our labels of

@@ -113,6 +113,12 @@ impl Notes {
         &self.hooks
     }
 
+    /// Whether bytes are counted both ways, socket by socket.
+    pub fn counts_traffic(&self) -> bool {
+        let counts = |hook: &HookStatus| load::COUNTING_HOOKS.contains(&hook.name.as_str());
+        self.hooks.iter().all(|hook| hook.missing.is_none() || !counts(hook))
+    }
+
     /// A process that used the network; `None` if it is not remembered any more.
     pub fn process(&self, process: &ProcessId) -> Option<Box<ProcessRecord>> {
         self.processes.get(process).ok().flatten().map(Box::new)

@@ -4,8 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use lab::seawall::initiator_port;
 use lab::{Family, Findings, Host, Seawall, World, until};
-use seawall_messages::flow::Protocol;
+use seawall_messages::flow::{Flow, Protocol};
 use seawall_messages::process::Traffic;
 use serde::Serialize;
 
@@ -110,7 +111,11 @@ fn count(world: &World, seawall: &Seawall<'_>, family: Family, bytes: u64) -> Op
     let from_port = caller.local_addr().expect("its address").port();
     let mut last = None;
     let look = || {
-        let connection = seawall.owned_from("the stream", Protocol::TCP, from_port);
+        // Whose it is doesn't matter here.
+        let connections = seawall.try_connections()?;
+        let is_it =
+            |flow: &Flow| flow.protocol == Protocol::TCP && initiator_port(flow) == Some(from_port);
+        let connection = connections.into_iter().find(|listed| is_it(&listed.flow))?;
         let traffic = connection.used_by?.traffic?;
         let sent = payload(family, traffic.sent_bytes, traffic.sent_packets);
         let received = payload(family, traffic.received_bytes, traffic.received_packets);
@@ -127,14 +132,31 @@ fn count(world: &World, seawall: &Seawall<'_>, family: Family, bytes: u64) -> Op
     Some(Row { family, payload_bytes: bytes, traffic, sent_payload, received_payload })
 }
 
-#[test]
-fn bytes_are_counted_to_the_byte_both_ways_whatever_the_kernel_lumps_together() {
-    let bytes = u64::from(number("BULK_MIB", 256)) << 20;
+/// A world in which TCP's header has no options but at the start.
+fn plain_world() -> World {
     let world = World::new();
     for host in [&world.desk, &world.peer] {
         host.sysctl("net/ipv4/tcp_timestamps", "0");
         host.sysctl("net/ipv4/tcp_sack", "0");
     }
+    world
+}
+
+fn rows(world: &World, seawall: &Seawall<'_>, bytes: u64, findings: &mut Findings) -> Vec<Row> {
+    let row = |family| {
+        let row = (0..ATTEMPTS).find_map(|_| count(world, seawall, family, bytes));
+        let row = row.unwrap_or_else(|| panic!("segments were sent again in each attempt"));
+        findings.check(row.sent_payload == bytes, format!("sent: {row:?}"));
+        findings.check(row.received_payload == bytes, format!("received: {row:?}"));
+        row
+    };
+    Family::BOTH.map(row).into()
+}
+
+#[test]
+fn bytes_are_counted_to_the_byte_both_ways_whatever_the_kernel_lumps_together() {
+    let bytes = u64::from(number("BULK_MIB", 256)) << 20;
+    let world = plain_world();
     let offload = world.desk.run("ip", &["-d", "link", "show", "dev", "peer"]);
     assert!(
         offload.contains("gso_max_size") && !offload.contains("gso_max_segs 1 "),
@@ -142,19 +164,43 @@ fn bytes_are_counted_to_the_byte_both_ways_whatever_the_kernel_lumps_together() 
     );
     let seawall = Seawall::on(&world.desk).policy(POLICY).start();
     let mut findings = Findings::new();
-    let mut rows = Vec::new();
-    for family in Family::BOTH {
-        let row = (0..ATTEMPTS).find_map(|_| count(&world, &seawall, family, bytes));
-        let row = row.unwrap_or_else(|| panic!("segments were sent again in each attempt"));
-        findings.check(row.sent_payload == bytes, format!("sent: {row:?}"));
-        findings.check(row.received_payload == bytes, format!("received: {row:?}"));
+    let rows = rows(&world, &seawall, bytes, &mut findings);
+    for (row, family) in rows.iter().zip(Family::BOTH) {
         let packets = row.traffic.sent_packets.min(row.traffic.received_packets);
         findings.check(
             packets >= fewest_packets(family, bytes),
             format!("packets are those of the cable, not of the kernel's lumps: {row:?}"),
         );
-        rows.push(row);
     }
     record("bytes", &rows);
+    findings.settle();
+}
+
+/// Lumps have one header each: the payload is exact all the same.
+#[test]
+fn without_the_kernels_notes_connection_tracking_counts_and_stops_with_seawall() {
+    const SWITCH: &str = "/proc/sys/net/netfilter/nf_conntrack_acct";
+    let world = plain_world();
+    let is_on = || world.desk.run("cat", &[SWITCH]).trim() == "1";
+    assert!(!is_on(), "it is off as a rule");
+    let seawall = Seawall::on(&world.desk)
+        .policy(POLICY)
+        .environment("SEAWALL_ATTRIBUTION", "socket-tables")
+        .start();
+    assert!(is_on());
+    let mut findings = Findings::new();
+    let rows = rows(&world, &seawall, 32 << 20, &mut findings);
+    record("bytes-tracked", &rows);
+    let apps = seawall.apps().apps;
+    let counted: u64 = apps.iter().map(|of| of.traffic.sent_bytes).sum();
+    let sum: u64 = rows.iter().map(|row| row.traffic.sent_bytes).sum();
+    // The rows are from before the farewells.
+    let farewells = 1_000;
+    findings.check(
+        (sum..sum + farewells).contains(&counted),
+        format!("all apps: {counted} of {sum}, {apps:?}"),
+    );
+    seawall.stop();
+    findings.check(!is_on(), "it is off again");
     findings.settle();
 }

@@ -1,10 +1,11 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_messages::process::{App, AppKind, Attribution, Method, Process, ProcessKey, Traffic};
 use seawall_messages::{Direction, Flow, Protocol, Transport};
 
-use super::{Ledger, MOST_APPS, MOST_MEASURED_APPS, OTHERS};
+use super::{Counter, Ledger, MOST_APPS, MOST_MEASURED_APPS, OTHERS};
 use crate::finder::Found;
 
 fn flow(port: u16) -> Flow {
@@ -51,9 +52,12 @@ fn traffic_adds_up_by_app_and_rates_are_those_of_the_last_look() {
     ledger.note(flow(2), &found("curl", 8, Some(12)), start);
     ledger.note(flow(3), &found("wget", 9, Some(13)), start);
     let later = start + Duration::from_secs(2);
-    assert_eq!(ledger.looked(11, sent(1000), later).map(|(_, new)| new), Some(sent(1000)));
-    ledger.looked(12, sent(500), later);
-    ledger.looked(13, sent(100), later);
+    assert_eq!(
+        ledger.looked(Counter::Socket(11), sent(1000), later).map(|(_, new)| new),
+        Some(sent(1000))
+    );
+    ledger.looked(Counter::Socket(12), sent(500), later);
+    ledger.looked(Counter::Socket(13), sent(100), later);
     let apps = ledger.apps(&[flow(1), flow(3)], later);
     let shown: Vec<_> = apps
         .iter()
@@ -77,13 +81,13 @@ fn a_closed_socket_is_followed_for_a_while_and_then_forgotten() {
     let datagrams = |port| Flow { protocol: Protocol::UDP, ..flow(port) };
     ledger.note(datagrams(1), &found("curl", 7, Some(11)), start);
     ledger.note(datagrams(2), &found("curl", 7, Some(11)), start);
-    let mut had = ledger.closed(11, sent(0), None, start).flows;
+    let mut had = ledger.closed(Counter::Socket(11), sent(0), None, start).flows;
     had.sort();
     assert_eq!(had, [datagrams(1), datagrams(2)]);
-    assert!(ledger.closed(99, sent(0), None, start).flows.is_empty());
+    assert!(ledger.closed(Counter::Socket(99), sent(0), None, start).flows.is_empty());
     ledger.expire(start + Duration::from_secs(1));
     assert_eq!(ledger.sockets(), [11]);
-    let looked = ledger.looked(11, sent(60), start + Duration::from_secs(1));
+    let looked = ledger.looked(Counter::Socket(11), sent(60), start + Duration::from_secs(1));
     assert_eq!(looked.map(|(_, new)| new), Some(sent(60)));
     ledger.expire(start + Duration::from_secs(30));
     assert!(ledger.sockets().is_empty());
@@ -98,15 +102,15 @@ fn a_socket_that_closed_before_its_connection_was_told_counts_once_and_is_forgot
         let mut ledger = Ledger::default();
         let found = found("curl", 7, Some(11));
         let owner = owner_was_known.then_some(&found.attribution);
-        let counted = ledger.closed(11, sent(60), owner, start).counted;
+        let counted = ledger.closed(Counter::Socket(11), sent(60), owner, start).counted;
         assert_eq!(counted.is_some(), owner_was_known);
         ledger.note(flow(1), &found, start);
-        ledger.looked(11, sent(60), start);
+        ledger.looked(Counter::Socket(11), sent(60), start);
         assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 60, "{owner_was_known}");
         ledger.expire(start + Duration::from_secs(30));
         assert!(ledger.sockets().is_empty(), "{owner_was_known}");
         ledger.note(flow(1), &found, start);
-        ledger.looked(11, sent(60), start);
+        ledger.looked(Counter::Socket(11), sent(60), start);
         assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 60, "{owner_was_known}");
     }
 }
@@ -117,7 +121,7 @@ fn room_that_a_storm_took_is_given_back() {
     let mut ledger = Ledger::default();
     for cookie in 1..=50_000 {
         ledger.note(flow(1), &found("curl", 7, Some(cookie)), start);
-        ledger.closed(cookie, sent(1), None, start);
+        ledger.closed(Counter::Socket(cookie), sent(1), None, start);
     }
     let taken = ledger.sockets.capacity();
     ledger.expire(start + Duration::from_secs(30));
@@ -129,8 +133,8 @@ fn a_count_that_began_anew_is_new_as_a_whole() {
     let start = Instant::now();
     let mut ledger = Ledger::default();
     ledger.note(flow(1), &found("curl", 7, Some(11)), start);
-    ledger.looked(11, sent(1000), start);
-    let looked = ledger.looked(11, sent(10), start);
+    ledger.looked(Counter::Socket(11), sent(1000), start);
+    let looked = ledger.looked(Counter::Socket(11), sent(10), start);
     assert_eq!(looked.map(|(_, new)| new.sent_bytes), Some(10));
 }
 
@@ -140,7 +144,8 @@ fn apps_are_bounded() {
     let mut ledger = Ledger::default();
     for number in 0..MOST_APPS + 10 {
         let owner = found(&format!("app-{number}"), 1, None).attribution;
-        let counted = ledger.closed(number as u64, sent(1), Some(&owner), start).counted;
+        let counted =
+            ledger.closed(Counter::Socket(number as u64), sent(1), Some(&owner), start).counted;
         let label = counted.expect("its owner is known").0;
         // One is there from the start: nobody's, which also takes what is too many.
         let expected = match number + 1 {
@@ -154,4 +159,32 @@ fn apps_are_bounded() {
     assert_eq!(apps.len(), MOST_APPS);
     let rest = apps.iter().find(|of| of.app.kind == AppKind::Unidentified).expect("there");
     assert_eq!(rest.traffic.sent_bytes, 11);
+}
+
+#[test]
+fn connections_are_counted_one_by_one_where_nobody_counts_sockets() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut ledger = Ledger::default();
+    ledger.note(flow(1), &found("curl", 7, None), start);
+    assert!(ledger.connections().is_empty(), "nobody counts");
+    ledger.count_connections();
+    ledger.note(flow(1), &found("curl", 7, None), start);
+    ledger.note(flow(2), &found("curl", 7, Some(11)), start);
+    let both = HashSet::from([flow(1), flow(2)]);
+    assert_eq!(ledger.connections(), both);
+    assert_eq!(ledger.sockets(), [11], "whose end is told of");
+    for (port, bytes) in [(1, 1000), (2, 50)] {
+        ledger.looked(Counter::Connection(flow(port)), sent(bytes), start);
+        let of = ledger.flow_use(&flow(port), start).expect("noted");
+        assert_eq!(of.traffic, Some(sent(bytes)));
+    }
+    ledger.ended_but(&HashSet::from([flow(2)]), at(1));
+    ledger.ended_but(&both, at(2));
+    ledger.expire(at(60));
+    assert_eq!(ledger.connections(), both, "not tracked yet is not ended");
+    ledger.ended_but(&HashSet::from([flow(2)]), at(60));
+    ledger.expire(at(90));
+    assert_eq!(ledger.connections(), HashSet::from([flow(2)]));
+    assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 1050);
 }

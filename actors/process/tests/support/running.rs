@@ -15,7 +15,7 @@ use seawall_runtime::{
     Publisher, Spec, StartError, TreeBuilder,
 };
 
-use super::{Arguments, Ledger, Processes};
+use super::{Arguments, Counting, Ledger, Processes};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -62,6 +62,7 @@ impl Running {
             notes: notes.ok().cloned(),
             events: notes.ok().map(events),
             ledger: Lender::new(Ledger::default()),
+            counting: Counting::Sockets,
             problem: notes.err().map(str::to_owned),
             policy,
             datapath: datapath.clone(),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use seawall_messages::Protocol;
 
-use super::{Entry, Tuple};
+use super::{Count, Entry, Tuple};
 use crate::linux::netlink::{Request, attributes, read_address};
 
 /// NFNL_SUBSYS_CTNETLINK in the upper byte, IPCTNL_MSG_CT_{NEW,GET,DELETE} in the lower.
@@ -20,6 +20,8 @@ const CTA_TUPLE_REPLY: u16 = 2;
 const CTA_STATUS: u16 = 3;
 const CTA_PROTOINFO: u16 = 4;
 const CTA_MARK: u16 = 8;
+const CTA_COUNTERS_ORIG: u16 = 9;
+const CTA_COUNTERS_REPLY: u16 = 10;
 const CTA_LABELS: u16 = 22;
 const CTA_LABELS_MASK: u16 = 23;
 
@@ -44,6 +46,9 @@ const CTA_PROTO_ICMPV6_ID: u16 = 7;
 const CTA_PROTO_ICMPV6_TYPE: u16 = 8;
 const CTA_PROTO_ICMPV6_CODE: u16 = 9;
 
+const CTA_COUNTERS_PACKETS: u16 = 1;
+const CTA_COUNTERS_BYTES: u16 = 2;
+
 /// GRE has a key where others have ports, and the kernel calls it a port.
 const GRE: Protocol = Protocol(47);
 
@@ -54,6 +59,8 @@ const SEEN_REPLY: u32 = 1 << 1;
 pub(super) struct Listed {
     pub(super) entry: Entry,
     pub(super) seen_reply: bool,
+    /// What went each way: original, reply. `None` where the kernel doesn't count.
+    pub(super) counts: Option<[Count; 2]>,
 }
 
 /// Asks for all entries of all families.
@@ -136,6 +143,7 @@ pub(super) fn parse(payload: &[u8]) -> std::option::IntoIter<Listed> {
     let body = payload.get(FAMILY_HEADER_BYTES..).unwrap_or_default();
     let (mut original, mut reply) = (None, None);
     let (mut status, mut mark, mut labels, mut ended) = (0, 0, None, false);
+    let mut counts = [None; 2];
     for (kind, value) in attributes(body) {
         match kind {
             CTA_TUPLE_ORIG => original = read_tuple(value),
@@ -143,6 +151,8 @@ pub(super) fn parse(payload: &[u8]) -> std::option::IntoIter<Listed> {
             CTA_STATUS => status = read_be_u32(value),
             CTA_PROTOINFO => ended = read_ended(value),
             CTA_MARK => mark = read_be_u32(value),
+            CTA_COUNTERS_ORIG => counts[0] = read_count(value),
+            CTA_COUNTERS_REPLY => counts[1] = read_count(value),
             CTA_LABELS => labels = read_labels(value),
             _ => {}
         }
@@ -150,6 +160,7 @@ pub(super) fn parse(payload: &[u8]) -> std::option::IntoIter<Listed> {
     let listed = original.zip(reply).map(|(original, reply)| Listed {
         entry: Entry { original, reply, mark, labels, ended },
         seen_reply: status & SEEN_REPLY != 0,
+        counts: counts[0].zip(counts[1]).map(|(original, reply)| [original, reply]),
     });
     listed.into_iter()
 }
@@ -203,6 +214,14 @@ fn read_tuple(value: &[u8]) -> Option<Tuple> {
         source_port: u16::from_be_bytes(first),
         destination_port: u16::from_be_bytes(second),
     })
+}
+
+fn read_count(value: &[u8]) -> Option<Count> {
+    let number = |wanted| {
+        let (_, value) = attributes(value).find(|(kind, _)| *kind == wanted)?;
+        value.try_into().map(u64::from_be_bytes).ok()
+    };
+    Some(Count { packets: number(CTA_COUNTERS_PACKETS)?, bytes: number(CTA_COUNTERS_BYTES)? })
 }
 
 fn read_be_u32(value: &[u8]) -> u32 {

@@ -36,6 +36,9 @@ const HOOKS: [Hook; 11] = [
     hook("egress", 1, "bytes sent, and owners in containers"),
 ];
 
+/// Those that count bytes.
+pub(super) const COUNTING_HOOKS: [&str; 2] = ["ingress", "egress"];
+
 /// Programs on packets that leave, one link a family.
 pub(super) const OUTPUT_HOOKS: [(&str, u32); 2] = [("output4", 2), ("output6", 10)];
 
