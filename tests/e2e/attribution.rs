@@ -8,6 +8,7 @@ mod attribution {
     pub(crate) mod bytes;
     pub(crate) mod common;
     pub(crate) mod ends;
+    pub(crate) mod forwarded;
     pub(crate) mod identity;
     pub(crate) mod leaks;
     pub(crate) mod oneshots;

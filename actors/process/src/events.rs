@@ -2,6 +2,7 @@
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::process::{Method, Traffic};
+use seawall_platform::linux::neighbours::NeighboursError;
 use seawall_platform::linux::processes::ProcessesError;
 use seawall_platform::linux::sockets::SocketsError;
 
@@ -67,6 +68,11 @@ pub(crate) fn tables_failed(error: &SocketsError) {
 pub(crate) fn processes_failed(error: &ProcessesError) {
     counter!(FAILED, "asked" => "processes").increment(1);
     tracing::debug!(%error, cause = error.source.to_string(), "A process could not be read");
+}
+
+pub(crate) fn neighbours_failed(error: &NeighboursError) {
+    counter!(FAILED, "asked" => "neighbours").increment(1);
+    tracing::debug!(%error, cause = error.source.to_string(), "A neighbour could not be looked up");
 }
 
 pub(crate) fn nobody_counts(error: &TrackedError) {

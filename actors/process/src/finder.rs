@@ -1,5 +1,6 @@
 //! Finds the owner of a connection: by what the kernel noted, then by the
-//! socket tables, then by who has the socket open. Never guesses: where two answers are possible, there is none.
+//! socket tables, then by who has the socket open; of a forwarded one by the address that calls.
+//! Never guesses: where two answers are possible, there is none.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -15,8 +16,11 @@ use seawall_platform::linux::processes;
 use seawall_platform::linux::sockets::{Socket, SocketDiag};
 use seawall_runtime::BoundedTable;
 
+use self::forwarded::Neighbourhood;
 use crate::events;
 use crate::roster::Roster;
+
+mod forwarded;
 
 /// A socket of a datagram service is joined to a packet by its port alone. A
 /// process that is younger than this may have got the port after the sender of the packet gave it back.
@@ -42,6 +46,7 @@ pub(crate) struct Finder {
     tables: Option<SocketDiag>,
     /// By user, who had sockets of late.
     recent: BoundedTable<u32, VecDeque<u32>>,
+    neighbourhood: Neighbourhood,
     pub(crate) roster: Roster,
 }
 
@@ -49,7 +54,8 @@ impl Finder {
     pub(crate) fn new(notes: Option<Arc<Notes>>) -> Self {
         let tables = SocketDiag::open().inspect_err(events::tables_missing).ok();
         let recent = BoundedTable::new(MOST_USERS);
-        Self { roster: Roster::new(notes.clone()), notes, tables, recent }
+        let neighbourhood = Neighbourhood::default();
+        Self { roster: Roster::new(notes.clone()), notes, tables, recent, neighbourhood }
     }
 
     /// Who owns the connection.
@@ -57,6 +63,7 @@ impl Finder {
         let found = self
             .by_notes(question, snapshot)
             .or_else(|| self.by_tables(question, snapshot))
+            .or_else(|| self.by_address(question, snapshot))
             .unwrap_or_else(|| Found { attribution: self.nobody(question), cookie: None });
         events::attributed(found.attribution.method);
         found

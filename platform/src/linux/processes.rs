@@ -10,6 +10,7 @@
 
 mod cgroups;
 mod files;
+mod namespaces;
 mod owners;
 mod sharing;
 mod text;
@@ -29,8 +30,13 @@ use self::text::Stat;
 pub use self::{
     cgroups::ControlGroups,
     files::{FileId, MAX_HASHED_BYTES, file_id, sha256_of},
+    namespaces::{
+        MAX_MEMBERS, MAX_NAMESPACES, NetworkNamespace, network_namespace_of, network_namespaces,
+        socket_seen_by,
+    },
     owners::{
         MAX_LINKS, MAX_OWNERS, MAX_PROCESSES, all_socket_owners, has_socket, owners_of_inode,
+        owners_of_tap,
     },
     sharing::{EndedChildren, ended_children, stays_open_over_exec},
 };

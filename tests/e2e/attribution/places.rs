@@ -53,14 +53,14 @@ fn a_program_in_other_namespaces_is_known_by_its_file() {
 }
 
 /// Control groups made by hand; removed, where they were not there before, when dropped.
-struct Group {
+pub(crate) struct Group {
     folder: PathBuf,
     made: Vec<PathBuf>,
 }
 
 impl Group {
     /// Makes a group below the root of the hierarchy (cgroups(7), version 2).
-    fn new(path: &str) -> Self {
+    pub(crate) fn new(path: &str) -> Self {
         let mut folder = Self::root();
         let mut made = Vec::new();
         for part in path.split('/') {
@@ -85,7 +85,7 @@ impl Group {
     }
 
     /// A program that starts in the group; `packaged`: with a root of its own, as snapd and Flatpak give it.
-    fn command(&self, host: &Host, executable: &Path, packaged: bool) -> Command {
+    pub(crate) fn command(&self, host: &Host, executable: &Path, packaged: bool) -> Command {
         let mut command = host.command("sh");
         command.args(["-ec", "echo $$ > \"$0/cgroup.procs\"; exec \"$@\""]).arg(&self.folder);
         if packaged {

@@ -22,6 +22,9 @@ pub const MAX_OWNERS: usize = 64;
 
 const ROOT_UID: u32 = 0;
 
+/// What a tap is opened by.
+const TUN_DEVICE: &[u8] = b"/dev/net/tun";
+
 /// Longer than any link to a socket.
 const LINK_BYTES: usize = 32;
 
@@ -71,6 +74,35 @@ pub fn has_socket(pid: u32, inode: u32) -> Result<bool, ProcessesError> {
     Ok(has_it)
 }
 
+/// Who keeps a network interface of this name for itself: a tap, whose frames a virtual machine's
+/// process reads (tun_get_user, `iff` in `/proc/PID/fdinfo`). Stops at [`MAX_OWNERS`],
+/// [`MAX_PROCESSES`] and [`MAX_LINKS`].
+pub fn owners_of_tap(interface: &str) -> Result<Vec<u32>, ProcessesError> {
+    let proc = open_proc()?;
+    let mut owners = Vec::new();
+    let mut links_left = MAX_LINKS;
+    for process in list(&proc)? {
+        let mut has_it = false;
+        visit_files(&proc, process.pid, &mut links_left, |name, target| {
+            has_it = target == TUN_DEVICE && is_attached(process.pid, name, interface);
+            !has_it
+        });
+        if has_it {
+            owners.push(process.pid);
+        }
+        if links_left == 0 || owners.len() == MAX_OWNERS {
+            break;
+        }
+    }
+    Ok(owners)
+}
+
+fn is_attached(pid: u32, descriptor: &str, interface: &str) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}"));
+    let name_of = |line: &str| line.strip_prefix("iff:").map(|name| name.trim() == interface);
+    info.is_ok_and(|info| info.lines().find_map(name_of).unwrap_or(false))
+}
+
 /// Every socket's inode, with the highest id of a process that has it open.
 /// Stops at [`MAX_PROCESSES`] and [`MAX_LINKS`].
 pub fn all_socket_owners() -> Result<HashMap<u32, u32>, ProcessesError> {
@@ -89,19 +121,19 @@ pub fn all_socket_owners() -> Result<HashMap<u32, u32>, ProcessesError> {
     Ok(owners)
 }
 
-struct Listed {
-    pid: u32,
-    uid: u32,
+pub(super) struct Listed {
+    pub(super) pid: u32,
+    pub(super) uid: u32,
 }
 
-fn open_proc() -> Result<OwnedFd, ProcessesError> {
+pub(super) fn open_proc() -> Result<OwnedFd, ProcessesError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open("/proc", flags, Mode::empty())
         .map_err(|errno| failed("open /proc")(errno.into()))
 }
 
 /// All processes, the highest id first.
-fn list(proc: &OwnedFd) -> Result<Vec<Listed>, ProcessesError> {
+pub(super) fn list(proc: &OwnedFd) -> Result<Vec<Listed>, ProcessesError> {
     let mut processes = Vec::new();
     let entries = Dir::read_from(proc).map_err(|errno| failed("list processes")(errno.into()))?;
     for entry in entries {
@@ -131,6 +163,17 @@ fn visit_sockets(
     links_left: &mut usize,
     mut visit: impl FnMut(u32) -> bool,
 ) {
+    visit_files(proc, pid, links_left, |_, target| socket_inode(target).is_none_or(&mut visit));
+}
+
+/// Shows each file that the process has open, by its descriptor and what that is a link to,
+/// until told to stop.
+fn visit_files(
+    proc: &OwnedFd,
+    pid: u32,
+    links_left: &mut usize,
+    mut visit: impl FnMut(&str, &[u8]) -> bool,
+) {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(folder) = openat(proc, format!("{pid}/fd"), flags, Mode::empty()) else { return };
     let Ok(mut links) = Dir::read_from(&folder) else { return };
@@ -147,9 +190,7 @@ fn visit_sockets(
         let Ok((target, _)) = readlinkat_raw(folder.as_fd(), name, buffer.as_mut_slice()) else {
             continue;
         };
-        if let Some(inode) = socket_inode(target)
-            && !visit(inode)
-        {
+        if !visit(name.to_str().unwrap_or_default(), target) {
             return;
         }
     }
