@@ -40,12 +40,19 @@ pub(crate) struct Found {
     pub(crate) cookie: Option<u64>,
 }
 
+/// A process that had a socket open by this descriptor.
+#[derive(Clone, Copy)]
+struct Recent {
+    pid: u32,
+    descriptor: u32,
+}
+
 /// The means of finding owners.
 pub(crate) struct Finder {
     notes: Option<Arc<Notes>>,
     tables: Option<SocketDiag>,
     /// By user, who had sockets of late.
-    recent: BoundedTable<u32, VecDeque<u32>>,
+    recent: BoundedTable<u32, VecDeque<Recent>>,
     neighbourhood: Neighbourhood,
     pub(crate) roster: Roster,
 }
@@ -174,22 +181,42 @@ impl Finder {
             return Some(found);
         }
         // A process in the middle of an exec has the new file's name and the old one's sockets.
-        if !processes::has_socket(found.key.pid, socket.inode).is_ok_and(|has_it| has_it) {
-            return None;
-        }
+        self.descriptor_in(found.key.pid, socket)?;
         let joined_by_port_alone = socket.protocol != Protocol::TCP && socket.remote.port() == 0;
-        let settled = self.roster.age_ticks(&found.key)? >= SETTLED_TICKS;
+        let settled = self.roster.age_ticks(&found.key) >= SETTLED_TICKS;
         (!joined_by_port_alone || settled).then_some(found)
     }
 
-    /// One of those who had sockets of late: far fewer to look at.
+    /// One of those who had sockets of late: far fewer to look at, and the first look is where the
+    /// last one was.
     fn among_recent(&mut self, socket: &Socket, snapshot: &Snapshot) -> Option<Arc<Process>> {
         let recent = self.recent.get(&socket.uid)?.clone();
-        let pid = recent.into_iter().find(|pid| {
-            processes::has_socket(*pid, socket.inode).is_ok_and(|has_it| has_it)
-                && !self.roster.may_have_shared(*pid, socket.inode)
-        })?;
-        self.roster.of_pid(pid, snapshot)
+        let by_hint = recent
+            .iter()
+            .find(|of| processes::socket_at(of.pid, of.descriptor) == Some(socket.inode))
+            .copied();
+        let scanned = || {
+            recent.iter().find_map(|of| {
+                let descriptor = processes::descriptor_of(of.pid, socket.inode).ok().flatten()?;
+                Some(Recent { pid: of.pid, descriptor })
+            })
+        };
+        let found = by_hint.or_else(scanned)?;
+        if self.roster.may_have_shared(found.pid, socket.inode) {
+            return None;
+        }
+        self.remember(socket.uid, found);
+        self.roster.of_pid(found.pid, snapshot)
+    }
+
+    /// By which descriptor a process has the socket open.
+    fn descriptor_in(&mut self, pid: u32, socket: &Socket) -> Option<u32> {
+        let recent = self.recent.get(&socket.uid)?.iter().find(|of| of.pid == pid);
+        let descriptor = recent.map(|of| of.descriptor);
+        let is_there =
+            |descriptor: &u32| processes::socket_at(pid, *descriptor) == Some(socket.inode);
+        let by_hint = descriptor.filter(is_there);
+        by_hint.or_else(|| processes::descriptor_of(pid, socket.inode).ok().flatten())
     }
 
     /// Several processes are one answer only if they run the same file.
@@ -214,7 +241,9 @@ impl Finder {
         if pids.iter().any(|pid| self.roster.may_have_shared(*pid, socket.inode)) {
             return None;
         }
-        self.remember(socket.uid, first.key.pid);
+        let pid = first.key.pid;
+        let descriptor = processes::descriptor_of(pid, socket.inode).ok().flatten()?;
+        self.remember(socket.uid, Recent { pid, descriptor });
         Some(first)
     }
 
@@ -237,10 +266,10 @@ impl Finder {
         (is_nobodys && is_there).then(crate::roster::kernel)
     }
 
-    fn remember(&mut self, uid: u32, pid: u32) {
+    fn remember(&mut self, uid: u32, of: Recent) {
         let mut recent = self.recent.get(&uid).cloned().unwrap_or_default();
-        recent.retain(|known| *known != pid);
-        recent.push_front(pid);
+        recent.retain(|known| known.pid != of.pid);
+        recent.push_front(of);
         recent.truncate(MOST_RECENT);
         self.recent.insert(uid, recent);
     }

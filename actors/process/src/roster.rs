@@ -159,12 +159,9 @@ impl Roster {
     /// the packet was sent: a child, or whoever left it the socket. When children
     /// ended, only looking again and again tells.
     pub(crate) fn may_have_shared(&mut self, pid: u32, inode: u32) -> bool {
-        let started = processes::started_ticks(pid);
-        let (Some(started), Some(ended)) = (started, processes::ended_children(pid)) else {
-            return true;
-        };
-        let is_young =
-            |started: u64| uptime_ticks().is_none_or(|now| now < started + PACKETS_WAIT_TICKS);
+        let Some(ended) = processes::ended_children(pid) else { return true };
+        let started = ended.parent_started_ticks;
+        let is_young = |started: u64| processes::uptime_ticks() < started + PACKETS_WAIT_TICKS;
         if ended.waits_for_some || ended.youngest_ticks.is_some_and(is_young) {
             return true;
         }
@@ -186,8 +183,8 @@ impl Roster {
     }
 
     /// How long ago it started, in hundredths of a second.
-    pub(crate) fn age_ticks(&self, key: &ProcessKey) -> Option<u64> {
-        uptime_ticks().map(|now| now.saturating_sub(key.started_ticks))
+    pub(crate) fn age_ticks(&self, key: &ProcessKey) -> u64 {
+        processes::uptime_ticks().saturating_sub(key.started_ticks)
     }
 
     /// Checksums may be wanted now that were not before.
@@ -332,14 +329,6 @@ fn runs_as_its_parent(pid: u32) -> bool {
     let file = |pid: u32| processes::file_id(format!("/proc/{pid}/exe"));
     let parent = processes::parent_of(pid);
     parent.is_none_or(|parent| file(parent).is_none_or(|theirs| file(pid) == Some(theirs)))
-}
-
-/// Time since boot, in hundredths of a second.
-fn uptime_ticks() -> Option<u64> {
-    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
-    let seconds: f64 = uptime.split(' ').next()?.parse().ok()?;
-    // A small number.
-    Some((seconds * 100.0) as u64)
 }
 
 /// A process, and its file, while that had its name.

@@ -35,8 +35,8 @@ pub use self::{
         socket_seen_by,
     },
     owners::{
-        MAX_LINKS, MAX_OWNERS, MAX_PROCESSES, all_socket_owners, has_socket, owners_of_inode,
-        owners_of_tap,
+        MAX_LINKS, MAX_OWNERS, MAX_PROCESSES, all_socket_owners, descriptor_of, has_socket,
+        owners_of_inode, owners_of_tap, socket_at,
     },
     sharing::{EndedChildren, ended_children, stays_open_over_exec},
 };
@@ -142,13 +142,21 @@ pub fn read(pid: u32) -> Result<Option<ProcessFacts>, ProcessesError> {
 
 /// When the process with this id started, in hundredths of a second since boot; `None`: there is none.
 pub fn started_ticks(pid: u32) -> Option<u64> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = text::read_once(format!("/proc/{pid}/stat")).ok()?;
     text::stat(&stat).map(|stat| stat.started_ticks)
+}
+
+/// Time since boot, in hundredths of a second, as processes' starts are told.
+pub fn uptime_ticks() -> u64 {
+    const TICK_NS: u64 = 10_000_000;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let nanoseconds = now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs();
+    nanoseconds / TICK_NS
 }
 
 /// The id of a process's parent; `None`: there is no such process.
 pub fn parent_of(pid: u32) -> Option<u32> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = text::read_once(format!("/proc/{pid}/stat")).ok()?;
     text::stat(&stat).map(|stat| stat.parent_pid)
 }
 

@@ -64,14 +64,30 @@ pub fn owners_of_inode(inode: u32, uid: u32) -> Result<Vec<u32>, ProcessesError>
 
 /// Whether a process has this socket open.
 pub fn has_socket(pid: u32, inode: u32) -> Result<bool, ProcessesError> {
+    descriptor_of(pid, inode).map(|descriptor| descriptor.is_some())
+}
+
+/// The descriptor by which a process has this socket open.
+pub fn descriptor_of(pid: u32, inode: u32) -> Result<Option<u32>, ProcessesError> {
     let proc = open_proc()?;
     let mut links_left = MAX_LINKS;
-    let mut has_it = false;
-    visit_sockets(&proc, pid, &mut links_left, |found| {
-        has_it = found == inode;
-        !has_it
+    let mut descriptor = None;
+    visit_files(&proc, pid, &mut links_left, |name, target| {
+        if socket_inode(target) == Some(inode) {
+            descriptor = name.parse().ok();
+        }
+        descriptor.is_none()
     });
-    Ok(has_it)
+    Ok(descriptor)
+}
+
+/// The inode of the socket that a process has open by this descriptor. One system call: a
+/// program that opens one socket after the other has them all by the same.
+pub fn socket_at(pid: u32, descriptor: u32) -> Option<u32> {
+    let mut buffer = [MaybeUninit::uninit(); LINK_BYTES];
+    let path = format!("/proc/{pid}/fd/{descriptor}");
+    let (target, _) = readlinkat_raw(rustix::fs::CWD, path, buffer.as_mut_slice()).ok()?;
+    socket_inode(target)
 }
 
 /// Who keeps a network interface of this name for itself: a tap, whose frames a virtual machine's

@@ -1,9 +1,11 @@
 //! What tells whether a program that a process started may have used its sockets, and be gone.
 
-use std::fs::{read_dir, read_to_string};
+use std::fs::{metadata, read_dir, read_to_string};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 
 use super::owners::{MAX_LINKS, socket_inode};
+use super::text::{self, read_once};
 
 /// Most threads whose children are looked for, and most children in all.
 const MAX_THREADS: usize = 256;
@@ -12,6 +14,8 @@ const MAX_CHILDREN: usize = 4_096;
 /// The children of a process that have ended, or may be about to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndedChildren {
+    /// When the process itself started, in hundredths of a second since boot.
+    pub parent_started_ticks: u64,
     /// Page faults of those that it waited for: grows with each of them. 0: there never was one.
     pub page_faults: u64,
     /// Whether there are some that it didn't wait for yet.
@@ -48,17 +52,22 @@ fn closes_on_exec(info: &str) -> bool {
 pub fn ended_children(pid: u32) -> Option<EndedChildren> {
     let (mut waits_for_some, mut youngest_ticks) = (false, None);
     for child in children(pid)? {
-        let stat = read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        if is_zombie(&stat) {
+        let stat = read_once(format!("/proc/{child}/stat")).unwrap_or_default();
+        if is_zombie(&String::from_utf8_lossy(&stat)) {
             waits_for_some = true;
         } else {
-            let started = super::text::stat(stat.as_bytes()).map(|stat| stat.started_ticks);
+            let started = text::stat(&stat).map(|stat| stat.started_ticks);
             youngest_ticks = youngest_ticks.max(started);
         }
     }
     // Last: a child that was listed, and is waited for meanwhile, is counted here.
-    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(EndedChildren { page_faults: page_faults(&stat)?, waits_for_some, youngest_ticks })
+    let stat = read_once(format!("/proc/{pid}/stat")).ok()?;
+    Some(EndedChildren {
+        parent_started_ticks: text::stat(&stat)?.started_ticks,
+        page_faults: page_faults(&String::from_utf8_lossy(&stat))?,
+        waits_for_some,
+        youngest_ticks,
+    })
 }
 
 /// Fields 11 and 13 of proc(5), of which the second is the process's name, with any spaces and
@@ -74,6 +83,13 @@ fn page_faults(stat: &str) -> Option<u64> {
 /// Ids of a process's children; `None` where there are too many, or the kernel doesn't tell.
 fn children(pid: u32) -> Option<Vec<String>> {
     let mut all = Vec::new();
+    // One link for each thread (proc_task_getattr).
+    let threads = metadata(format!("/proc/{pid}/task")).ok()?.nlink().saturating_sub(2);
+    if threads == 1 {
+        let children = read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        all.extend(children.split_ascii_whitespace().map(str::to_owned));
+        return (all.len() <= MAX_CHILDREN).then_some(all);
+    }
     for thread in read_dir(format!("/proc/{pid}/task")).ok()?.flatten().take(MAX_THREADS) {
         let children = read_to_string(thread.path().join("children")).ok()?;
         all.extend(children.split_ascii_whitespace().map(str::to_owned));

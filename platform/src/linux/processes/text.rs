@@ -1,5 +1,9 @@
 //! The texts of `/proc` (proc(5), cgroups(7)). Total: any bytes give an answer.
 
+use std::fs::File;
+use std::io::{Read, Result};
+use std::path::Path;
+
 use super::Environment;
 
 /// What the kernel appends to the name of a file that is gone.
@@ -8,6 +12,9 @@ const DELETED: &str = " (deleted)";
 /// PF_KTHREAD (linux/sched.h).
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
+/// More than any record of `/proc/PID/stat` has.
+const RECORD_BYTES: usize = 4 * 1024;
+
 /// What is used of `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
@@ -15,6 +22,13 @@ pub(super) struct Stat {
     pub(super) parent_pid: u32,
     pub(super) started_ticks: u64,
     pub(super) is_kernel_thread: bool,
+}
+
+/// A file that is one record, in as few system calls as can be: the kernel gives that whole.
+pub(super) fn read_once(path: impl AsRef<Path>) -> Result<Vec<u8>> {
+    let mut buffer = [0; RECORD_BYTES];
+    let length = File::open(path)?.read(&mut buffer)?;
+    Ok(buffer.get(..length).unwrap_or_default().to_vec())
 }
 
 /// `/proc/PID/stat`. A process writes its own name, with any spaces and
