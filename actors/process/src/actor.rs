@@ -349,7 +349,7 @@ impl Processes {
         match self.tracked {
             Some(_) => self.look_at_tracked(now)?,
             None => {
-                for cookie in self.ledger.with(|ledger| ledger.sockets())? {
+                for cookie in self.ledger.with(|ledger| ledger.sockets(now))? {
                     self.look_at(cookie, now)?;
                 }
             }

@@ -29,8 +29,6 @@ const MOST_CLOSED: usize = 16_384;
 /// Apps that have metrics of their own; what more there are count as one there.
 const MOST_MEASURED_APPS: usize = 200;
 const OTHERS: &str = "others";
-/// A closed socket goes on sending for a while: what it had left, and its farewell.
-const LINGERS: Duration = Duration::from_secs(20);
 /// A socket that moves nothing for so long may have closed.
 const RESTS: Duration = Duration::from_secs(120);
 
@@ -64,7 +62,7 @@ struct Totals {
 pub(crate) struct Closed {
     /// The datagram connections that it had.
     pub(crate) flows: Vec<Flow>,
-    /// What it moved of which no connection was told yet, with what metrics call its app.
+    /// What it moved that wasn't counted yet, with what metrics call its app.
     pub(crate) counted: Option<(Arc<str>, Traffic)>,
 }
 
@@ -124,13 +122,13 @@ impl Ledger {
         self.flows.get(flow).map(|entry| entry.attribution.clone())
     }
 
-    /// The sockets to look at.
-    pub(crate) fn sockets(&self) -> Vec<u64> {
-        let cookie = |counter: &Counter| match counter {
-            Counter::Socket(cookie) => Some(*cookie),
-            Counter::Connection(_) => None,
+    /// The sockets to look at: those that are open, and once more those that closed some time ago.
+    pub(crate) fn sockets(&self, now: Instant) -> Vec<u64> {
+        let cookie = |(counter, socket): (&Counter, &Socket)| match counter {
+            Counter::Socket(cookie) if socket.lingers(now) != Some(true) => Some(*cookie),
+            Counter::Socket(_) | Counter::Connection(_) => None,
         };
-        self.sockets.keys().filter_map(cookie).collect()
+        self.sockets.iter().filter_map(cookie).collect()
     }
 
     /// The connections to look at, where they are counted one by one.
@@ -181,7 +179,11 @@ impl Ledger {
     ) -> Closed {
         if let Some(socket) = self.sockets.get_mut(&counter) {
             socket.closed.get_or_insert(now);
-            return Closed { flows: socket.flows.iter().copied().collect(), counted: None };
+            let flows = socket.flows.iter().copied().collect();
+            // The kernel's count may have been pushed out by others'.
+            let is_counted = traffic != Traffic::default();
+            let counted = if is_counted { self.looked(counter, traffic, now) } else { None };
+            return Closed { flows, counted };
         }
         let counted = owner.and_then(|owner| {
             let app = self.account(owner);
@@ -212,9 +214,8 @@ impl Ledger {
     /// Gives how many are left.
     pub(crate) fn expire(&mut self, now: Instant) -> usize {
         let are_many = self.sockets.len() > MOST_SOCKETS / 2;
-        self.sockets.retain(|counter, socket| match socket.closed {
-            Some(closed) => {
-                let lingers = now.duration_since(closed) < LINGERS;
+        self.sockets.retain(|counter, socket| match socket.lingers(now) {
+            Some(lingers) => {
                 if !lingers {
                     self.closed.insert(*counter, socket.counted);
                 }

@@ -9,6 +9,8 @@ use seawall_messages::{Flow, Protocol};
 
 /// Connections of one unconnected socket that are remembered with it.
 const MOST_FLOWS_PER_SOCKET: usize = 4_096;
+/// A closed socket goes on sending for a while: what it had left, and its farewell.
+const LINGERS: Duration = Duration::from_secs(20);
 /// The shortest time that rates are worked out over: of less they would jump.
 const RATES_OVER: Duration = Duration::from_millis(500);
 /// Rates are those of the time between the last two looks, unless that is longer ago.
@@ -47,9 +49,15 @@ impl Socket {
             rates: Rates::default(),
             moved: now,
             basis: (counted, now),
-            closed: was_closed.map(|_| now),
+            // Nobody looks at it in between: the next look is the last one.
+            closed: was_closed.map(|_| now.checked_sub(LINGERS).unwrap_or(now)),
             flows: HashSet::new(),
         }
+    }
+
+    /// Whether it closed so lately that there may be more to count; `None`: it is open.
+    pub(super) fn lingers(&self, now: Instant) -> Option<bool> {
+        self.closed.map(|closed| now.duration_since(closed) < LINGERS)
     }
 
     pub(super) fn note(&mut self, flow: Flow) {

@@ -75,24 +75,43 @@ fn traffic_adds_up_by_app_and_rates_are_those_of_the_last_look() {
 }
 
 #[test]
-fn a_closed_socket_is_followed_for_a_while_and_then_forgotten() {
+fn a_closed_socket_is_looked_at_once_more_and_then_forgotten() {
     let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
     let mut ledger = Ledger::default();
     let datagrams = |port| Flow { protocol: Protocol::UDP, ..flow(port) };
     ledger.note(datagrams(1), &found("curl", 7, Some(11)), start);
     ledger.note(datagrams(2), &found("curl", 7, Some(11)), start);
-    let mut had = ledger.closed(Counter::Socket(11), sent(0), None, start).flows;
+    ledger.looked(Counter::Socket(11), sent(20), start);
+    assert_eq!(ledger.sockets(at(1)), [11]);
+    let left = ledger.closed(Counter::Socket(11), sent(50), None, at(1));
+    let mut had = left.flows;
     had.sort();
     assert_eq!(had, [datagrams(1), datagrams(2)]);
-    assert!(ledger.closed(Counter::Socket(99), sent(0), None, start).flows.is_empty());
-    ledger.expire(start + Duration::from_secs(1));
-    assert_eq!(ledger.sockets(), [11]);
-    let looked = ledger.looked(Counter::Socket(11), sent(60), start + Duration::from_secs(1));
-    assert_eq!(looked.map(|(_, new)| new), Some(sent(60)));
-    ledger.expire(start + Duration::from_secs(30));
-    assert!(ledger.sockets().is_empty());
+    assert_eq!(left.counted.map(|(_, new)| new.sent_bytes), Some(30));
+    let unknown = ledger.closed(Counter::Socket(99), sent(0), None, start);
+    assert!(unknown.flows.is_empty() && unknown.counted.is_none());
+    ledger.expire(at(2));
+    assert!(ledger.sockets(at(2)).is_empty(), "what it moves from now on can wait");
+    assert_eq!(ledger.sockets(at(30)), [11]);
+    let looked = ledger.looked(Counter::Socket(11), sent(60), at(30));
+    assert_eq!(looked.map(|(_, new)| new.sent_bytes), Some(10));
+    ledger.expire(at(30));
+    assert!(ledger.sockets(at(30)).is_empty());
     assert!(ledger.has_closed(11));
     assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 60, "what it moved stays");
+}
+
+/// The kernel forgets what was used least lately.
+#[test]
+fn a_count_that_was_pushed_out_before_the_end_takes_nothing_away() {
+    let start = Instant::now();
+    let mut ledger = Ledger::default();
+    ledger.note(flow(1), &found("curl", 7, Some(11)), start);
+    ledger.looked(Counter::Socket(11), sent(60), start);
+    assert!(ledger.closed(Counter::Socket(11), Traffic::default(), None, start).counted.is_none());
+    let of = ledger.flow_use(&flow(1), start).expect("noted");
+    assert_eq!(of.traffic, Some(sent(60)));
 }
 
 #[test]
@@ -108,7 +127,7 @@ fn a_socket_that_closed_before_its_connection_was_told_counts_once_and_is_forgot
         ledger.looked(Counter::Socket(11), sent(60), start);
         assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 60, "{owner_was_known}");
         ledger.expire(start + Duration::from_secs(30));
-        assert!(ledger.sockets().is_empty(), "{owner_was_known}");
+        assert!(ledger.sockets(start + Duration::from_secs(30)).is_empty(), "{owner_was_known}");
         ledger.note(flow(1), &found, start);
         ledger.looked(Counter::Socket(11), sent(60), start);
         assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 60, "{owner_was_known}");
@@ -173,7 +192,7 @@ fn connections_are_counted_one_by_one_where_nobody_counts_sockets() {
     ledger.note(flow(2), &found("curl", 7, Some(11)), start);
     let both = HashSet::from([flow(1), flow(2)]);
     assert_eq!(ledger.connections(), both);
-    assert_eq!(ledger.sockets(), [11], "whose end is told of");
+    assert_eq!(ledger.sockets(start), [11], "whose end is told of");
     for (port, bytes) in [(1, 1000), (2, 50)] {
         ledger.looked(Counter::Connection(flow(port)), sent(bytes), start);
         let of = ledger.flow_use(&flow(port), start).expect("noted");
