@@ -21,6 +21,7 @@ use serde::Deserialize;
 use crate::actor::Services;
 use crate::assessment::{Seen, assess};
 use crate::error::Error;
+use crate::explain::explain;
 
 /// How long a look may take.
 const LOOK: Duration = Duration::from_secs(2);
@@ -52,6 +53,7 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/components", get(components))
         .route("/v1/connections", get(connections))
         .route("/v1/apps", get(apps))
+        .route("/v1/explain", post(explain))
         .route("/v1/adopted", get(adopted))
         .route("/v1/adopted/{id}", delete(remove_adopted))
         .route("/v1/reload", post(reload));
@@ -193,7 +195,7 @@ async fn await_policy(services: &Services, generation: PolicyGeneration) -> Resu
 
 /// Asks a component. A question that it crashed on, for whatever reason, is
 /// asked once more: all of these may be.
-async fn ask<M: Send + 'static, T: Send + 'static>(
+pub(crate) async fn ask<M: Send + 'static, T: Send + 'static>(
     component: &'static str,
     address: &Address<M>,
     deadline: Duration,

@@ -10,9 +10,11 @@
 //!   after five seconds they are denied. What the kernel noted meanwhile waits in its maps.
 //!
 //! `finder` says whose a connection is, `roster` who a process is (with
-//! `identity` and `names`), `ledger` keeps both for lists, with what was moved.
+//! `identity` and `names`), `ledger` keeps both for lists, with what was moved,
+//! `describe` makes up whom nobody saw yet.
 
 mod actor;
+mod describe;
 mod error;
 mod events;
 mod finder;

@@ -28,7 +28,7 @@ use self::text::Stat;
 
 pub use self::{
     cgroups::ControlGroups,
-    files::{FileId, MAX_HASHED_BYTES, file_id, sha256_of},
+    files::{FileId, MAX_HASHED_BYTES, file_id, first_bytes, sha256_of},
     owners::{
         MAX_LINKS, MAX_OWNERS, MAX_PROCESSES, all_socket_owners, has_socket, owners_of_inode,
     },
