@@ -16,5 +16,6 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    output::choose_colors(cli.color);
     verbs::perform(cli.verb).into()
 }
