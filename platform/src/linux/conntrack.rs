@@ -12,7 +12,10 @@ use super::layout::{Epoch, MarkAction, denied_label, label, transit_labels};
 use super::netlink::{Netlink, Request};
 use super::rules::judged_label;
 
+mod fill;
 mod wire;
+
+pub use self::fill::{Fill, fill};
 
 /// Requests sent to the kernel in one go.
 const BATCH: usize = 64;
