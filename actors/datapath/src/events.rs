@@ -37,7 +37,7 @@ pub fn describe_metrics() {
     describe_gauge!("seawall_datapath_parked_flows", "Flows that wait for a verdict");
     describe_gauge!("seawall_datapath_parked_packets", "Packets that wait for a verdict");
     // There from the start: the first one counts, too.
-    for layer in [Layer::Unanswered, Layer::Quarantine, Layer::Overload, Layer::Poison] {
+    for layer in [Layer::Quarantine, Layer::Overload, Layer::Poison] {
         counter!("seawall_datapath_refused_packets_total", "reason" => layer.as_str()).absolute(0);
     }
     for action in [Action::Reject, Action::Drop] {
