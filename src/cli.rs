@@ -1,8 +1,9 @@
 //! The command line: what may be said, and what it means.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use seawall_messages::Protocol;
 use seawall_messages::explain::Whom;
 use seawall_platform::linux::rules::Backend;
@@ -55,6 +56,33 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+/// Reads the command line; says what is wrong with it, or the help that was asked for, and ends.
+pub(crate) fn parse() -> Cli {
+    let color = match color_of(std::env::args_os()) {
+        ColorChoice::Auto => clap::ColorChoice::Auto,
+        ColorChoice::Always => clap::ColorChoice::Always,
+        ColorChoice::Never => clap::ColorChoice::Never,
+    };
+    let matches = Cli::command().color(color).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// What `--color` says, before anything else of the line is understood: help
+/// and complaints are coloured, too.
+fn color_of(line: impl IntoIterator<Item = OsString>) -> ColorChoice {
+    let mut words = line.into_iter().take_while(|word| word != "--");
+    let value = words.find_map(|word| match word.to_str()?.strip_prefix("--color")? {
+        "" => Some(None),
+        value => Some(Some(value.strip_prefix('=')?.to_owned())),
+    });
+    let value = match value {
+        Some(None) => words.next().and_then(|word| word.into_string().ok()),
+        Some(value) => value,
+        None => None,
+    };
+    value.and_then(|value| ColorChoice::from_str(&value, false).ok()).unwrap_or_default()
 }
 
 /// The verbs.

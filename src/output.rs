@@ -11,7 +11,9 @@ use std::io::Write;
 
 use serde::Serialize;
 
-pub(crate) use self::style::{ColorChoice, Style, choose_colors};
+pub(crate) use self::style::{
+    ColorChoice, Style, choose_colors, chosen_colors, on_stderr as is_stderr_colored,
+};
 pub(crate) use self::table::{Cell, Table};
 pub(crate) use self::text::one_line;
 

@@ -43,16 +43,22 @@ pub(crate) fn choose_colors(choice: ColorChoice) {
     let _ = CHOICE.set(choice);
 }
 
+/// What `--color` said.
+pub(crate) fn chosen_colors() -> ColorChoice {
+    CHOICE.get().copied().unwrap_or_default()
+}
+
 pub(super) fn on_stdout() -> bool {
     is_wanted(std::io::stdout().is_terminal())
 }
 
-pub(super) fn on_stderr() -> bool {
+/// Whether standard error is coloured.
+pub(crate) fn on_stderr() -> bool {
     is_wanted(std::io::stderr().is_terminal())
 }
 
 fn is_wanted(is_terminal: bool) -> bool {
-    let choice = CHOICE.get().copied().unwrap_or_default();
+    let choice = chosen_colors();
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     wanted(choice, is_terminal, variable("NO_COLOR").is_some(), variable("TERM").as_deref())
 }
@@ -68,6 +74,17 @@ fn wanted(
         ColorChoice::Never => false,
         ColorChoice::Auto => {
             is_terminal && !no_color_is_set && term.is_some_and(|term| term != "dumb")
+        }
+    }
+}
+
+impl ColorChoice {
+    /// As `--color` takes it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
         }
     }
 }

@@ -22,6 +22,7 @@ pub(crate) struct Cell {
 pub(crate) struct Table<const COLUMNS: usize> {
     rows: Vec<[Cell; COLUMNS]>,
     yielding: &'static [usize],
+    flows: bool,
 }
 
 impl Cell {
@@ -41,7 +42,12 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     /// A table with nothing but its headings.
     pub(crate) fn new(headings: [&str; COLUMNS]) -> Self {
         let headings = headings.map(|heading| Cell::styled(Style::Strong, heading));
-        Self { rows: vec![headings], yielding: &[] }
+        Self { rows: vec![headings], yielding: &[], flows: false }
+    }
+
+    /// Has the last column go on below where there isn't room: nothing of it is cut.
+    pub(crate) fn flowing(self) -> Self {
+        Self { flows: true, ..self }
     }
 
     /// Says which columns are cut where there isn't room for all: the first
@@ -65,7 +71,12 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     /// The table as lines, without blanks at their ends.
     fn lines(&self, room: Option<usize>, is_colored: bool) -> Vec<String> {
         let widths = self.widths(room);
-        self.rows.iter().map(|row| line(row, &widths, is_colored)).collect()
+        match room.filter(|_| self.flows) {
+            None => self.rows.iter().map(|row| line(row, &widths, is_colored)).collect(),
+            Some(room) => {
+                self.rows.iter().flat_map(|row| flowing(row, &widths, room, is_colored)).collect()
+            }
+        }
     }
 
     fn widths(&self, room: Option<usize>) -> [usize; COLUMNS] {
@@ -89,10 +100,27 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 }
 
-fn line(row: &[Cell], widths: &[usize], is_colored: bool) -> String {
+/// A row whose last cell goes on below itself, broken between words.
+fn flowing(row: &[Cell], widths: &[usize], room: usize, is_colored: bool) -> Vec<String> {
+    let (Some((last, before)), Some((_, widths))) = (row.split_last(), widths.split_last()) else {
+        return Vec::new();
+    };
+    let indent = widths.iter().map(|width| width + GAP.len()).sum::<usize>();
+    let room = room.saturating_sub(indent).max(NARROWEST);
+    let mut pieces = text::broken(&last.text, room).into_iter();
+    let first = Cell { text: pieces.next().unwrap_or_default(), style: last.style };
+    let cells: Vec<&Cell> = before.iter().chain([&first]).collect();
+    let widths: Vec<usize> = widths.iter().copied().chain([room]).collect();
+    let mut lines = vec![line(cells, &widths, is_colored)];
+    let below = |piece: String| " ".repeat(indent) + &last.style.paint(&piece, is_colored);
+    lines.extend(pieces.map(below));
+    lines
+}
+
+fn line<'a>(row: impl IntoIterator<Item = &'a Cell>, widths: &[usize], is_colored: bool) -> String {
     let mut line = String::new();
     let mut blanks = 0;
-    for (cell, width) in row.iter().zip(widths) {
+    for (cell, width) in row.into_iter().zip(widths) {
         let shown = text::shortened(&cell.text, *width);
         let taken = text::width(&shown);
         if taken > 0 {
@@ -153,6 +181,18 @@ mod tests {
         assert_eq!(table().lines(Some(31), false), expected);
         // There is a width below which nothing more is cut.
         assert_eq!(table().lines(Some(5), false), expected);
+    }
+
+    #[test]
+    fn a_flowing_column_goes_on_below_itself() {
+        let mut table = Table::new(["STEP", "SAW"]).flowing();
+        table.row(["first", "it is neither this nor that"]);
+        table.row(["second", "short"]);
+        let expected =
+            ["STEP    SAW", "first   it is neither", "        this nor that", "second  short"];
+        assert_eq!(table.lines(Some(22), false), expected);
+        let whole = ["STEP    SAW", "first   it is neither this nor that", "second  short"];
+        assert_eq!(table.lines(None, false), whole);
     }
 
     #[test]

@@ -84,6 +84,22 @@ pub(super) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The text in pieces of at most so many columns, broken at blanks; a word
+/// that is longer stays whole.
+pub(super) fn broken(text: &str, most: usize) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match pieces.last_mut() {
+            Some(piece) if width(piece) + 1 + width(word) <= most => {
+                piece.push(' ');
+                piece.push_str(word);
+            }
+            _ => pieces.push(word.to_owned()),
+        }
+    }
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +128,20 @@ mod tests {
         assert!(!shown.contains(|c: char| is_unfit(c) && c != '\n'), "{shown}");
         let back: Vec<String> = serde_json::from_str(&shown).expect("still JSON");
         assert_eq!(back, [value]);
+    }
+
+    #[test]
+    fn text_is_broken_between_words() {
+        let cases = [
+            ("", 5, vec![""]),
+            ("one two", 7, vec!["one two"]),
+            ("one two", 6, vec!["one", "two"]),
+            ("a longerword b", 6, vec!["a", "longerword", "b"]),
+            ("漢字 漢字", 8, vec!["漢字", "漢字"]),
+        ];
+        for (text, most, expected) in cases {
+            assert_eq!(broken(text, most), expected, "{text}");
+        }
     }
 
     #[test]

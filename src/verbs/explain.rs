@@ -94,7 +94,7 @@ fn connection(flow: &Flow) -> String {
 }
 
 fn table(steps: &[StepTaken]) -> Table<3> {
-    let mut table = Table::new(["STEP", "OUTCOME", "WHAT IT SAW"]);
+    let mut table = Table::new(["STEP", "OUTCOME", "WHAT IT SAW"]).flowing();
     for step in steps {
         let style = match step.outcome {
             StepOutcome::Permits => Style::Good,

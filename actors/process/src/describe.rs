@@ -1,7 +1,6 @@
 //! Somebody that a person speaks of, described as the owner of a connection
 //! would be: a process, or one made up from its file or its app's id.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use seawall_messages::Snapshot;
@@ -10,7 +9,7 @@ use seawall_messages::process::{App, AppKind, Process, ProcessKey};
 use seawall_platform::linux::processes;
 
 use crate::identity::without_version;
-use crate::roster::{Roster, kernel};
+use crate::roster::{Roster, is_program, kernel};
 
 /// Longest path or id that is taken.
 const MAX_TEXT_BYTES: usize = 4_096;
@@ -60,7 +59,9 @@ fn as_seen(process: Arc<Process>) -> Described {
 
 /// A program of the host, or a script, which its interpreter runs.
 fn of_file(path: &str, roster: &mut Roster, snapshot: &Snapshot) -> Described {
-    let interpreter = interpreter_of(Path::new(path));
+    // Of other files nobody learns a word: we may read what the asker may not.
+    let is_program = is_program(path);
+    let interpreter = is_program.then(|| interpreter_of(path)).flatten();
     let process = match &interpreter {
         Some(interpreter) => {
             let arguments = vec![interpreter.clone(), path.to_owned()];
@@ -69,8 +70,8 @@ fn of_file(path: &str, roster: &mut Roster, snapshot: &Snapshot) -> Described {
         None => roster.of_file(path, Vec::new(), snapshot),
     };
     let mut notes = Vec::new();
-    if !Path::new(path).is_file() {
-        notes.push(format!("there is no file {path}"));
+    if !is_program {
+        notes.push(format!("there is no program {path}"));
     }
     if let Some(interpreter) = interpreter {
         notes.push(format!("{path} is a script: rules see {interpreter} as its path"));
@@ -79,7 +80,7 @@ fn of_file(path: &str, roster: &mut Roster, snapshot: &Snapshot) -> Described {
 }
 
 /// What a script's first line says runs it (execve(2)); `/usr/bin/env` is looked through.
-fn interpreter_of(path: &Path) -> Option<String> {
+fn interpreter_of(path: &str) -> Option<String> {
     let line = processes::first_bytes(path, FIRST_LINE_BYTES).ok()?;
     let named = interpreter_named(&line)?;
     let real = std::fs::canonicalize(&named)
@@ -169,6 +170,8 @@ fn made_up_of(app: App, path: &str) -> Arc<Process> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn described(whom: &Whom) -> Result<Described, String> {
@@ -235,6 +238,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let script = folder.path().join("backup.sh");
         std::fs::write(&script, "#!/bin/sh\nexit 0\n").expect("written");
+        let named = Whom::Path(script.display().to_string());
+        assert_eq!(seen(named).0, script.display().to_string(), "not as long as it can't be run");
+        let may_run = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&script, may_run).expect("it is ours");
         let script = script.display().to_string();
         let shell = std::fs::canonicalize("/bin/sh").expect("every machine has a shell");
         let (path, id, known) = seen(Whom::Path(script.clone()));

@@ -2,6 +2,7 @@
 //! lives, from what the kernel noted when it is gone.
 
 use std::collections::VecDeque;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -181,9 +182,8 @@ impl Roster {
             parent_pid: 0,
             uid: 0,
             deleted: false,
-            file: is_small(path)
-                .then(|| processes::file_id(path))
-                .flatten()
+            file: processes::file_id(path)
+                .filter(|_| may_be_hashed(path))
                 .map(|id| (id, path.to_owned())),
         };
         self.finish(described, &seen, snapshot)
@@ -361,9 +361,17 @@ impl Roster {
     }
 }
 
-/// Whether a file that somebody named, and that may be any, is hashed while others wait.
-fn is_small(path: &str) -> bool {
-    std::fs::metadata(path).is_ok_and(|file| file.len() <= MOST_NAMED_FILE_BYTES)
+/// Whether a file that somebody named, and that may be any, is hashed: others wait
+/// meanwhile, and of a file that is no program nobody learns anything.
+fn may_be_hashed(path: &str) -> bool {
+    let is_small = std::fs::metadata(path).is_ok_and(|file| file.len() <= MOST_NAMED_FILE_BYTES);
+    is_small && is_program(path)
+}
+
+/// Whether it is a file that can be run.
+pub(crate) fn is_program(path: &str) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 /// Whether a process runs the same file as its parent: then it may be about to become another program.

@@ -93,7 +93,8 @@ fn a_policy_file_is_checked_without_a_running_seawall() {
     assert_eq!(json.code, Some(1), "{json:?}");
     let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
     assert_eq!(json["good"], false);
-    let missing = seawall(&["check", "--config", "/nonexistent/seawall.toml"]);
+    let nothing = folder.path().join("missing.toml");
+    let missing = seawall(&["check", "--config", &nothing.to_string_lossy()]);
     assert_eq!(missing.code, Some(1), "{missing:?}");
     assert!(missing.stderr.contains("hint:"), "{missing:?}");
 }
