@@ -1,9 +1,16 @@
 //! The command line: what may be said, and what it means.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use seawall_messages::Protocol;
+use seawall_messages::explain::Whom;
 use seawall_platform::linux::rules::Backend;
+
+use crate::client::USUAL_RUN_DIR;
+use crate::output::ColorChoice;
+use crate::verbs::explain::{self, Target};
 
 /// Version as shown, with a word for builds that can break themselves on purpose.
 pub(crate) const VERSION: &str = if cfg!(feature = "fault-injection") {
@@ -20,13 +27,62 @@ Exit codes:
   3  status: DEGRADED
   4  status: NOT PROTECTED; every verb but run: Seawall is not running";
 
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  seawall explain curl 9.9.9.9:443
+  seawall explain snap:firefox 192.168.1.1:80
+  seawall explain - 9.9.9.9:53 --protocol udp
+  seawall explain /usr/sbin/sshd 192.168.1.7:22 --inbound
+
+Exit codes:
+  0  there is an answer: PERMITTED or DENIED
+  1  there is none
+  2  the command line is wrong, or TARGET is none
+  4  Seawall is not running";
+
 /// An application firewall that nothing knocks over.
 #[derive(Debug, Parser)]
 #[command(name = "seawall", version = VERSION, after_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Cli {
+    /// When to colour what is printed: auto (on a terminal), always, never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        global = true,
+        hide_possible_values = true
+    )]
+    pub(crate) color: ColorChoice,
     /// What to do.
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+/// Reads the command line; says what is wrong with it, or the help that was asked for, and ends.
+pub(crate) fn parse() -> Cli {
+    let color = match color_of(std::env::args_os()) {
+        ColorChoice::Auto => clap::ColorChoice::Auto,
+        ColorChoice::Always => clap::ColorChoice::Always,
+        ColorChoice::Never => clap::ColorChoice::Never,
+    };
+    let matches = Cli::command().color(color).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// What `--color` says, before anything else of the line is understood: help
+/// and complaints are coloured, too.
+fn color_of(line: impl IntoIterator<Item = OsString>) -> ColorChoice {
+    let mut words = line.into_iter().take_while(|word| word != "--");
+    let value = words.find_map(|word| match word.to_str()?.strip_prefix("--color")? {
+        "" => Some(None),
+        value => Some(Some(value.strip_prefix('=')?.to_owned())),
+    });
+    let value = match value {
+        Some(None) => words.next().and_then(|word| word.into_string().ok()),
+        Some(value) => value,
+        None => None,
+    };
+    value.and_then(|value| ColorChoice::from_str(&value, false).ok()).unwrap_or_default()
 }
 
 /// The verbs.
@@ -71,6 +127,14 @@ pub(crate) enum Verb {
         common: Common,
     },
 
+    /// Say what would become of a connection, and why, step by step
+    ///
+    /// The answer is that of the very function that decides connections, under
+    /// the policy in force; nothing is sent. Exit code 0 means that there is an
+    /// answer, be it PERMITTED or DENIED; `--json` has it in `judgement.action`.
+    #[command(after_help = EXIT_CODES, after_long_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArguments),
+
     /// Show or remove what was reachable before Seawall first started
     ///
     /// Services that listened and connections that were established then stay
@@ -86,6 +150,35 @@ pub(crate) enum Verb {
     /// Read the policy file again now, and wait until it is in force
     #[command(after_help = EXIT_CODES)]
     Reload(Common),
+
+    /// Say whether a policy file is good, and if not, where and why
+    ///
+    /// Needs no running Seawall, and changes nothing. Exit code 0: it is good; 1: it is not.
+    #[command(after_help = EXIT_CODES)]
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Print what a shell reads to complete our command lines
+    ///
+    /// For bash: seawall completions bash > /etc/bash_completion.d/seawall
+    #[command(after_help = EXIT_CODES)]
+    Completions {
+        /// Which shell
+        shell: ShellName,
+    },
+
+    /// Print the manual page, or write one for each verb
+    #[command(after_help = EXIT_CODES)]
+    Man {
+        /// Write the pages into this folder, which is made if need be
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 
     /// Remove every rule and label that a Seawall left behind
     ///
@@ -148,11 +241,42 @@ pub(crate) struct WorkerArguments {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
     /// Where the API's socket is
-    #[arg(long, value_name = "DIR", default_value = "/run/seawall", global = true)]
+    #[arg(long, value_name = "DIR", default_value = USUAL_RUN_DIR, global = true)]
     pub(crate) run_dir: PathBuf,
     /// Print the answer as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+/// What `seawall explain` is asked.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExplainArguments {
+    /// Whose connection: a path, a program in PATH, an app's id as `seawall ps
+    /// --json` shows it (snap:firefox), a process id, or - for nobody
+    #[arg(value_name = "APP", value_parser = explain::whom, allow_hyphen_values = true)]
+    pub(crate) whom: Whom,
+    /// The other end: IP, IP:PORT or [IPv6]:PORT. Without a port, 443 is meant
+    #[arg(value_parser = explain::target)]
+    pub(crate) target: Target,
+    /// Its protocol: a name, such as udp or icmp, or a number
+    #[arg(long, value_parser = explain::protocol, default_value = "tcp")]
+    pub(crate) protocol: Protocol,
+    /// TARGET is who opens it, its port the one that is called here
+    #[arg(long)]
+    pub(crate) inbound: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// A shell that completes command lines.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum ShellName {
+    /// GNU Bash
+    Bash,
+    /// Z shell
+    Zsh,
+    /// fish
+    Fish,
 }
 
 /// What to do with adopted entries.

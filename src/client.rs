@@ -22,6 +22,9 @@ pub(crate) const QUICK: Duration = Duration::from_secs(5);
 /// How long a change may take to come into force.
 pub(crate) const SLOW: Duration = Duration::from_secs(30);
 
+/// The run folder where nobody names another.
+pub(crate) const USUAL_RUN_DIR: &str = "/run/seawall";
+
 /// Wait before a question is asked again.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -56,7 +59,7 @@ pub(crate) enum ClientError {
         after: Duration,
     },
     /// The caller may not.
-    #[error("can't open {}: permission denied (be root, or in the group seawall)", socket.display())]
+    #[error("can't open {}: permission denied: that is for root and the group seawall", socket.display())]
     Forbidden {
         /// Which socket.
         socket: PathBuf,
@@ -73,6 +76,29 @@ pub(crate) enum ClientError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl ClientError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotRunning { socket } if *socket == Path::new(USUAL_RUN_DIR).join(SOCKET_FILE) => {
+                Some("start it with `sudo seawall run`; `seawall status` says more".to_owned())
+            }
+            Self::NotRunning { .. } => Some(
+                "start it with `sudo seawall run`, with the same --run-dir, or leave that out here"
+                    .to_owned(),
+            ),
+            Self::Silent { .. } => Some(
+                "look at its log lines; `seawall status` says whether packets are judged".to_owned(),
+            ),
+            Self::Forbidden { .. } => Some(
+                "put `sudo` before the command, or join the group: `sudo usermod -aG seawall $USER`, then log in again"
+                    .to_owned(),
+            ),
+            Self::Refused(_) | Self::Broken { .. } => None,
+        }
+    }
 }
 
 impl Client {

@@ -1,9 +1,9 @@
 //! Log lines of keeper and worker go to standard error, where a service
 //! manager or a person finds them.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::EnvFilter;
+
+use crate::output;
 
 /// Starts logging: level `info`, or what the environment variable `SEAWALL_LOG` says.
 pub(crate) fn start() {
@@ -12,6 +12,6 @@ pub(crate) fn start() {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(output::is_stderr_colored())
         .try_init();
 }

@@ -12,9 +12,8 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::parse();
+    output::choose_colors(cli.color);
     verbs::perform(cli.verb).into()
 }

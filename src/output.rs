@@ -1,69 +1,61 @@
 //! What the verbs print. Everything for standard output and standard error of
-//! a verb goes through here.
+//! a verb goes through here: what others wrote (names, command lines, errors)
+//! can't move the cursor or turn text round.
+
+mod style;
+mod table;
+mod text;
 
 use std::fmt::Display;
 use std::io::Write;
 
 use serde::Serialize;
 
+pub(crate) use self::style::{
+    ColorChoice, Style, choose_colors, chosen_colors, on_stderr as is_stderr_colored,
+};
+pub(crate) use self::table::{Cell, Table};
+pub(crate) use self::text::one_line;
+
 /// A line on standard output. A reader that went away is no error.
 pub(crate) fn line(text: impl Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    print(&text::lines(&text.to_string()));
+}
+
+/// A line of parts, each in its style.
+pub(crate) fn styled_line(parts: &[(Style, &str)]) {
+    let is_colored = style::on_stdout();
+    let parts = parts.iter().map(|(style, part)| style.paint(&text::lines(part), is_colored));
+    print(&parts.collect::<String>());
+}
+
+/// Text that a program reads, byte by byte as it is.
+pub(crate) fn verbatim(bytes: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(bytes);
 }
 
 /// A line on standard error.
 pub(crate) fn complaint(text: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "seawall: {text}");
+    let name = Style::Bad.paint("seawall:", style::on_stderr());
+    let _ = writeln!(std::io::stderr().lock(), "{name} {}", text::lines(&text.to_string()));
+}
+
+/// What to do about a complaint, on standard error.
+pub(crate) fn hint(text: impl Display) {
+    let name = Style::Strong.paint("hint:", style::on_stderr());
+    let _ = writeln!(std::io::stderr().lock(), "{name} {}", text::lines(&text.to_string()));
 }
 
 /// A value as indented JSON on standard output.
 pub(crate) fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => line(text),
+        Ok(text) => print(&text::in_json(&text)),
         Err(error) => complaint(format_args!("can't print the answer: {error}")),
     }
 }
 
-/// Rows under headings, columns as wide as they need to be.
-pub(crate) struct Table<const COLUMNS: usize> {
-    rows: Vec<[String; COLUMNS]>,
-}
-
-impl<const COLUMNS: usize> Table<COLUMNS> {
-    /// A table with nothing but its headings.
-    pub(crate) fn new(headings: [&str; COLUMNS]) -> Self {
-        Self { rows: vec![headings.map(str::to_owned)] }
-    }
-
-    /// Adds a row.
-    pub(crate) fn row(&mut self, cells: [String; COLUMNS]) {
-        self.rows.push(cells);
-    }
-
-    /// The table as lines, without blanks at their ends.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        let mut widths = [0; COLUMNS];
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        self.rows
-            .iter()
-            .map(|row| {
-                let cells: Vec<_> =
-                    row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-                cells.join("  ").trim_end().to_owned()
-            })
-            .collect()
-    }
-
-    /// Prints it.
-    pub(crate) fn print(&self) {
-        for text in self.lines() {
-            line(text);
-        }
-    }
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 /// A number of bytes as people say it: `512 B`, `1.5 kB`, `20 MB`.
@@ -97,14 +89,6 @@ pub(crate) fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_are_aligned_and_lines_end_without_blanks() {
-        let mut table = Table::new(["NAME", "STATE"]);
-        table.row(["api".to_owned(), String::new()]);
-        table.row(["datapath/new".to_owned(), "running".to_owned()]);
-        assert_eq!(table.lines(), ["NAME          STATE", "api", "datapath/new  running"]);
-    }
 
     #[test]
     fn bytes_are_said_in_two_digits_or_three() {

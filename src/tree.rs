@@ -192,7 +192,7 @@ pub(crate) fn plant(
             policy: snapshot.clone(),
             standing,
             publisher: standing_in,
-            verdict: at.verdict,
+            verdict: at.verdict.clone(),
             process: at.process.clone(),
             new: at.new.0,
             rest: at.rest.0,
@@ -206,6 +206,7 @@ pub(crate) fn plant(
     let services = Services {
         policy: at.policy,
         process: at.process,
+        verdict: at.verdict,
         datapath: at.datapath,
         snapshot,
         keeper: facts,

@@ -2,10 +2,13 @@
 //! except `run`, which is one, and `remove-rules`, which needs that none is.
 
 mod adopted;
+mod check;
 mod components;
 mod connections;
+pub(crate) mod explain;
 #[cfg(feature = "fault-injection")]
 mod fault;
+mod manual;
 mod ps;
 mod reload;
 mod remove_rules;
@@ -26,6 +29,8 @@ pub(crate) enum Outcome {
     Failed,
     /// Protected, with something that needs attention.
     Degraded,
+    /// The command line makes no sense.
+    Misused,
     /// Packets are not judged.
     NotProtected,
     /// Any other code: of the worker, which only the keeper reads.
@@ -37,6 +42,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Done => Self::SUCCESS,
             Outcome::Failed => Self::from(1),
+            Outcome::Misused => Self::from(2),
             Outcome::Degraded => Self::from(3),
             Outcome::NotProtected => Self::from(4),
             Outcome::Worker(code) => Self::from(code),
@@ -50,6 +56,10 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Run(folders) => return keeper::run(&folders),
         Verb::Worker(arguments) => return worker::run(&arguments),
         Verb::RemoveRules(config) => return remove_rules::perform(&config),
+        Verb::Check { config, json } => return check::perform(&config.config, json),
+        Verb::Completions { shell } => return manual::completions(shell),
+        Verb::Man { out } => return manual::man(out.as_deref()),
+        Verb::Explain(arguments) => explain::perform(arguments),
         Verb::Status(common) => status::perform(&common),
         Verb::Components(common) => components::perform(&common),
         Verb::Connections { limit, common } => connections::perform(limit, &common),
@@ -61,6 +71,9 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
     };
     result.unwrap_or_else(|error| {
         output::complaint(describe(&error));
+        if let Some(hint) = error.hint() {
+            output::hint(hint);
+        }
         match error {
             ClientError::NotRunning { .. } | ClientError::Silent { .. } => Outcome::NotProtected,
             _ => Outcome::Failed,

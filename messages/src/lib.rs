@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod datapath;
+pub mod explain;
 pub mod flow;
 pub mod keeper;
 pub mod policy;

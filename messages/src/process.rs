@@ -6,6 +6,7 @@ use std::sync::Arc;
 use seawall_runtime::Reply;
 use serde::{Deserialize, Serialize};
 
+use crate::explain::{Described, Whom};
 use crate::flow::Flow;
 
 /// Names a process beyond the reuse of its id.
@@ -357,6 +358,14 @@ pub enum Message {
     Hooks {
         /// How owners are found here.
         reply: Reply<Vec<HookStatus>>,
+    },
+    /// From `verdict`, for an explanation: what is known of somebody, or follows
+    /// from what was said of them. Asking again is safe.
+    Describe {
+        /// Whom.
+        whom: Whom,
+        /// The process, or why there is none.
+        reply: Reply<Result<Described, String>>,
     },
     /// From its own watcher: the kernel has something to tell.
     EventsWait,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use seawall_runtime::Reply;
 use serde::{Deserialize, Serialize};
 
+use crate::explain::{Explanation, Whom};
 use crate::flow::Flow;
 use crate::policy::PolicyGeneration;
 use crate::process::Owner;
@@ -189,6 +190,16 @@ pub enum Message {
         requests: Vec<Request>,
         /// A verdict for each.
         reply: Reply<Vec<Judgement>>,
+    },
+    /// From `api`, for people: what would become of this connection, and why.
+    /// Counts for nothing. Asking again is safe.
+    Explain {
+        /// The connection.
+        flow: Flow,
+        /// Whose it would be.
+        whom: Whom,
+        /// Each step, or why nobody can say.
+        reply: Reply<Result<Explanation, String>>,
     },
 }
 

@@ -11,6 +11,7 @@ mod netlink;
 pub mod privileges;
 pub mod processes;
 pub mod queue;
+pub mod routes;
 pub mod rules;
 pub mod signals;
 pub mod sockets;

@@ -56,11 +56,44 @@ fn clients_take_run_dir_and_json_wherever_they_stand() {
 }
 
 #[test]
+fn colours_are_known_before_the_rest_of_the_line() {
+    let cases = [
+        ("status", ColorChoice::Auto),
+        ("status --color never", ColorChoice::Never),
+        ("--color=always --help", ColorChoice::Always),
+        ("status --color", ColorChoice::Auto),
+        ("status --color blue", ColorChoice::Auto),
+        ("status --colour never", ColorChoice::Auto),
+        ("explain -- --color never", ColorChoice::Auto),
+    ];
+    for (line, expected) in cases {
+        let words = line.split_whitespace().map(OsString::from);
+        assert_eq!(color_of(words), expected, "{line}");
+    }
+}
+
+#[test]
+fn an_explanation_is_asked_of_somebody_about_somewhere() {
+    let Ok(Verb::Explain(asked)) = parse("explain - 9.9.9.9:53 --protocol udp --inbound --json")
+    else {
+        panic!("explain parses")
+    };
+    assert_eq!((asked.whom, asked.target.port), (Whom::Nobody, Some(53)));
+    assert_eq!((asked.protocol, asked.inbound), (Protocol::UDP, true));
+    assert!(asked.common.json);
+}
+
+#[test]
 fn nonsense_is_refused() {
     let cases = [
         ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
         ("fly", ErrorKind::InvalidSubcommand),
         ("status extra", ErrorKind::UnknownArgument),
+        ("explain -", ErrorKind::MissingRequiredArgument),
+        ("explain - example.org", ErrorKind::ValueValidation),
+        ("explain - 9.9.9.9 --protocol quic", ErrorKind::ValueValidation),
+        ("completions tcsh", ErrorKind::InvalidValue),
+        ("status --color blue", ErrorKind::InvalidValue),
         ("connections --limit 0", ErrorKind::ValueValidation),
         ("adopted remove", ErrorKind::MissingRequiredArgument),
         ("adopted remove one", ErrorKind::ValueValidation),

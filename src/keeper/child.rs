@@ -12,7 +12,7 @@ use seawall_platform::linux::link::Link;
 use super::error::KeeperError;
 use super::liveness::Liveness;
 use crate::cli::WorkerArguments;
-use crate::settings;
+use crate::{output, settings};
 
 /// A running worker.
 pub(super) struct Worker {
@@ -51,6 +51,7 @@ impl Worker {
             .arg("--run-dir")
             .arg(&arguments.folders.run_dir)
             .args(["--keeper-pid", &std::process::id().to_string()])
+            .args(["--color", output::chosen_colors().as_str()])
             .env_remove("NOTIFY_SOCKET")
             .env_remove("WATCHDOG_PID")
             .env_remove("WATCHDOG_USEC")

@@ -12,7 +12,9 @@ use seawall_platform::linux::rules::RulesError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeeperError {
     /// The caller may not.
-    #[error("guarding the network needs root (the capability CAP_NET_ADMIN)")]
+    #[error(
+        "guarding the network needs root (the capability CAP_NET_ADMIN): try `sudo seawall run`"
+    )]
     NotRoot,
     /// Two would fight over the packets.
     #[error("another Seawall guards this network namespace already (see `seawall status`)")]

@@ -123,7 +123,7 @@ pub(super) const API: Spec = Spec {
     backoff: EDGE_BACKOFF,
     mailbox: Mailbox { bound: 256, overflow: Overflow::Reject },
     deadlines: Deadlines { start: seconds(1), handle: seconds(1), stop: millis(500) },
-    asks: &["policy", "datapath", "process"],
+    asks: &["policy", "datapath", "process", "verdict"],
     tells: &[],
     while_down: "nobody can look or reload; traffic doesn't notice",
 };

@@ -35,7 +35,7 @@ packets  verdict        asks process
 packets  datapath/new   asks verdict tells datapath/rest, datapath
 packets  datapath/rest  tells datapath
 control  datapath       asks keeper, verdict tells keeper, process, datapath/new, datapath/rest
-edge     api            asks policy, datapath, process
+edge     api            asks policy, datapath, process, verdict
 ";
     assert_eq!(render(&specs()), picture);
 }

@@ -33,7 +33,7 @@ pub(super) fn perform(what: Option<AdoptedVerb>, common: &Common) -> Result<Outc
 }
 
 fn table(adopted: &[Adopted]) -> Table<3> {
-    let mut table = Table::new(["ID", "KIND", "WHAT"]);
+    let mut table = Table::new(["ID", "KIND", "WHAT"]).yielding(&[2]);
     for entry in adopted {
         let (kind, what) = match &entry.what {
             AdoptedEntry::Listener { protocol, address, port } => {

@@ -6,7 +6,7 @@ use seawall_runtime::ComponentState;
 use super::Outcome;
 use crate::cli::Common;
 use crate::client::{Client, ClientError};
-use crate::output::{self, Table};
+use crate::output::{self, Cell, Style, Table};
 
 pub(super) fn perform(common: &Common) -> Result<Outcome, ClientError> {
     let answer: Components = Client::new(&common.run_dir).get("/v1/components")?;
@@ -20,17 +20,22 @@ pub(super) fn perform(common: &Common) -> Result<Outcome, ClientError> {
 }
 
 fn table(answer: &Components) -> Table<7> {
-    let mut table =
-        Table::new(["NAME", "STATE", "UPTIME", "RESTARTS", "WAITING", "HANDLED", "LAST FAILURE"]);
+    let headings = ["NAME", "STATE", "UPTIME", "RESTARTS", "WAITING", "HANDLED", "LAST FAILURE"];
+    let mut table = Table::new(headings).yielding(&[6]);
     for component in &answer.components {
+        let style = match component.state {
+            ComponentState::Running => Style::Good,
+            ComponentState::Starting | ComponentState::Stopping => Style::Warning,
+            ComponentState::BackingOff | ComponentState::Stopped => Style::Bad,
+        };
         table.row([
-            component.name.clone(),
-            state(component.state).to_owned(),
-            output::span(component.uptime_s as u64),
-            component.restarts.to_string(),
-            format!("{}/{}", component.mailbox_depth, component.mailbox_bound),
-            component.handled.to_string(),
-            component.last_failure.clone().unwrap_or_default(),
+            Cell::from(&component.name),
+            Cell::styled(style, state(component.state)),
+            Cell::from(output::span(component.uptime_s as u64)),
+            Cell::from(component.restarts.to_string()),
+            Cell::from(format!("{}/{}", component.mailbox_depth, component.mailbox_bound)),
+            Cell::from(component.handled.to_string()),
+            Cell::from(component.last_failure.as_deref().unwrap_or_default()),
         ]);
     }
     table

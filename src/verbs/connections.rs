@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
+use seawall_messages::Action;
 use seawall_messages::api::Connections;
 use seawall_messages::datapath::Connection;
 
 use super::Outcome;
 use crate::cli::Common;
 use crate::client::{Client, ClientError};
-use crate::output::{self, Table};
+use crate::output::{self, Cell, Style, Table};
 
 pub(super) fn perform(limit: u32, common: &Common) -> Result<Outcome, ClientError> {
     let answer: Connections =
@@ -22,7 +23,8 @@ pub(super) fn perform(limit: u32, common: &Common) -> Result<Outcome, ClientErro
 }
 
 fn table(connections: &[Connection], now: SystemTime) -> Table<6> {
-    let mut table = Table::new(["AGE", "VERDICT", "OPEN", "APP", "CONNECTION", "REASON"]);
+    let headings = ["AGE", "VERDICT", "OPEN", "APP", "CONNECTION", "REASON"];
+    let mut table = Table::new(headings).yielding(&[5, 3]);
     for connection in connections {
         // Decided by an earlier worker, who did not say when.
         let age = match connection.decided {
@@ -39,13 +41,17 @@ fn table(connections: &[Connection], now: SystemTime) -> Table<6> {
             reason.push_str(&format!(", for {app}"));
         }
         let app = connection.used_by.as_ref().map(|of| of.attribution.app().name);
+        let style = match connection.action {
+            Action::Allow => Style::Good,
+            Action::Reject | Action::Drop => Style::Bad,
+        };
         table.row([
-            age,
-            connection.action.as_str().to_owned(),
-            if connection.live { "yes" } else { "no" }.to_owned(),
-            app.map(|name| name.to_string()).unwrap_or_default(),
-            connection.flow.to_string(),
-            reason,
+            Cell::from(age),
+            Cell::styled(style, connection.action.as_str()),
+            Cell::from(if connection.live { "yes" } else { "no" }),
+            Cell::from(app.unwrap_or_default()),
+            Cell::from(connection.flow.to_string()),
+            Cell::from(reason),
         ]);
     }
     table

@@ -30,8 +30,8 @@ pub(super) fn perform(all: bool, common: &Common) -> Result<Outcome, ClientError
 }
 
 fn table(apps: &[AppUse]) -> Table<9> {
-    let mut table =
-        Table::new(["APP", "OPEN", "SENT/S", "RECV/S", "SENT", "RECV", "PIDS", "FOUND BY", "PATH"]);
+    let headings = ["APP", "OPEN", "SENT/S", "RECV/S", "SENT", "RECV", "PIDS", "FOUND BY", "PATH"];
+    let mut table = Table::new(headings).yielding(&[7, 8, 6, 0]);
     for of in apps {
         let methods: Vec<_> = of
             .methods

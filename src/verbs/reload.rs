@@ -10,8 +10,12 @@ use crate::output;
 
 pub(super) fn perform(common: &Common) -> Result<Outcome, ClientError> {
     let client = Client::new(&common.run_dir);
-    let answer: Reloaded =
-        client.send(Method::POST, "/v1/reload", None::<&()>, SLOW, Repeat::Safe)?;
+    let sent = client.send(Method::POST, "/v1/reload", None::<&()>, SLOW, Repeat::Safe);
+    let answer: Reloaded = sent.inspect_err(|error| {
+        if matches!(error, ClientError::Refused(_)) {
+            output::complaint("the policy that is in force stays; this is why:");
+        }
+    })?;
     if common.json {
         output::json(&answer);
     } else {

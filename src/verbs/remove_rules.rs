@@ -17,6 +17,9 @@ pub(super) fn perform(file: &Folders) -> Outcome {
         }
         Err(problem) => {
             output::complaint(problem);
+            if !rustix::process::geteuid().is_root() {
+                output::hint("this needs root: `sudo seawall remove-rules`");
+            }
             Outcome::Failed
         }
     }

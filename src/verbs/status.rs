@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Outcome, describe};
 use crate::cli::Common;
 use crate::client::{Client, ClientError};
-use crate::output;
+use crate::output::{self, Style};
 
 /// The answer when no worker gives one.
 #[derive(Serialize)]
@@ -24,23 +24,55 @@ pub(super) fn perform(common: &Common) -> Result<Outcome, ClientError> {
             if common.json {
                 output::json(&status);
             } else {
-                for text in lines(&status) {
-                    output::line(text);
-                }
+                print(status.protection, &lines(&status));
             }
             Ok(outcome(status.protection))
         }
         Err(error @ (ClientError::NotRunning { .. } | ClientError::Silent { .. })) => {
-            let reason = keeper_says(&common.run_dir).unwrap_or_else(|| describe(&error));
+            let keeper = keeper_says(&common.run_dir);
+            let lives = keeper.is_some() || matches!(error, ClientError::Silent { .. });
+            let reason = keeper.unwrap_or_else(|| describe(&error));
             if common.json {
                 let reasons = vec![reason];
                 output::json(&Absent { protection: Protection::NotProtected, reasons });
             } else {
-                output::line(format_args!("{}: {reason}", word(Protection::NotProtected)));
+                let mut lines = vec![format!("{}: {reason}", word(Protection::NotProtected))];
+                lines.extend(advice(lives).map(|(what, text)| format!("  {what:10} {text}")));
+                print(Protection::NotProtected, &lines);
             }
             Ok(Outcome::NotProtected)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// What to do where nothing is judged. `lives`: a keeper, or a worker, does.
+fn advice(lives: bool) -> [(&'static str, &'static str); 3] {
+    if lives {
+        return [
+            ("traffic", "as the mode says: open lets new connections pass, lockdown drops them"),
+            ("why", "its log lines say it: where it was started, or in `journalctl -u seawall`"),
+            ("check", "`seawall check` says whether the policy file is good"),
+        ];
+    }
+    [
+        ("traffic", "all passes, unless rules of an earlier run in lockdown still stand"),
+        ("start", "`sudo seawall run`, in the foreground; Ctrl-C ends it and removes its rules"),
+        ("no network", "where rules were left behind: `sudo seawall remove-rules`"),
+    ]
+}
+
+fn print(protection: Protection, lines: &[String]) {
+    let style = match protection {
+        Protection::Protected => Style::Good,
+        Protection::Degraded => Style::Warning,
+        Protection::NotProtected => Style::Bad,
+    };
+    for (index, text) in lines.iter().enumerate() {
+        match text.strip_prefix(word(protection)).filter(|_| index == 0) {
+            Some(rest) => output::styled_line(&[(style, word(protection)), (Style::Plain, rest)]),
+            None => output::line(text),
+        }
     }
 }
 

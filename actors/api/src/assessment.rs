@@ -5,7 +5,11 @@ use seawall_messages::api::Protection;
 use seawall_messages::datapath::DatapathStatus;
 use seawall_messages::keeper::KeeperFacts;
 use seawall_messages::policy::{PolicySource, PolicyStatus};
+use seawall_platform::linux::conntrack::Fill;
 use seawall_runtime::{ComponentState, ComponentStatus};
+
+/// From here on the table of tracked connections needs attention.
+const NEARLY_FULL_PERCENT: u64 = 95;
 
 /// Everything that the answer depends on.
 pub(crate) struct Seen<'a> {
@@ -21,6 +25,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) components: &'a [ComponentStatus],
     /// Why metrics are not served, though they should be.
     pub(crate) metrics_problem: Option<&'a str>,
+    /// How full the kernel's table of tracked connections is, if that can be read.
+    pub(crate) tracking: Option<Fill>,
 }
 
 /// The word and the reasons, the gravest first.
@@ -67,12 +73,24 @@ fn degraded(seen: &Seen<'_>) -> Vec<String> {
         None => reasons.push("policy gives no answer".to_owned()),
     }
     reasons.extend(seen.metrics_problem.map(|why| format!("metrics are not served: {why}")));
+    reasons.extend(seen.tracking.and_then(nearly_full));
     for component in seen.components {
         if component.state != ComponentState::Running {
             reasons.push(format!("{} is down: {}", component.name, component.while_down));
         }
     }
     reasons
+}
+
+/// The kernel drops new connections itself where it can't track them.
+fn nearly_full(Fill { tracked, limit }: Fill) -> Option<String> {
+    let most = limit.saturating_mul(NEARLY_FULL_PERCENT) / 100;
+    (limit > 0 && tracked >= most).then(|| {
+        format!(
+            "the kernel tracks {tracked} connections of {limit} at most, and drops new ones beyond: \
+             raise net.netfilter.nf_conntrack_max, or see in `conntrack -L` what opens so many"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -124,7 +142,9 @@ mod tests {
             keeper: &keeper,
             components: &running,
             metrics_problem: None,
+            tracking: Some(Fill { tracked: 10, limit: 1_000 }),
         };
+        let fill = |tracked, limit| Some(Fill { tracked, limit });
         let (protected, degraded, not_protected) =
             (Protection::Protected, Protection::Degraded, Protection::NotProtected);
         let cases = [
@@ -138,6 +158,10 @@ mod tests {
             ("file refused", degraded, 1, Seen { policy: Some(&refused), ..good }),
             ("last good copy", degraded, 2, Seen { policy: Some(&last_good), ..good }),
             ("no metrics", degraded, 1, Seen { metrics_problem: Some("port taken"), ..good }),
+            ("table nearly full", degraded, 1, Seen { tracking: fill(950, 1_000), ..good }),
+            ("table quite full", protected, 0, Seen { tracking: fill(949, 1_000), ..good }),
+            ("no limit", protected, 0, Seen { tracking: fill(950, 0), ..good }),
+            ("table unknown", protected, 0, Seen { tracking: None, ..good }),
             ("component down", degraded, 1, Seen { components: &down, ..good }),
         ];
         for (case, expected, count, seen) in cases {

@@ -21,6 +21,9 @@ pub(crate) enum Error {
     /// The request is understood, and refused as things are.
     #[error("{0}")]
     Conflict(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
@@ -35,6 +38,7 @@ impl Error {
         match self {
             Self::Unanswered { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             #[cfg(feature = "fault-injection")]
             Self::Forbidden => StatusCode::FORBIDDEN,

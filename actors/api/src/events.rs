@@ -1,6 +1,7 @@
 //! What `api` reports.
 
 use metrics::{counter, describe_counter};
+use seawall_platform::linux::conntrack::ConntrackError;
 
 const CONNECTIONS: &str = "seawall_api_connections_total";
 const REFUSED: &str = "seawall_api_refused_connections_total";
@@ -9,6 +10,10 @@ const REFUSED: &str = "seawall_api_refused_connections_total";
 pub fn describe_metrics() {
     describe_counter!(CONNECTIONS, "Connections accepted, by listener");
     describe_counter!(REFUSED, "Connections closed unanswered because too many were open");
+    // There from the start: the first one counts, too.
+    for door in [Door::Command, Door::Metrics] {
+        counter!(REFUSED, "listener" => door.as_str()).absolute(0);
+    }
     crate::scrape::describe_metrics();
 }
 
@@ -44,6 +49,11 @@ pub(crate) fn refused(door: Door) {
 /// A listener does not accept; it is tried again.
 pub(crate) fn accept_failed(door: Door, error: &std::io::Error) {
     tracing::warn!(listener = door.as_str(), %error, "A connection could not be accepted");
+}
+
+/// How full the table of tracked connections is can't be read: no reason to doubt it.
+pub(crate) fn tracking_unknown(error: &ConntrackError) {
+    tracing::debug!(%error, cause = error.source.to_string(), "Tracked connections not counted");
 }
 
 /// A fault was injected.

@@ -3,7 +3,7 @@
 //! - Owns: its two listeners, which the keeper holds beyond a worker's death.
 //! - Receives: connections, from its own accept loops ([`Message`]).
 //! - Publishes: nothing.
-//! - Asks: `policy`, `datapath` and `process`.
+//! - Asks: `policy`, `datapath`, `process` and `verdict`.
 //! - While it is down, nobody can look or reload; traffic doesn't notice.
 //!
 //! | request | answer |
@@ -12,6 +12,7 @@
 //! | `GET /v1/components` | [`seawall_messages::api::Components`] |
 //! | `GET /v1/connections?limit=` | [`seawall_messages::api::Connections`] |
 //! | `GET /v1/apps` | [`seawall_messages::api::Apps`] |
+//! | `POST /v1/explain` | [`seawall_messages::explain::Explanation`] of an [`seawall_messages::explain::Explain`] |
 //! | `GET /v1/adopted` | [`seawall_messages::api::AdoptedList`] |
 //! | `DELETE /v1/adopted/{id}` | the entries that are left |
 //! | `POST /v1/reload` | [`seawall_messages::api::Reloaded`]; 409 where the file is refused |
@@ -25,6 +26,7 @@ mod actor;
 mod assessment;
 mod error;
 mod events;
+mod explain;
 mod metrics;
 mod routes;
 mod scrape;

@@ -14,13 +14,17 @@ use seawall_messages::api::{
     AdoptedList, Apps, Components, Connections, ErrorBody, Protection, Reloaded, Status,
 };
 use seawall_messages::datapath::{self, Connection, DatapathStatus};
+use seawall_messages::policy::PolicyStatus;
 use seawall_messages::{Flow, PolicyGeneration, policy, process};
+use seawall_platform::linux::conntrack;
 use seawall_runtime::{Address, AskError, Reply};
 use serde::Deserialize;
 
 use crate::actor::Services;
 use crate::assessment::{Seen, assess};
 use crate::error::Error;
+use crate::events;
+use crate::explain::explain;
 
 /// How long a look may take.
 const LOOK: Duration = Duration::from_secs(2);
@@ -52,6 +56,7 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/components", get(components))
         .route("/v1/connections", get(connections))
         .route("/v1/apps", get(apps))
+        .route("/v1/explain", post(explain))
         .route("/v1/adopted", get(adopted))
         .route("/v1/adopted/{id}", delete(remove_adopted))
         .route("/v1/reload", post(reload));
@@ -69,21 +74,10 @@ async fn status(
     State(services): State<Services>,
     Extension(MetricsProblem(metrics_problem)): Extension<MetricsProblem>,
 ) -> Json<Status> {
-    let policy = ask("policy", &services.policy, LOOK, |reply| policy::Message::Status { reply });
-    let policy = policy.await.ok();
-    let datapath =
-        ask("datapath", &services.datapath, LOOK, |reply| datapath::Message::Status { reply });
-    let datapath = datapath.await.ok();
+    let Standing { protection, reasons, policy, datapath } =
+        standing(&services, metrics_problem.as_deref()).await;
     let snapshot = services.snapshot.load();
     let keeper = services.keeper.load();
-    let (protection, reasons) = assess(&Seen {
-        generation: snapshot.generation,
-        policy: policy.as_ref(),
-        datapath: datapath.as_ref(),
-        keeper: &keeper,
-        components: &services.introspect.components(),
-        metrics_problem: metrics_problem.as_deref(),
-    });
     Json(Status {
         protection,
         reasons,
@@ -101,6 +95,34 @@ async fn status(
             ..DatapathStatus::default()
         }),
     })
+}
+
+/// How Seawall stands, and what was seen to tell.
+pub(crate) struct Standing {
+    pub(crate) protection: Protection,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) policy: Option<PolicyStatus>,
+    pub(crate) datapath: Option<DatapathStatus>,
+}
+
+/// Looks how Seawall stands.
+pub(crate) async fn standing(services: &Services, metrics_problem: Option<&str>) -> Standing {
+    let policy = ask("policy", &services.policy, LOOK, |reply| policy::Message::Status { reply });
+    let policy = policy.await.ok();
+    let datapath =
+        ask("datapath", &services.datapath, LOOK, |reply| datapath::Message::Status { reply });
+    let datapath = datapath.await.ok();
+    let tracking = conntrack::fill().inspect_err(events::tracking_unknown).ok();
+    let (protection, reasons) = assess(&Seen {
+        generation: services.snapshot.load().generation,
+        policy: policy.as_ref(),
+        datapath: datapath.as_ref(),
+        keeper: &services.keeper.load(),
+        components: &services.introspect.components(),
+        metrics_problem,
+        tracking,
+    });
+    Standing { protection, reasons, policy, datapath }
 }
 
 async fn components(State(services): State<Services>) -> Json<Components> {
@@ -193,7 +215,7 @@ async fn await_policy(services: &Services, generation: PolicyGeneration) -> Resu
 
 /// Asks a component. A question that it crashed on, for whatever reason, is
 /// asked once more: all of these may be.
-async fn ask<M: Send + 'static, T: Send + 'static>(
+pub(crate) async fn ask<M: Send + 'static, T: Send + 'static>(
     component: &'static str,
     address: &Address<M>,
     deadline: Duration,

@@ -10,17 +10,28 @@ use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::Hook;
+use seawall_messages::api::Protection;
+use seawall_platform::linux::conntrack;
 use seawall_platform::linux::layout::{QueueId, QueueKind};
+use seawall_platform::linux::processes::burden_of;
 use seawall_platform::linux::queue;
 
 use crate::actor::Services;
+use crate::events;
+use crate::routes::standing;
 
 const WAITING: &str = "seawall_datapath_queue_depth_packets";
 const DROPPED: &str = "seawall_datapath_queue_dropped_packets_total";
 const CRASHES: &str = "seawall_keeper_worker_crashes_total";
 const MENDED: &str = "seawall_keeper_rules_mended_total";
+
+const PROTECTION: &str = "seawall_api_protection_state";
+const MEMORY: &str = "seawall_api_resident_memory_bytes";
+const DESCRIPTORS: &str = "seawall_api_open_descriptors";
+const TRACKED: &str = "seawall_datapath_tracked_connections";
+const TRACKED_LIMIT: &str = "seawall_datapath_tracked_connections_limit";
 
 /// Content type of Prometheus's text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,6 +40,14 @@ pub(crate) fn describe_metrics() {
     describe_gauge!(WAITING, "Packets that wait for a verdict in the kernel, by queue");
     describe_counter!(DROPPED, "Packets that the kernel dropped unjudged, by queue and reason");
     describe_counter!(CRASHES, "Workers that crashed since the keeper started");
+    describe_gauge!(
+        PROTECTION,
+        "1 for what the first word of status is, 0 for the others, by state"
+    );
+    describe_gauge!(MEMORY, Unit::Bytes, "Memory in use, by process");
+    describe_gauge!(DESCRIPTORS, "Open descriptors, by process");
+    describe_gauge!(TRACKED, "Connections that the kernel tracks in this network namespace");
+    describe_gauge!(TRACKED_LIMIT, "Most connections that the kernel tracks; 0 for no limit");
     describe_counter!(MENDED, "Times that someone else's change to our rules was undone");
 }
 
@@ -43,6 +62,7 @@ async fn scrape(State(services): State<Services>, headers: HeaderMap) -> Respons
     }
     services.introspect.publish_metrics();
     publish(&services);
+    publish_protection(standing(&services, None).await.protection);
     ([(CONTENT_TYPE, TEXT_FORMAT)], services.metrics.render()).into_response()
 }
 
@@ -51,6 +71,7 @@ fn publish(services: &Services) {
     let keeper = services.keeper.load();
     counter!(CRASHES).absolute(u64::from(keeper.crashes));
     counter!(MENDED).absolute(keeper.rules_mended);
+    publish_burden(keeper.pid);
     match queue::counters(&services.layout) {
         Ok(counters) => {
             for queue in counters {
@@ -66,6 +87,35 @@ fn publish(services: &Services) {
             }
         }
         Err(error) => tracing::warn!(%error, "The kernel's queue counters could not be read"),
+    }
+}
+
+/// Memory and descriptors of both processes, tracked connections.
+fn publish_burden(keeper_pid: u32) {
+    for (process, pid) in [("keeper", keeper_pid), ("worker", std::process::id())] {
+        let Some(burden) = burden_of(pid) else { continue };
+        gauge!(MEMORY, "process" => process).set(burden.resident_bytes as f64);
+        if let Some(descriptors) = burden.descriptors {
+            gauge!(DESCRIPTORS, "process" => process).set(descriptors as f64);
+        }
+    }
+    match conntrack::fill() {
+        Ok(fill) => {
+            gauge!(TRACKED).set(fill.tracked as f64);
+            gauge!(TRACKED_LIMIT).set(fill.limit as f64);
+        }
+        Err(error) => events::tracking_unknown(&error),
+    }
+}
+
+/// One of the three is 1.
+fn publish_protection(protection: Protection) {
+    for (state, name) in [
+        (Protection::Protected, "protected"),
+        (Protection::Degraded, "degraded"),
+        (Protection::NotProtected, "not_protected"),
+    ] {
+        gauge!(PROTECTION, "state" => name).set(f64::from(u8::from(state == protection)));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The API over real sockets, with `policy`, `datapath` and `process` played by the test.
 
 mod apps;
+mod explain;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +13,7 @@ use seawall_messages::api::{AdoptedList, Components, Connections, ErrorBody, Pro
 use seawall_messages::datapath::{self, DatapathStatus};
 use seawall_messages::keeper::{KeeperFacts, Layout};
 use seawall_messages::policy::{self, Adopted, AdoptedEntry, Filter, PolicySource, PolicyStatus};
-use seawall_messages::{PolicyGeneration, Protocol, Snapshot, process};
+use seawall_messages::{PolicyGeneration, Protocol, Snapshot, process, verdict};
 use seawall_runtime::{
     Address, Backoff, Component, Context, Deadlines, Failure, Intensity, Kernel, Lender, Mailbox,
     Published, Publisher, Spec, StartError, TreeBuilder,
@@ -20,6 +21,7 @@ use seawall_runtime::{
 use serde::de::DeserializeOwned;
 
 use self::apps::{Manner, Programs};
+use self::explain::Explainer;
 use crate::{Api, Arguments, Listeners, Metrics, Services};
 
 /// Plays `policy`: knows one adopted entry; the second reload is refused.
@@ -141,7 +143,8 @@ impl World {
         let policy: Address<policy::Message> = tree.declare(spec("policy", &[]));
         let datapath: Address<datapath::Message> = tree.declare(spec("datapath", &[]));
         let process: Address<process::Message> = tree.declare(spec("process", &[]));
-        let api = tree.declare(spec("api", &["policy", "datapath", "process"]));
+        let verdict: Address<verdict::Message> = tree.declare(spec("verdict", &[]));
+        let api = tree.declare(spec("api", &["policy", "datapath", "process", "verdict"]));
         let what =
             AdoptedEntry::Session { flow: crate::tests::flow("192.168.7.1:5000 10.0.0.1:22") };
         let (publisher, published) = Published::new(snapshot(1, vec![Adopted { id: 1, what }]));
@@ -149,9 +152,11 @@ impl World {
         tree.actor::<Policy>(&policy, publisher);
         tree.actor::<Datapath>(&datapath, ());
         tree.actor::<Programs>(&process, manner);
+        tree.actor::<Explainer>(&verdict, ());
         let services = Services {
             policy,
             process,
+            verdict,
             datapath,
             snapshot: published,
             keeper,
@@ -229,7 +234,7 @@ fn what_can_be_looked_at_has_its_documented_shape() {
     assert_eq!(status.worker_pid, std::process::id());
     let components: Components = world.get("/v1/components");
     let names: Vec<_> = components.components.iter().map(|it| it.name.as_str()).collect();
-    assert_eq!(names, ["policy", "datapath", "process", "api"]);
+    assert_eq!(names, ["policy", "datapath", "process", "verdict", "api"]);
     for (limit, expected) in [("", 2), ("?limit=5", 2), ("?limit=1", 1), ("?limit=0", 0)] {
         let connections: Connections = world.get(&format!("/v1/connections{limit}"));
         assert_eq!(connections.connections.len(), expected, "{limit}");

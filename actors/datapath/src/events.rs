@@ -36,6 +36,16 @@ pub fn describe_metrics() {
     );
     describe_gauge!("seawall_datapath_parked_flows", "Flows that wait for a verdict");
     describe_gauge!("seawall_datapath_parked_packets", "Packets that wait for a verdict");
+    // There from the start: the first one counts, too.
+    for layer in [Layer::Quarantine, Layer::Overload, Layer::Poison] {
+        counter!("seawall_datapath_refused_packets_total", "reason" => layer.as_str()).absolute(0);
+    }
+    for action in [Action::Reject, Action::Drop] {
+        let layer = Layer::Unanswered.as_str();
+        counter!("seawall_datapath_verdicts_total", "action" => action.as_str(), "layer" => layer)
+            .absolute(0);
+    }
+    counter!("seawall_datapath_rules_suspect_total").absolute(0);
 }
 
 /// Packet counters of one thread, fetched once.

@@ -173,6 +173,7 @@ impl Policy {
 
     /// Publishes what is in force if it isn't yet, and tells `datapath` of it.
     fn publish(&mut self) -> Result<(), Error> {
+        events::file_is_refused(self.choice.refused.is_some());
         let published = self.arguments.published.load();
         let mut snapshot = self.snapshot(published.generation);
         if *published == snapshot {

@@ -14,6 +14,7 @@ const RULES: &str = "seawall_policy_rules";
 const APPS: &str = "seawall_policy_apps";
 const ADOPTED: &str = "seawall_policy_adopted_entries";
 const LOADS: &str = "seawall_policy_loads_total";
+const REFUSED: &str = "seawall_policy_file_refused";
 const STORE_FAILURES: &str = "seawall_policy_store_failures_total";
 const SURVEY_FAILURES: &str = "seawall_policy_survey_failures_total";
 
@@ -24,8 +25,12 @@ pub fn describe_metrics() {
     describe_gauge!(APPS, "Apps that have settings or rules of their own");
     describe_gauge!(ADOPTED, "Listeners and connections that were adopted at the first start");
     describe_counter!(LOADS, "Readings of the policy file, by what came of them");
+    describe_gauge!(REFUSED, "1 while the policy file is refused and an older policy is in force");
     describe_counter!(STORE_FAILURES, "Writes of durable policy state that failed");
     describe_counter!(SURVEY_FAILURES, "Listings of this machine's sockets that failed");
+    // There from the start: the first failure counts as one, too.
+    counter!(STORE_FAILURES).absolute(0);
+    counter!(SURVEY_FAILURES).absolute(0);
 }
 
 /// A policy came into force.
@@ -83,6 +88,11 @@ impl Refused<'_> {
         counter!(LOADS, "outcome" => "refused").increment(1);
         tracing::error!(reason = self.reason, "Policy file refused, the old policy stays");
     }
+}
+
+/// Whether the file as it is now is refused.
+pub(crate) fn file_is_refused(is_refused: bool) {
+    gauge!(REFUSED).set(f64::from(u8::from(is_refused)));
 }
 
 /// The file changes what is fixed while Seawall runs.

@@ -13,6 +13,7 @@ use seawall_runtime::{
     Address, Component, Context, Failure, Lease, LeaseError, Lender, Published, StartError,
 };
 
+use crate::describe::describe;
 use crate::error::Error;
 use crate::events;
 use crate::finder::{Finder, Found};
@@ -155,6 +156,12 @@ impl Processes {
                 reply.send(self.ledger.with(|ledger| ledger.apps(&open, now))?);
             }
             Message::Hooks { reply } => reply.send(self.hooks()),
+            Message::Describe { whom, reply } => {
+                let Self { finder, ledger, .. } = self;
+                let recent =
+                    |fits: &dyn Fn(&_) -> bool| ledger.with(|ledger| ledger.latest(fits)).ok()?;
+                reply.send(describe(&whom, &mut finder.roster, &snapshot, recent));
+            }
             Message::EventsWait => {}
             Message::LookAgain => {
                 self.look(now)?;

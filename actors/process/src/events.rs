@@ -14,6 +14,9 @@ const FOLLOWED: &str = "seawall_process_followed_sockets";
 const LOST: &str = "seawall_process_lost_notes_total";
 const FAILED: &str = "seawall_process_failed_lookups_total";
 
+/// What can be lost, in the order of [`seawall_platform::linux::ebpf::abi::loss`].
+const KINDS: [&str; 6] = ["event", "owner", "tuple", "process", "listener", "traffic"];
+
 /// Describes the metrics to the recorder; once a process.
 pub fn describe_metrics() {
     describe_counter!(ATTRIBUTIONS, "Connections whose owner was looked for, by how it was found");
@@ -30,6 +33,8 @@ pub fn describe_metrics() {
         "Notes of the kernel that found no room, by kind; found out in another way"
     );
     describe_counter!(FAILED, "Look-ups that the system refused, by what was asked");
+    // There from the start: the first that is lost counts, too.
+    lost(&[0; KINDS.len()]);
 }
 
 pub(crate) fn attributed(method: Method) {
@@ -48,9 +53,8 @@ pub(crate) fn followed(sockets: usize) {
     gauge!(FOLLOWED).set(sockets as f64);
 }
 
-/// What the programs could not note: kinds in the order of [`seawall_platform::linux::ebpf::abi::loss`].
+/// What the programs could not note, by kind.
 pub(crate) fn lost(counts: &[u64]) {
-    const KINDS: [&str; 6] = ["event", "owner", "tuple", "process", "listener", "traffic"];
     for (kind, count) in KINDS.iter().zip(counts) {
         counter!(LOST, "kind" => *kind).absolute(*count);
     }

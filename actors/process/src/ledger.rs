@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_messages::Flow;
-use seawall_messages::process::{App, AppUse, Attribution, FlowUse, Method, Rates, Traffic};
+use seawall_messages::process::{
+    App, AppUse, Attribution, FlowUse, Method, Process, Rates, Traffic,
+};
 use seawall_runtime::BoundedTable;
 
 pub(crate) use self::socket::Counter;
@@ -270,6 +272,15 @@ impl Ledger {
             by_speed.then(other.open.cmp(&one.open)).then(one.app.id.cmp(&other.app.id))
         });
         list
+    }
+
+    /// The process that fits and started last, of those whose connections are remembered.
+    pub(crate) fn latest(&self, fits: &dyn Fn(&Process) -> bool) -> Option<Arc<Process>> {
+        let processes = self.flows.values().filter_map(|entry| entry.attribution.process.as_ref());
+        let latest = processes
+            .filter(|process| fits(process))
+            .max_by_key(|process| (process.key.started_ticks, process.key.pid));
+        latest.cloned()
     }
 
     /// Adds to an app's traffic. Gives what metrics call it.

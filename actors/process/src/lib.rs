@@ -11,9 +11,11 @@
 //!
 //! `finder` says whose a connection is, `roster` who a process is (with
 //! `identity` and `names`), `ledger` keeps both for lists, with what was moved; where
-//! the kernel doesn't count by socket, `tracked` tells that.
+//! the kernel doesn't count by socket, `tracked` tells that. `describe` makes up whom
+//! nobody saw yet.
 
 mod actor;
+mod describe;
 mod error;
 mod events;
 mod finder;

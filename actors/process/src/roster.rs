@@ -2,6 +2,7 @@
 //! lives, from what the kernel noted when it is gone.
 
 use std::collections::VecDeque;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,7 +10,7 @@ use seawall_messages::Snapshot;
 use seawall_messages::process::{Owner, Process, ProcessKey};
 use seawall_platform::linux::ebpf::Notes;
 use seawall_platform::linux::ebpf::abi::{ProcessId, ProcessRecord};
-use seawall_platform::linux::processes::{self, ControlGroups, FileId, ProcessFacts};
+use seawall_platform::linux::processes::{self, ControlGroups, Environment, FileId, ProcessFacts};
 use seawall_runtime::BoundedTable;
 
 use crate::events;
@@ -30,6 +31,8 @@ const PACKETS_WAIT_TICKS: u64 = 500;
 const MOST_PARENTS: usize = 4_096;
 /// How long a look at whether a file still has its name holds.
 const NAMES_LAST: Duration = Duration::from_millis(20);
+/// Largest file that is hashed because a person asked about it: a fraction of a second.
+const MOST_NAMED_FILE_BYTES: u64 = 128 * 1024 * 1024;
 /// Files whose checksum is remembered.
 const MOST_CHECKSUMS: usize = 4_096;
 
@@ -153,6 +156,37 @@ impl Roster {
         let process = Arc::clone(&known.process);
         self.known.insert(key, known);
         Some(process)
+    }
+
+    /// What a process would be that ran this file of the host, and of which nothing else were known.
+    pub(crate) fn of_file(
+        &mut self,
+        path: &str,
+        arguments: Vec<String>,
+        snapshot: &Snapshot,
+    ) -> Arc<Process> {
+        let seen = Facts {
+            exe: path.to_owned(),
+            place: Place::Host,
+            has_our_root: true,
+            in_our_user_namespace: true,
+            is_kernel_thread: false,
+            arguments,
+            arguments_cut: false,
+            working_directory: None,
+            cgroup: String::new(),
+            environment: Environment::default(),
+        };
+        let described = Described {
+            key: ProcessKey { pid: 0, started_ticks: 0, exec_id: None },
+            parent_pid: 0,
+            uid: 0,
+            deleted: false,
+            file: processes::file_id(path)
+                .filter(|_| may_be_hashed(path))
+                .map(|id| (id, path.to_owned())),
+        };
+        self.finish(described, &seen, snapshot)
     }
 
     /// Whether another program may have used a socket that this process has open, and ended since
@@ -322,6 +356,19 @@ impl Roster {
         self.checksums.insert((id, changed), Arc::clone(&sum));
         Some(sum)
     }
+}
+
+/// Whether a file that somebody named, and that may be any, is hashed: others wait
+/// meanwhile, and of a file that is no program nobody learns anything.
+fn may_be_hashed(path: &str) -> bool {
+    let is_small = std::fs::metadata(path).is_ok_and(|file| file.len() <= MOST_NAMED_FILE_BYTES);
+    is_small && is_program(path)
+}
+
+/// Whether it is a file that can be run.
+pub(crate) fn is_program(path: &str) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 /// Whether a process runs the same file as its parent: then it may be about to become another program.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use seawall_messages::explain::{Explanation, Whom};
 use seawall_messages::process;
 use seawall_messages::verdict::{MAX_BATCH, Message, Request};
 use seawall_messages::{Flow, Judgement, Snapshot};
@@ -11,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::error::Error;
 use crate::events::{BatchRefused, QuestionRefused};
-use crate::judge::{Judge, MAX_BATCHES, MAX_QUESTIONS};
+use crate::judge::{Judge, MAX_BATCHES, MAX_EXPLANATIONS, MAX_QUESTIONS};
 
 /// What an incarnation is made from.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ pub struct Verdict {
     judge: Arc<Judge>,
     questions: Arc<Semaphore>,
     batches: Arc<Semaphore>,
+    explanations: Arc<Semaphore>,
 }
 
 impl Component for Verdict {
@@ -42,6 +44,7 @@ impl Component for Verdict {
             judge: Arc::new(Judge::new(arguments.policy, arguments.process)),
             questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),
             batches: Arc::new(Semaphore::new(MAX_BATCHES)),
+            explanations: Arc::new(Semaphore::new(MAX_EXPLANATIONS)),
         })
     }
 
@@ -49,6 +52,7 @@ impl Component for Verdict {
         match message {
             Message::Judge { request, reply } => self.judge(request, reply),
             Message::JudgeAll { requests, reply } => self.judge_all(requests, reply),
+            Message::Explain { flow, whom, reply } => self.explain(flow, whom, reply),
         }
         Ok(())
     }
@@ -91,6 +95,18 @@ impl Verdict {
             if let Ok(judgements) = judge.all_once_known(&requests).await {
                 reply.send(judgements);
             }
+            drop(permit);
+        });
+    }
+
+    /// Aside, with a bound of its own: no connection waits for it.
+    fn explain(&self, flow: Flow, whom: Whom, reply: Reply<Result<Explanation, String>>) {
+        let Ok(permit) = self.explanations.clone().try_acquire_owned() else {
+            return reply.send(Err(Error::TooManyExplanations.to_string()));
+        };
+        let judge = self.judge.clone();
+        tokio::spawn(async move {
+            reply.send(judge.explained(&flow, &whom).await);
             drop(permit);
         });
     }

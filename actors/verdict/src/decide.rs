@@ -1,7 +1,7 @@
 //! What becomes of a connection: a pure function of the policy, the connection
 //! and the app that it belongs to.
 //!
-//! The first step that speaks decides:
+//! The first step that speaks decides; [`decide`] and [`traced`] take them from one list:
 //!
 //! 1. what always passes (`always`),
 //! 2. connections that were established when Seawall first started,
@@ -33,6 +33,7 @@
 
 use std::sync::Arc;
 
+use seawall_messages::explain::Step;
 use seawall_messages::policy::{
     Adopted, AdoptedEntry, AppFilter, AppPolicy, DefaultAction, Filter,
 };
@@ -43,29 +44,75 @@ use seawall_messages::{
 
 use crate::always::{always_passes, may_be_dhcp};
 
-/// What holds for a connection.
+/// What a step looks at.
 #[derive(Clone, Copy)]
-struct Settings<'a> {
-    app: Option<&'a AppPolicy>,
-    all: &'a Filter,
+pub(crate) struct Case<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) flow: &'a Flow,
+    pub(crate) app: Option<&'a AppPolicy>,
+    pub(crate) is_loopback: bool,
 }
 
-/// A setting, and the app that it is from; `None` where it is the one for all.
-type Said<'a, T> = (T, Option<&'a Arc<str>>);
+/// What a step says.
+type Said = (Permission, Reason);
+
+/// A step: what it says of a connection, if anything.
+type Look = fn(&Case<'_>) -> Option<Said>;
+
+/// The steps that don't depend on whose the connection is.
+const FOR_ANYONE: [(Step, Look); 2] =
+    [(Step::AlwaysPasses, always), (Step::AdoptedSession, adopted_session)];
+
+/// All others but the last.
+const BY_OWNER: [(Step, Look); 9] = [
+    (Step::BlockInbound, block_inbound),
+    (Step::BlockInternet, block_internet),
+    (Step::BlockLan, block_lan),
+    (Step::BlockLocal, block_local),
+    (Step::AppRules, app_rules),
+    (Step::Rules, rules_for_all),
+    (Step::InvalidAddress, invalid_address),
+    (Step::Loopback, loopback),
+    (Step::AdoptedListener, adopted_listener),
+];
 
 /// Decides. `app` is the one that the connection's owner fits
 /// ([`Snapshot::app_of`]), if any does.
 pub fn decide(snapshot: &Snapshot, flow: &Flow, app: Option<&AppPolicy>) -> Judgement {
-    let (permission, reason) =
-        always_permitted(snapshot, flow).unwrap_or_else(|| permission_of(snapshot, flow, app));
-    judgement(snapshot, flow, permission, reason)
+    traced(&Case::new(snapshot, flow, app), |_, _| ())
+}
+
+/// Decides, and shows each step that was taken with what it said.
+pub(crate) fn traced(case: &Case<'_>, mut see: impl FnMut(Step, Option<Permission>)) -> Judgement {
+    let (permission, reason) = first(&FOR_ANYONE, case, &mut see)
+        .or_else(|| first(&BY_OWNER, case, &mut see))
+        .unwrap_or_else(|| {
+            let said = by_default(case);
+            see(Step::DefaultAction, Some(said.0));
+            said
+        });
+    judgement(case.snapshot, case.flow, permission, reason)
 }
 
 /// The judgement of a connection that gets the same whosever it is: it always
 /// passes, or was there when Seawall first started.
 pub(crate) fn for_anyone(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
-    let (permission, reason) = always_permitted(snapshot, flow)?;
+    let case = Case::new(snapshot, flow, None);
+    let (permission, reason) = first(&FOR_ANYONE, &case, &mut |_, _| ())?;
     Some(judgement(snapshot, flow, permission, reason))
+}
+
+/// What the first of these steps says that says anything.
+fn first(
+    steps: &[(Step, Look)],
+    case: &Case<'_>,
+    see: &mut impl FnMut(Step, Option<Permission>),
+) -> Option<Said> {
+    steps.iter().find_map(|(step, look)| {
+        let said = look(case);
+        see(*step, said.as_ref().map(|(permission, _)| *permission));
+        said
+    })
 }
 
 /// The judgement of a connection of which nobody could say whose it is, because
@@ -105,76 +152,130 @@ fn action(permission: Permission, flow: &Flow) -> Action {
     }
 }
 
-fn plain(permission: Permission, layer: Layer, text: &'static str) -> (Permission, Reason) {
+fn plain(permission: Permission, layer: Layer, text: &'static str) -> Said {
     (permission, Reason::plain(layer, text))
 }
 
-/// Steps 1 and 2.
-fn always_permitted(snapshot: &Snapshot, flow: &Flow) -> Option<(Permission, Reason)> {
-    if let Some(text) = always_passes(flow) {
-        return Some(plain(Permission::Permit, Layer::AlwaysPasses, text));
+impl<'a> Case<'a> {
+    pub(crate) fn new(snapshot: &'a Snapshot, flow: &'a Flow, app: Option<&'a AppPolicy>) -> Self {
+        Self { snapshot, flow, app, is_loopback: is_loopback(flow) }
     }
-    is_adopted_session(snapshot, flow).then(|| {
+
+    /// The app's own setting, or else the one for all; and the app that it is from.
+    pub(crate) fn setting<T>(
+        &self,
+        own: impl Fn(&AppFilter) -> Option<T>,
+        all: impl Fn(&Filter) -> T,
+    ) -> (T, Option<&'a Arc<str>>) {
+        let own = self.app.and_then(|app| Some((own(&app.filter)?, Some(&app.name))));
+        own.unwrap_or_else(|| (all(&self.snapshot.filter), None))
+    }
+
+    /// Whether an Internet address is at the other end; of a forwarded connection, at either.
+    pub(crate) fn is_internet(&self) -> bool {
+        Scope::of(self.flow.remote()).is_internet()
+            || self.flow.direction == Direction::Forwarded
+                && Scope::of(self.flow.initiator).is_internet()
+    }
+
+    /// What a switch denies that is on.
+    fn block(
+        &self,
+        own: impl Fn(&AppFilter) -> Option<bool>,
+        all: impl Fn(&Filter) -> bool,
+        layer: Layer,
+        text: &'static str,
+    ) -> Option<Said> {
+        let (is_on, of) = self.setting(own, all);
+        let reason = || Reason { app: of.cloned(), ..Reason::plain(layer, text) };
+        is_on.then(|| (Permission::Deny, reason()))
+    }
+}
+
+fn always(case: &Case<'_>) -> Option<Said> {
+    let text = always_passes(case.flow)?;
+    Some(plain(Permission::Permit, Layer::AlwaysPasses, text))
+}
+
+fn adopted_session(case: &Case<'_>) -> Option<Said> {
+    is_adopted(case, |what| matches!(what, AdoptedEntry::Session { .. })).then(|| {
         let text = "it was established when Seawall first started";
         plain(Permission::Permit, Layer::AdoptedSession, text)
     })
 }
 
-/// All other steps.
-fn permission_of(
-    snapshot: &Snapshot,
-    flow: &Flow,
-    app: Option<&AppPolicy>,
-) -> (Permission, Reason) {
-    use Permission::{Deny, Permit};
-    let settings = Settings { app, all: &snapshot.filter };
-    let is_loopback = is_loopback(flow);
-    if let Some(reason) = force_block(settings, flow, is_loopback) {
-        return (Deny, reason);
+fn block_inbound(case: &Case<'_>) -> Option<Said> {
+    if case.is_loopback || case.flow.direction != Direction::Inbound {
+        return None;
     }
-    if let Some(decided) = by_rule(settings, flow, is_loopback) {
-        return decided;
-    }
-    if has_invalid_address(flow) {
-        return plain(Deny, Layer::InvalidAddress, "nobody may talk to this address");
-    }
-    if is_loopback {
-        return plain(Permit, Layer::Loopback, "this machine talks to itself");
-    }
-    if is_adopted_listener(snapshot, flow) {
-        let text = "the service was listening when Seawall first started";
-        return plain(Permit, Layer::AdoptedListener, text);
-    }
-    let (default_action, of) = settings.say(|app| app.default_action, settings.all.default_action);
-    let (permission, reason) = match default_action {
-        DefaultAction::Permit => {
-            plain(Permit, Layer::DefaultAction, "default_action permits what nothing else decides")
-        }
-        DefaultAction::Block => {
-            plain(Deny, Layer::DefaultAction, "default_action blocks what nothing else permits")
-        }
-    };
-    (permission, Reason { app: of.cloned(), ..reason })
+    let text = "block_inbound denies what others open";
+    case.block(|app| app.block_inbound, |all| all.block_inbound, Layer::BlockInbound, text)
 }
 
-impl<'a> Settings<'a> {
-    /// The app's own setting, or else the one for all.
-    fn say<T>(self, own: impl Fn(&AppFilter) -> Option<T>, all: T) -> Said<'a, T> {
-        let own = self.app.and_then(|app| Some((own(&app.filter)?, Some(&app.name))));
-        own.unwrap_or((all, None))
+fn block_internet(case: &Case<'_>) -> Option<Said> {
+    if case.is_loopback || !case.is_internet() {
+        return None;
     }
+    let text = "block_internet denies the Internet";
+    case.block(|app| app.block_internet, |all| all.block_internet, Layer::BlockInternet, text)
+}
 
-    /// The reason of a switch that is on.
-    fn block(
-        self,
-        own: impl Fn(&AppFilter) -> Option<bool>,
-        all: bool,
-        layer: Layer,
-        text: &'static str,
-    ) -> Option<Reason> {
-        let (is_on, of) = self.say(own, all);
-        is_on.then(|| Reason { app: of.cloned(), ..Reason::plain(layer, text) })
+fn block_lan(case: &Case<'_>) -> Option<Said> {
+    if case.is_loopback || !Scope::of(case.flow.remote()).is_lan() {
+        return None;
     }
+    let text = "block_lan denies the LAN";
+    case.block(|app| app.block_lan, |all| all.block_lan, Layer::BlockLan, text)
+}
+
+fn block_local(case: &Case<'_>) -> Option<Said> {
+    if !case.is_loopback {
+        return None;
+    }
+    let text = "block_local denies connections of this machine with itself";
+    case.block(|app| app.block_local, |all| all.block_local, Layer::BlockLocal, text)
+}
+
+fn app_rules(case: &Case<'_>) -> Option<Said> {
+    let AppPolicy { name, filter, .. } = case.app?;
+    first_match((&filter.incoming_rules, &filter.outgoing_rules), Some(name), case)
+}
+
+fn rules_for_all(case: &Case<'_>) -> Option<Said> {
+    let Filter { incoming_rules, outgoing_rules, .. } = &case.snapshot.filter;
+    first_match((incoming_rules, outgoing_rules), None, case)
+}
+
+fn invalid_address(case: &Case<'_>) -> Option<Said> {
+    has_invalid_address(case.flow)
+        .then(|| plain(Permission::Deny, Layer::InvalidAddress, "nobody may talk to this address"))
+}
+
+fn loopback(case: &Case<'_>) -> Option<Said> {
+    let text = "this machine talks to itself";
+    case.is_loopback.then(|| plain(Permission::Permit, Layer::Loopback, text))
+}
+
+fn adopted_listener(case: &Case<'_>) -> Option<Said> {
+    is_adopted(case, |what| matches!(what, AdoptedEntry::Listener { .. })).then(|| {
+        let text = "the service was listening when Seawall first started";
+        plain(Permission::Permit, Layer::AdoptedListener, text)
+    })
+}
+
+/// The last step, which always speaks.
+fn by_default(case: &Case<'_>) -> Said {
+    let (default_action, of) = case.setting(|app| app.default_action, |all| all.default_action);
+    let (permission, text) = match default_action {
+        DefaultAction::Permit => {
+            (Permission::Permit, "default_action permits what nothing else decides")
+        }
+        DefaultAction::Block => {
+            (Permission::Deny, "default_action blocks what nothing else permits")
+        }
+    };
+    let reason = Reason { app: of.cloned(), ..Reason::plain(Layer::DefaultAction, text) };
+    (permission, reason)
 }
 
 /// A verdict for the rest of the flow, unless the policy wants to see every
@@ -215,63 +316,17 @@ fn reach(snapshot: &Snapshot, flow: &Flow) -> Reach {
     }
 }
 
-/// Steps 3 and 4.
-fn force_block(settings: Settings<'_>, flow: &Flow, is_loopback: bool) -> Option<Reason> {
-    let all = settings.all;
-    if is_loopback {
-        let text = "block_local denies connections of this machine with itself";
-        return settings.block(|app| app.block_local, all.block_local, Layer::BlockLocal, text);
-    }
-    let remote = Scope::of(flow.remote());
-    let is_inbound = flow.direction == Direction::Inbound;
-    let caller_is_internet =
-        || flow.direction == Direction::Forwarded && Scope::of(flow.initiator).is_internet();
-    let is_internet = remote.is_internet() || caller_is_internet();
-    let inbound = || {
-        let text = "block_inbound denies what others open";
-        settings.block(|app| app.block_inbound, all.block_inbound, Layer::BlockInbound, text)
-    };
-    let internet = || {
-        let text = "block_internet denies the Internet";
-        settings.block(|app| app.block_internet, all.block_internet, Layer::BlockInternet, text)
-    };
-    let lan = || {
-        let text = "block_lan denies the LAN";
-        settings.block(|app| app.block_lan, all.block_lan, Layer::BlockLan, text)
-    };
-    (is_inbound.then(inbound).flatten())
-        .or_else(|| is_internet.then(internet).flatten())
-        .or_else(|| remote.is_lan().then(lan).flatten())
-}
-
-/// Step 5: the app's rules, then those for all.
-fn by_rule(settings: Settings<'_>, flow: &Flow, is_loopback: bool) -> Option<(Permission, Reason)> {
-    let own = settings.app.and_then(|app| {
-        let AppFilter { incoming_rules, outgoing_rules, .. } = &app.filter;
-        let lists = (incoming_rules.as_slice(), outgoing_rules.as_slice());
-        first_match(lists, Some(&app.name), flow, is_loopback)
-    });
-    let Filter { incoming_rules, outgoing_rules, .. } = settings.all;
-    let lists = (incoming_rules.as_slice(), outgoing_rules.as_slice());
-    own.or_else(|| first_match(lists, None, flow, is_loopback))
-}
-
 /// The first that matches, of the incoming or of the outgoing rules.
 fn first_match(
     (incoming, outgoing): (&[Rule], &[Rule]),
     app: Option<&Arc<str>>,
-    flow: &Flow,
-    is_loopback: bool,
-) -> Option<(Permission, Reason)> {
-    let (rules, layer) = match flow.direction {
+    case: &Case<'_>,
+) -> Option<Said> {
+    let (rules, layer) = match case.flow.direction {
         Direction::Inbound => (incoming, Layer::IncomingRule),
         Direction::Outbound | Direction::Forwarded => (outgoing, Layer::OutgoingRule),
     };
-    let applies = |rule: &Rule| {
-        let spares =
-            is_loopback && rule.permission == Permission::Deny && !rule.entity.names_loopback();
-        !spares && rule.matches(flow)
-    };
+    let applies = |rule: &Rule| !spares_loopback(rule, case) && rule.matches(case.flow);
     let (position, rule) = (1..).zip(rules).find(|(_, rule)| applies(rule))?;
     let text = match rule.permission {
         Permission::Permit => "a rule permits it",
@@ -280,6 +335,11 @@ fn first_match(
     let rule_named = Some((position, rule.text.clone()));
     let reason = Reason { rule: rule_named, app: app.cloned(), ..Reason::plain(layer, text) };
     Some((rule.permission, reason))
+}
+
+/// Whether a rule doesn't count because it would cut this machine off from itself without naming that.
+pub(crate) fn spares_loopback(rule: &Rule, case: &Case<'_>) -> bool {
+    case.is_loopback && rule.permission == Permission::Deny && !rule.entity.names_loopback()
 }
 
 /// Loopback addresses, or one address at both ends, whichever it is.
@@ -295,14 +355,7 @@ fn has_invalid_address(flow: &Flow) -> bool {
         || (flow.direction == Direction::Forwarded && is_invalid(flow.initiator))
 }
 
-fn is_adopted_session(snapshot: &Snapshot, flow: &Flow) -> bool {
-    snapshot.adopted.iter().any(|adopted| {
-        matches!(adopted.what, AdoptedEntry::Session { .. }) && adopted.what.covers(flow)
-    })
-}
-
-fn is_adopted_listener(snapshot: &Snapshot, flow: &Flow) -> bool {
-    snapshot.adopted.iter().any(|adopted| {
-        matches!(adopted.what, AdoptedEntry::Listener { .. }) && adopted.what.covers(flow)
-    })
+fn is_adopted(case: &Case<'_>, kind: impl Fn(&AdoptedEntry) -> bool) -> bool {
+    let covers = |adopted: &Adopted| kind(&adopted.what) && adopted.what.covers(case.flow);
+    case.snapshot.adopted.iter().any(covers)
 }

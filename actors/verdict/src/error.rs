@@ -3,7 +3,7 @@
 use seawall_messages::verdict::MAX_BATCH;
 use seawall_runtime::AskError;
 
-use crate::judge::{MAX_BATCHES, MAX_QUESTIONS};
+use crate::judge::{MAX_BATCHES, MAX_EXPLANATIONS, MAX_QUESTIONS};
 
 /// Why a question is left unanswered, or is answered without knowing all that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,9 @@ pub(crate) enum Error {
     /// As many connections wait for owners as may.
     #[error("{MAX_QUESTIONS} connections wait for their owners to be known")]
     TooManyQuestions,
+    /// As many explanations are made as may.
+    #[error("{MAX_EXPLANATIONS} explanations are under way; try again")]
+    TooManyExplanations,
     /// `process` doesn't say.
     #[error("can't learn from process whose connection it is")]
     NotIdentified(#[source] AskError),

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use seawall_messages::explain::{Explanation, Whom};
 use seawall_messages::process::{self, Attribution, Question};
 use seawall_messages::verdict::{Lifetime, Request};
 use seawall_messages::{Direction, Flow, Judgement, Protocol, Reach, Snapshot};
@@ -20,8 +21,9 @@ use seawall_runtime::{Address, AskError, Published, Reply};
 use tokio::time::Instant;
 
 use crate::decide::{decide, for_anyone, for_unanswered};
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::events::{Identifications, Identified, Judged, Judgements, Source, Unidentified};
+use crate::explain::explain;
 use crate::known::{Known, Place, confirmed};
 
 /// Most connections that wait for their owner to be known: more than the
@@ -30,6 +32,9 @@ pub(crate) const MAX_QUESTIONS: usize = 8_192;
 
 /// Most batches that do. The datapath asks one at a time; those that it gave up on end soon.
 pub(crate) const MAX_BATCHES: usize = 4;
+
+/// Most explanations that are made at the same time.
+pub(crate) const MAX_EXPLANATIONS: usize = 8;
 
 /// How often the policy may change while an owner is looked for.
 const MAX_ROUNDS: usize = 3;
@@ -50,6 +55,10 @@ struct Patience {
 /// The datapath denies what waits for five seconds.
 const ONE: Patience =
     Patience { each: Duration::from_secs(2), total: Duration::from_millis(4_400) };
+
+/// A person waits.
+const EXPLANATION: Patience =
+    Patience { each: Duration::from_secs(1), total: Duration::from_millis(2_400) };
 
 /// The datapath waits three seconds for a batch.
 const BATCH: Patience =
@@ -150,6 +159,14 @@ impl Judge {
             judgements.push(self.judged(&request.flow, judgement));
         }
         Ok(judgements)
+    }
+
+    /// What would become of a connection, whosever it would be. Counts for nothing.
+    pub(crate) async fn explained(&self, flow: &Flow, whom: &Whom) -> Result<Explanation, String> {
+        let ask = |reply| process::Message::Describe { whom: whom.clone(), reply };
+        let (snapshot, described) =
+            self.identify(EXPLANATION, ask).await.map_err(|error| chain(&error))?;
+        Ok(explain(&snapshot, flow, &described?))
     }
 
     /// Decides, and remembers what the answer says of the process. An answer

@@ -2,7 +2,8 @@
 //!
 //! - Owns: nothing but what it remembers of processes under the present policy.
 //! - Receives: [`seawall_messages::verdict`], from the datapath: once for each
-//!   new connection, in batches after a policy change.
+//!   new connection, in batches after a policy change; from `api`, what would
+//!   become of a connection.
 //! - Publishes: nothing.
 //! - Asks: `process`, whose a connection is, where the policy has rules for
 //!   single apps. Where `process` doesn't answer, such connections are denied.
@@ -17,6 +18,7 @@ mod always;
 mod decide;
 mod error;
 mod events;
+mod explain;
 mod judge;
 mod known;
 #[cfg(test)]

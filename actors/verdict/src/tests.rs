@@ -11,6 +11,7 @@ use crate::decide;
 mod always;
 mod apps;
 mod component;
+mod explain;
 mod identify;
 mod reach;
 

@@ -13,9 +13,11 @@ use super::netlink::{Netlink, Request};
 use super::rules::judged_label;
 
 mod accounting;
+mod fill;
 mod wire;
 
 pub use self::accounting::{Accounting, count_traffic};
+pub use self::fill::{Fill, fill};
 
 /// Requests sent to the kernel in one go.
 const BATCH: usize = 64;

@@ -8,6 +8,7 @@
 //! Needs SYS_PTRACE for other users' processes and DAC_READ_SEARCH for control
 //! groups by id. What may not be read is missing from the answer.
 
+mod burden;
 mod cgroups;
 mod files;
 mod namespaces;
@@ -28,8 +29,9 @@ use rustix::io::Errno;
 use self::text::Stat;
 
 pub use self::{
+    burden::{Burden, burden_of},
     cgroups::ControlGroups,
-    files::{FileId, MAX_HASHED_BYTES, file_id, sha256_of},
+    files::{FileId, MAX_HASHED_BYTES, file_id, first_bytes, sha256_of},
     namespaces::{
         MAX_MEMBERS, MAX_NAMESPACES, NetworkNamespace, network_namespace_of, network_namespaces,
         socket_seen_by,

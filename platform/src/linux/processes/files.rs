@@ -54,16 +54,30 @@ pub fn sha256_of(path: impl AsRef<Path>) -> Result<String, ProcessesError> {
     hash(path.as_ref(), MAX_HASHED_BYTES).map_err(failed("hash a program's file"))
 }
 
+/// The first bytes of a regular file, at most so many. Never waits for a pipe's writer.
+pub fn first_bytes(path: impl AsRef<Path>, most_bytes: u64) -> Result<Vec<u8>, ProcessesError> {
+    let read = || {
+        let mut bytes = Vec::new();
+        regular(path.as_ref())?.take(most_bytes).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(failed("read the beginning of a file"))
+}
+
 pub(super) fn hash(path: &Path, most_bytes: u64) -> Result<String, Error> {
-    // A pipe would wait for its writer.
-    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(Error::new(ErrorKind::InvalidInput, "not a regular file"));
-    }
+    let mut file = regular(path)?;
     let mut context = Context::new(&SHA256);
     feed(&mut file, most_bytes, &mut context)?;
     Ok(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn regular(path: &Path) -> Result<File, Error> {
+    // A pipe would wait for its writer.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(Error::new(ErrorKind::InvalidInput, "not a regular file")),
+    }
 }
 
 /// Counts for itself: a file can grow while it is read.

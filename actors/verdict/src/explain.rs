@@ -1,0 +1,225 @@
+//! What would become of a connection, with each step of the decision and what it
+//! saw. The verdict and the steps taken are those of [`decide`](crate::decide())
+//! itself; only their wording is from here.
+
+use std::sync::Arc;
+
+use seawall_messages::explain::{Described, Explanation, Known, Step, StepOutcome, StepTaken};
+use seawall_messages::policy::{AdoptedEntry, Fingerprint};
+use seawall_messages::process::{Attribution, Method, Process};
+use seawall_messages::rule::Permission;
+use seawall_messages::{Direction, Flow, Judgement, Reach, Reason, Scope, Snapshot};
+
+use crate::decide::{Case, spares_loopback, traced};
+
+/// Explains the connection of somebody.
+pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Explanation {
+    let attribution = attribution(whose);
+    let position = snapshot.app_position(&attribution);
+    let section = position.and_then(|position| snapshot.apps.get(position));
+    let case = Case::new(snapshot, flow, section);
+    let mut taken = Vec::with_capacity(Step::ALL.len());
+    let judgement = traced(&case, |step, said| taken.push((step, said)));
+    let steps = (taken.iter().map(|(step, said)| reached(&case, *step, *said, &judgement)))
+        .chain(Step::ALL.iter().skip(taken.len()).map(|step| not_reached(*step)))
+        .collect();
+    let mut notes = whose.notes.clone();
+    notes.extend(might_fit(snapshot, position, whose));
+    if judgement.reach == Reach::Flow && flow.initiator != flow.responder {
+        notes.push(
+            "from DHCP's own port, or that of a session that was adopted, it passes".to_owned(),
+        );
+    }
+    Explanation {
+        flow: *flow,
+        app: attribution.app(),
+        process: whose.process.clone(),
+        known: whose.known,
+        section: section.map(|section| Arc::clone(&section.name)),
+        judgement,
+        steps,
+        notes,
+    }
+}
+
+/// As if `process` had said whose it is.
+fn attribution(whose: &Described) -> Attribution {
+    match &whose.process {
+        Some(process) => {
+            Attribution { method: Method::OpenFiles, process: Some(Arc::clone(process)) }
+        }
+        None => Attribution::unidentified(),
+    }
+}
+
+fn not_reached(step: Step) -> StepTaken {
+    StepTaken { step, outcome: StepOutcome::NotReached, saw: String::new() }
+}
+
+fn reached(
+    case: &Case<'_>,
+    step: Step,
+    said: Option<Permission>,
+    judgement: &Judgement,
+) -> StepTaken {
+    let (outcome, saw) = match said {
+        Some(Permission::Permit) => (StepOutcome::Permits, decided(&judgement.reason)),
+        Some(Permission::Deny) => (StepOutcome::Denies, decided(&judgement.reason)),
+        None => (StepOutcome::Passes, why_not(case, step)),
+    };
+    StepTaken { step, outcome, saw }
+}
+
+/// The reason, with the rule and whose it is.
+fn decided(reason: &Reason) -> String {
+    let of = in_section(reason.app.as_ref());
+    match &reason.rule {
+        Some((position, rule)) => format!("{}: rule {position} {of}, `{rule}`", reason.text),
+        None if reason.app.is_some() => format!("{}, {of}", reason.text),
+        None => reason.text.to_string(),
+    }
+}
+
+fn in_section(app: Option<&Arc<str>>) -> String {
+    match app {
+        Some(name) => format!("in [[app]] \"{name}\""),
+        None => "in [filter]".to_owned(),
+    }
+}
+
+/// Why a step said nothing.
+fn why_not(case: &Case<'_>, step: Step) -> String {
+    match step {
+        Step::AlwaysPasses => {
+            "it is neither address renewal nor neighbour or multicast housekeeping".to_owned()
+        }
+        Step::AdoptedSession => {
+            none_of(case, "session", |what| matches!(what, AdoptedEntry::Session { .. }))
+        }
+        Step::BlockInbound | Step::BlockInternet | Step::BlockLan | Step::BlockLocal => {
+            why_no_block(case, step)
+        }
+        Step::AppRules | Step::Rules => why_no_rule(case, step),
+        Step::InvalidAddress => format!("{} is a good address", case.flow.remote()),
+        Step::Loopback => "this machine doesn't talk to itself".to_owned(),
+        Step::AdoptedListener if case.flow.direction != Direction::Inbound => {
+            not_direction(case.flow)
+        }
+        Step::AdoptedListener => {
+            none_of(case, "service", |what| matches!(what, AdoptedEntry::Listener { .. }))
+        }
+        // It always speaks.
+        Step::DefaultAction => String::new(),
+    }
+}
+
+fn not_direction(flow: &Flow) -> String {
+    format!("the connection is {}", flow.direction.as_str())
+}
+
+fn none_of(case: &Case<'_>, what: &str, kind: impl Fn(&AdoptedEntry) -> bool) -> String {
+    match case.snapshot.adopted.iter().filter(|adopted| kind(&adopted.what)).count() {
+        0 => format!("no {what} is adopted"),
+        1 => format!("it is not the {what} that is adopted"),
+        count => format!("it is none of the {count} {what}s that are adopted"),
+    }
+}
+
+fn why_no_block(case: &Case<'_>, step: Step) -> String {
+    let flow = case.flow;
+    let scope = scope(flow);
+    if case.is_loopback && step != Step::BlockLocal {
+        return format!("{} is this machine", flow.remote());
+    }
+    let (is_meant, otherwise) = match step {
+        Step::BlockInbound => (flow.direction == Direction::Inbound, not_direction(flow)),
+        Step::BlockInternet => (case.is_internet(), scope),
+        Step::BlockLan => (Scope::of(flow.remote()).is_lan(), scope),
+        _ => (case.is_loopback, scope),
+    };
+    if !is_meant {
+        return otherwise;
+    }
+    let of = match step {
+        Step::BlockInbound => case.setting(|app| app.block_inbound, |all| all.block_inbound).1,
+        Step::BlockInternet => case.setting(|app| app.block_internet, |all| all.block_internet).1,
+        Step::BlockLan => case.setting(|app| app.block_lan, |all| all.block_lan).1,
+        _ => case.setting(|app| app.block_local, |all| all.block_local).1,
+    };
+    format!("{} = false {}", step.title(), in_section(of))
+}
+
+/// How far away the other end is.
+fn scope(flow: &Flow) -> String {
+    let remote = flow.remote();
+    let scope = Scope::of(remote);
+    let word = match () {
+        () if scope.is_localhost() => "this machine",
+        () if scope.is_lan() => "in the LAN",
+        () if scope.is_internet() => "in the Internet",
+        () => "an address that nobody may talk to",
+    };
+    format!("{remote} is {word}")
+}
+
+fn why_no_rule(case: &Case<'_>, step: Step) -> String {
+    let all = &case.snapshot.filter;
+    let (incoming, outgoing) = match (step, case.app) {
+        (Step::AppRules, Some(app)) => (&app.filter.incoming_rules, &app.filter.outgoing_rules),
+        (Step::AppRules, None) => return no_section(case.snapshot),
+        _ => (&all.incoming_rules, &all.outgoing_rules),
+    };
+    let of = in_section(case.app.map(|app| &app.name).filter(|_| step == Step::AppRules));
+    let (rules, key) = match case.flow.direction {
+        Direction::Inbound => (incoming, "incoming_rules"),
+        Direction::Outbound | Direction::Forwarded => (outgoing, "outgoing_rules"),
+    };
+    let is_spared = |rule: &&_| spares_loopback(rule, case) && rule.matches(case.flow);
+    match (rules.len(), rules.iter().find(is_spared)) {
+        (0, _) => format!("there are no {key} {of}"),
+        (_, Some(rule)) => format!("no {key} {of} match; `{}` spares loopback", rule.text),
+        (1, None) => format!("the rule of {key} {of} doesn't match"),
+        (count, None) => format!("none of the {count} {key} {of} matches"),
+    }
+}
+
+fn no_section(snapshot: &Snapshot) -> String {
+    match snapshot.apps.len() {
+        0 => "there is no [[app]]".to_owned(),
+        1 => "the only [[app]] doesn't fit".to_owned(),
+        count => format!("none of the {count} [[app]] sections fits"),
+    }
+}
+
+/// Sections ahead of the one that fits, of which it isn't known whether they do.
+fn might_fit(snapshot: &Snapshot, position: Option<usize>, whose: &Described) -> Option<String> {
+    let process = whose.process.as_ref()?;
+    let ahead = snapshot.apps.iter().take(position.unwrap_or(usize::MAX));
+    let names: Vec<_> = ahead
+        .filter(|app| fits_as_far_as_known(&app.fingerprint, process, whose.known))
+        .map(|app| format!("\"{}\"", app.name))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "[[app]] {} may fit, too, and would count; that depends on the process: ask about one that runs, by its id",
+            names.join(", ")
+        )
+    })
+}
+
+/// Whether a fingerprint fits but for what isn't known.
+fn fits_as_far_as_known(fingerprint: &Fingerprint, process: &Process, known: Known) -> bool {
+    let mut rest = fingerprint.clone();
+    match known {
+        Known::Process | Known::Nothing => return false,
+        Known::File => {}
+        Known::App => {
+            rest.path = None;
+            rest.sha256 = None;
+        }
+    }
+    rest.command_line = None;
+    rest.parent = None;
+    rest.cgroup = None;
+    rest != *fingerprint && (rest.is_empty() || rest.fits(process))
+}

@@ -1,0 +1,11 @@
+//! The command as people and shells meet it: explanations, terminals, manual
+//! pages, completions, and what dashboards and alerts read.
+
+#[path = "command/explain.rs"]
+mod explain;
+#[path = "command/manual.rs"]
+mod manual;
+#[path = "command/monitoring.rs"]
+mod monitoring;
+#[path = "command/terminal.rs"]
+mod terminal;
