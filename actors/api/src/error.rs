@@ -21,11 +21,13 @@ pub(crate) enum Error {
     /// The request is understood, and refused as things are.
     #[error("{0}")]
     Conflict(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
     /// The caller may not.
-    #[cfg(feature = "fault-injection")]
     #[error("only root may do this")]
     Forbidden,
 }
@@ -35,8 +37,8 @@ impl Error {
         match self {
             Self::Unanswered { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            #[cfg(feature = "fault-injection")]
             Self::Forbidden => StatusCode::FORBIDDEN,
         }
     }
