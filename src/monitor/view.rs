@@ -116,9 +116,10 @@ impl Screen<'_> {
         );
         let (word, style) = match (&model.link, &model.health) {
             (Link::Connecting, _) | (Link::Up, None) => ("connecting".to_owned(), Style::new()),
-            (Link::Lost(_), _) => {
-                (crate::verbs::word(Protection::NotProtected).to_owned(), self.palette.of_protection(Protection::NotProtected))
-            }
+            (Link::Lost(_), _) => (
+                crate::verbs::word(Protection::NotProtected).to_owned(),
+                self.palette.of_protection(Protection::NotProtected),
+            ),
             (Link::Up, Some(health)) => {
                 let word = crate::verbs::word(health.protection);
                 (word.to_owned(), self.palette.of_protection(health.protection))
@@ -162,7 +163,7 @@ impl Screen<'_> {
             }
             (Link::Lost(why), _) => {
                 style = self.palette.of_protection(Protection::NotProtected);
-                format!("{why}; trying again. {}", said.join("  "))
+                format!("Trying again: {why}")
             }
             (_, Some(reason)) => {
                 style = self.palette.of_protection(Protection::Degraded);
