@@ -115,7 +115,7 @@ pub enum Message {
     Changes {
         /// Up to where it was told.
         since: Cursor,
-        /// Changes, at most 2,000.
+        /// Changes, at most 1,000.
         reply: Reply<ConnectionChanges>,
     },
     /// From `api`. Asking again is safe.

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufWriter, Stdout};
 use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -9,6 +11,8 @@ use crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, getpid, kill_process};
 use seawall_platform::linux::signals::SignalFd;
 
 use super::ask::{Asker, News};
@@ -24,8 +28,10 @@ const NEWS: Duration = Duration::from_secs(1);
 const HEALTH: Duration = Duration::from_secs(3);
 /// How long it is left alone after it didn't answer.
 const RETRY: Duration = Duration::from_millis(500);
-/// How long keys are waited for before signals and answers are looked at.
-const LOOK_UP: Duration = Duration::from_millis(100);
+/// How long keys are waited for before signals and answers are looked at: a tenth of a second.
+const LOOK_UP: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// How long the program may take to end in order when a signal says so.
+const LAST_BREATH: Duration = Duration::from_secs(1);
 /// Bytes that are written to the terminal in one go: a large screen.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
@@ -35,10 +41,10 @@ pub(super) fn run(common: &Common) -> Result<Outcome, ClientError> {
         move |source: io::Error| ClientError::Broken { doing, source: Box::new(source) }
     };
     // Before there are other threads, so that all of them leave signals to this one.
-    let signals = SignalFd::open().map_err(failed("watch for signals"))?;
+    let told = watch_signals().map_err(failed("watch for signals"))?;
     let asker = Asker::start(&common.run_dir).map_err(failed("start a thread"))?;
     let mut screen = Screen::take().map_err(failed("take over the terminal"))?;
-    let outcome = screen.follow(asker, &signals);
+    let outcome = screen.follow(asker, &told);
     drop(screen);
     outcome.map_err(failed("use the terminal"))?;
     Ok(Outcome::Done)
@@ -80,7 +86,7 @@ impl Screen {
         }
     }
 
-    fn follow(&mut self, mut asker: Asker, signals: &SignalFd) -> io::Result<()> {
+    fn follow(&mut self, mut asker: Asker, told: &AtomicBool) -> io::Result<()> {
         let size = self.terminal.size()?;
         let mut model = Model::new((size.width, size.height), SystemTime::now());
         let now = Instant::now();
@@ -89,7 +95,7 @@ impl Screen {
             self.terminal.draw(|frame| view::draw(&model, self.palette, frame))?;
             let mut is_dirty = false;
             while !is_dirty {
-                if signals.next()?.is_some() {
+                if told.load(Ordering::Relaxed) || !has_keyboard()? {
                     return Ok(());
                 }
                 clock.ask(&mut asker, &model);
@@ -102,11 +108,9 @@ impl Screen {
                     model.update(input, SystemTime::now());
                     is_dirty = true;
                 }
-                let mut wait = LOOK_UP;
-                while event::poll(wait)? {
+                while event::poll(Duration::ZERO)? {
                     let Some(input) = input_of(&event::read()?) else { continue };
                     is_dirty = true;
-                    wait = Duration::ZERO;
                     match model.update(input, SystemTime::now()) {
                         Some(Effect::Quit) => return Ok(()),
                         Some(Effect::AddRule(rule)) => {
@@ -168,6 +172,42 @@ impl Clock {
         }
         ticks
     }
+}
+
+/// Waits for a key. `false` where the terminal is gone, which whoever reads from it would
+/// read from for ever.
+fn has_keyboard() -> io::Result<bool> {
+    let input = io::stdin();
+    let mut fds = [PollFd::new(&input, PollFlags::IN)];
+    match poll(&mut fds, Some(&LOOK_UP)) {
+        Ok(_) => Ok(!fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))),
+        // Another size, say.
+        Err(rustix::io::Errno::INTR) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says when SIGTERM, SIGINT or SIGHUP came. Should the program not end in order then, it
+/// is ended all the same.
+fn watch_signals() -> io::Result<Arc<AtomicBool>> {
+    let signals = SignalFd::open()?;
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = Arc::clone(&told);
+    std::thread::Builder::new().name("monitor-signals".to_owned()).spawn(move || {
+        loop {
+            let waited = poll(&mut [PollFd::new(&signals, PollFlags::IN)], None);
+            match signals.next() {
+                Ok(Some(_)) => break,
+                Ok(None) if waited.is_ok() || waited == Err(rustix::io::Errno::INTR) => {}
+                _ => return,
+            }
+        }
+        tell.store(true, Ordering::Relaxed);
+        std::thread::sleep(LAST_BREATH);
+        give_back();
+        let _ = kill_process(getpid(), Signal::KILL);
+    })?;
+    Ok(told)
 }
 
 /// Also where it was never taken: that does no harm.

@@ -18,8 +18,8 @@ const MOST_LISTED: usize = 20_000;
 const MAKE_ROOM: usize = MOST_LISTED / 4;
 /// Connections in one list, and of an earlier worker's that are taken up.
 const MOST_ANSWERED: usize = 10_000;
-/// Changes in one answer: a megabyte or two of JSON.
-const MOST_CHANGES: usize = 2_000;
+/// Changes in one answer: a megabyte of JSON, and no long work for who finds owners.
+const MOST_CHANGES: usize = 1_000;
 /// The kernel tracks a connection only when its first packet is through.
 const MAY_BE_UNTRACKED: Duration = Duration::from_secs(1);
 
