@@ -134,6 +134,30 @@ pub(crate) enum Verb {
     /// answer, be it PERMITTED or DENIED; `--json` has it in `judgement.action`.
     #[command(after_help = EXIT_CODES, after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArguments),
+    /// Follow apps and connections as they come and go, on the whole screen
+    ///
+    /// Where standard output is no terminal, one line for each connection that
+    /// appears, changes its verdict or ends.
+    #[command(after_help = EXIT_CODES)]
+    Monitor {
+        /// Lines also where there is a terminal
+        #[arg(long)]
+        plain: bool,
+        /// Print what there is now, and end
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+
+    /// Add a rule to the policy file, and wait until it is in force
+    #[command(after_help = EXIT_CODES)]
+    Rule {
+        #[command(subcommand)]
+        what: RuleVerb,
+        #[command(flatten)]
+        common: Common,
+    },
 
     /// Show or remove what was reachable before Seawall first started
     ///
@@ -288,6 +312,23 @@ pub(crate) enum AdoptedVerb {
     Remove {
         /// Its id, as the list shows it
         id: u32,
+    },
+}
+
+/// What to do with rules.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum RuleVerb {
+    /// Put one before all others of its list; the rest of the file stays as it is
+    Add {
+        /// Whose rule: the path of a program, or the id that `seawall ps --json` shows [default: everybody's]
+        #[arg(long, value_name = "PATH|TAG")]
+        app: Option<String>,
+        /// A rule for connections that others open to this machine
+        #[arg(long)]
+        incoming: bool,
+        /// The rule, such as "- 10.0.0.1 TCP/80"
+        #[arg(allow_hyphen_values = true)]
+        rule: String,
     },
 }
 

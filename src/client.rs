@@ -8,7 +8,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
-use seawall_messages::api::{ErrorBody, SOCKET_FILE};
+use seawall_messages::api::{ErrorBody, RuleAdded, SOCKET_FILE};
+use seawall_messages::policy::NewRule;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -110,6 +111,11 @@ impl Client {
     /// Asks something.
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.send(Method::GET, path, None::<&()>, QUICK, Repeat::Safe)
+    }
+
+    /// Has a rule written and put in force. Asked again, it is there already.
+    pub(crate) fn add_rule(&self, rule: &NewRule) -> Result<RuleAdded, ClientError> {
+        self.send(Method::POST, "/v1/rules", Some(rule), SLOW, Repeat::Safe)
     }
 
     /// Sends a request, with a body or without, and reads the answer.

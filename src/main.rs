@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod keeper;
 mod logging;
+mod monitor;
 mod output;
 mod settings;
 mod tree;

@@ -12,13 +12,15 @@ mod manual;
 mod ps;
 mod reload;
 mod remove_rules;
+mod rule;
 mod status;
 
 use std::process::ExitCode;
 
+pub(crate) use self::status::word;
 use crate::cli::Verb;
 use crate::client::ClientError;
-use crate::{keeper, output, worker};
+use crate::{keeper, monitor, output, worker};
 
 /// How a verb ended, as scripts see it. Documented in `--help`; stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Components(common) => components::perform(&common),
         Verb::Connections { limit, common } => connections::perform(limit, &common),
         Verb::Ps { all, common } => ps::perform(all, &common),
+        Verb::Monitor { plain, once, common } => monitor::perform(plain, once, &common),
+        Verb::Rule { what, common } => rule::perform(&what, &common),
         Verb::Adopted { what, common } => adopted::perform(what, &common),
         Verb::Reload(common) => reload::perform(&common),
         #[cfg(feature = "fault-injection")]

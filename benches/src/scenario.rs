@@ -5,6 +5,7 @@ mod bulk;
 mod connections;
 mod datagrams;
 mod footprint;
+mod monitor;
 mod peers;
 mod recovery;
 mod storm;
@@ -57,6 +58,8 @@ pub(crate) enum Scenario {
     Recovery,
     /// Idle CPU, memory, time to the first verdict.
     Footprint,
+    /// CPU of the monitor beside very many connections.
+    Monitor,
     /// Beside OpenSnitch: leaks of a denied program, and connections a second. Only with --peers.
     Peers,
 }
@@ -73,6 +76,7 @@ impl Scenario {
             Self::Storm => storm::of_connections(setting, findings),
             Self::Datagrams => datagrams::judged(setting, findings),
             Self::Recovery => recovery::worker_killed(setting, findings),
+            Self::Monitor => monitor::follows(setting, findings),
             Self::Peers => peers::side_by_side(setting, findings),
             Self::Footprint => footprint::all(setting, findings),
         }

@@ -3,9 +3,9 @@
 use seawall_runtime::ComponentStatus;
 use serde::{Deserialize, Serialize};
 
-use crate::datapath::{Connection, DatapathStatus};
-use crate::policy::{Adopted, Mode, PolicyStatus};
-use crate::process::{AppUse, HookStatus};
+use crate::datapath::{Connection, ConnectionChanges, DatapathStatus};
+use crate::policy::{AddedRule, Adopted, Mode, PolicyStatus};
+use crate::process::{AppUse, HookStatus, Moves};
 
 /// Name of the API's Unix socket in the run folder.
 pub const SOCKET_FILE: &str = "api.sock";
@@ -80,6 +80,16 @@ pub struct Connections {
     pub connections: Vec<Connection>,
 }
 
+/// `GET /v1/changes?feed=&number=&moves=`: the cursor and the number of the
+/// answer before, or nothing for all that there is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Changes {
+    /// Of the connections.
+    pub list: ConnectionChanges,
+    /// Of what they move; `None` while `process` does not answer.
+    pub moves: Option<Moves>,
+}
+
 /// `GET /v1/apps`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Apps {
@@ -100,6 +110,15 @@ pub struct AdoptedList {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reloaded {
     /// Where the policy in force came from.
+    pub policy: PolicyStatus,
+}
+
+/// `POST /v1/rules` when it went well: the body is a [`NewRule`](crate::policy::NewRule).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RuleAdded {
+    /// Where it is now.
+    pub added: AddedRule,
+    /// The policy, in force with it.
     pub policy: PolicyStatus,
 }
 

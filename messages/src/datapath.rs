@@ -38,6 +38,30 @@ pub struct Connection {
     pub used_by: Option<FlowUse>,
 }
 
+/// A place in the list of changes of a run of the controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Which list: each run of the controller begins another.
+    pub feed: u64,
+    /// The last change that was told.
+    pub number: u64,
+}
+
+/// What changed of the connections since a [`Cursor`]. A connection that changed
+/// several times is told once, as it is now: who asks seldom misses steps,
+/// never an outcome.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ConnectionChanges {
+    /// Where to go on.
+    pub cursor: Cursor,
+    /// Whether all that was told before is void.
+    pub anew: bool,
+    /// Whether there is more right now.
+    pub more: bool,
+    /// Connections that are new, got another verdict, or ended; in that order.
+    pub connections: Vec<Connection>,
+}
+
 /// How the datapath stands, for `seawall status`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct DatapathStatus {
@@ -85,6 +109,14 @@ pub enum Message {
     Connections {
         /// Decided flows, newest first, at most 10,000.
         reply: Reply<Vec<Connection>>,
+    },
+    /// From `api`: what changed since then, so that a list need not be told
+    /// again and again. Asking again is safe.
+    Changes {
+        /// Up to where it was told.
+        since: Cursor,
+        /// Changes, at most 1,000.
+        reply: Reply<ConnectionChanges>,
     },
     /// From `api`. Asking again is safe.
     Status {

@@ -1,6 +1,7 @@
 //! What the user wants: settings and rules, as `policy` publishes them.
 
 mod fingerprint;
+mod new_rule;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use crate::process::Attribution;
 use crate::rule::{Permission, Rule};
 
 pub use self::fingerprint::{Fingerprint, Pattern};
+pub use self::new_rule::{AddedRule, AppMatch, NewRule, RuleList, RulePlace, RuleRefusal};
 
 /// Counts published policies, from 1. A verdict made under an older one gets no permanence.
 #[derive(
@@ -275,6 +277,14 @@ pub enum Message {
         id: u32,
         /// Whether there was one, or why it could not be stored.
         reply: Reply<Result<bool, String>>,
+    },
+    /// From `api`: write a rule into the file and publish what it says then. An error
+    /// leaves file and policy as they were. Asking again is safe: a rule that is there already stays once.
+    AddRule {
+        /// The rule and its place.
+        rule: NewRule,
+        /// Where it is now, or why it is not.
+        reply: Reply<Result<(AddedRule, PolicyStatus), RuleRefusal>>,
     },
     /// From its own file watcher.
     FileChanged,

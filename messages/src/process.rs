@@ -274,6 +274,44 @@ pub struct FlowUse {
     /// How fast.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rates: Option<Rates>,
+    /// Its socket's cookie (SO_COOKIE); several datagram connections may have one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub socket: Option<u64>,
+}
+
+/// What a socket moved.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SocketMoves {
+    /// Its cookie.
+    pub socket: u64,
+    /// So far.
+    pub traffic: Traffic,
+    /// How fast.
+    pub rates: Rates,
+}
+
+/// What an app moved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppMoves {
+    /// Which one.
+    pub app: App,
+    /// Path of one of its processes.
+    pub path: Arc<str>,
+    /// Since Seawall started.
+    pub traffic: Traffic,
+    /// How fast.
+    pub rates: Rates,
+}
+
+/// Sockets and apps that moved something, or rest now, since a number.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Moves {
+    /// What to ask for next.
+    pub number: u64,
+    /// Sockets.
+    pub sockets: Vec<SocketMoves>,
+    /// Apps.
+    pub apps: Vec<AppMoves>,
 }
 
 /// An app on the network.
@@ -346,6 +384,16 @@ pub enum Message {
         flows: Vec<Flow>,
         /// What is known of each, in the same order.
         reply: Reply<Vec<FlowUse>>,
+    },
+    /// From `api`, for who follows along. Traffic is looked at if the last look is a
+    /// while ago. Asking again is safe.
+    Moves {
+        /// Connections whose owner is asked for.
+        flows: Vec<Flow>,
+        /// The number of the answer before, or 0.
+        since: u64,
+        /// What is known of each connection, in the same order; and what moved since.
+        reply: Reply<(Vec<FlowUse>, Moves)>,
     },
     /// From `api`. Asking again is safe.
     Apps {

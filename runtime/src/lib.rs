@@ -15,6 +15,7 @@ mod incarnation;
 pub mod kernel;
 pub mod lease;
 mod mailbox;
+mod pace;
 pub mod published;
 mod random;
 pub mod reply;
@@ -34,6 +35,7 @@ pub use self::{
     component::{Component, Context, Failure, StartError},
     kernel::{Introspect, Kernel, ROOT_GROUP, TreeBuilder, TreeError},
     lease::{Lease, LeaseError, Lender},
+    pace::Pace,
     published::{Published, Publisher},
     reply::{AnswerSink, AskError, Reply},
     spec::{Backoff, Deadlines, Generation, Intensity, Mailbox, Overflow, Spec, Strategy},

@@ -40,12 +40,16 @@ fn clients_take_run_dir_and_json_wherever_they_stand() {
         "adopted list --run-dir x --json",
         "adopted --json remove 3 --run-dir x",
         "reload --run-dir x --json",
+        "monitor --once --plain --run-dir x --json",
+        "rule --run-dir x add + --json",
     ] {
         let verb = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         let (Verb::Status(common)
         | Verb::Components(common)
         | Verb::Connections { common, .. }
         | Verb::Adopted { common, .. }
+        | Verb::Monitor { common, .. }
+        | Verb::Rule { common, .. }
         | Verb::Reload(common)) = verb
         else {
             panic!("{line} is no client")
@@ -73,6 +77,24 @@ fn colours_are_known_before_the_rest_of_the_line() {
 }
 
 #[test]
+fn a_rule_may_begin_with_its_sign() {
+    let cases: [&[&str]; 3] = [
+        &["- 10.0.0.1 TCP/80", "--app", "/usr/bin/curl", "--incoming"],
+        &["--incoming", "--app", "/usr/bin/curl", "- 10.0.0.1 TCP/80"],
+        &["--app=/usr/bin/curl", "--incoming", "--", "- 10.0.0.1 TCP/80"],
+    ];
+    for words in cases {
+        let line = ["seawall", "rule", "add"].iter().chain(words);
+        let Ok(Verb::Rule { what, .. }) = Cli::try_parse_from(line).map(|cli| cli.verb) else {
+            panic!("{words:?} parses")
+        };
+        let RuleVerb::Add { app, incoming, rule } = what;
+        assert_eq!((rule.as_str(), incoming), ("- 10.0.0.1 TCP/80", true));
+        assert_eq!(app.as_deref(), Some("/usr/bin/curl"));
+    }
+}
+
+#[test]
 fn an_explanation_is_asked_of_somebody_about_somewhere() {
     let Ok(Verb::Explain(asked)) = parse("explain - 9.9.9.9:53 --protocol udp --inbound --json")
     else {
@@ -95,6 +117,8 @@ fn nonsense_is_refused() {
         ("completions tcsh", ErrorKind::InvalidValue),
         ("status --color blue", ErrorKind::InvalidValue),
         ("connections --limit 0", ErrorKind::ValueValidation),
+        ("rule add", ErrorKind::MissingRequiredArgument),
+        ("rule add + more", ErrorKind::UnknownArgument),
         ("adopted remove", ErrorKind::MissingRequiredArgument),
         ("adopted remove one", ErrorKind::ValueValidation),
     ];

@@ -92,7 +92,8 @@ fn outcome(protection: Protection) -> Outcome {
     }
 }
 
-fn word(protection: Protection) -> &'static str {
+/// The first word of an answer.
+pub(crate) fn word(protection: Protection) -> &'static str {
     match protection {
         Protection::Protected => "PROTECTED",
         Protection::Degraded => "DEGRADED",

@@ -28,7 +28,6 @@ pub(crate) enum Error {
     #[error("{0}")]
     NotFound(String),
     /// The caller may not.
-    #[cfg(feature = "fault-injection")]
     #[error("only root may do this")]
     Forbidden,
 }
@@ -40,7 +39,6 @@ impl Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            #[cfg(feature = "fault-injection")]
             Self::Forbidden => StatusCode::FORBIDDEN,
         }
     }

@@ -11,15 +11,17 @@
 //! | `GET /v1/status` | [`seawall_messages::api::Status`] |
 //! | `GET /v1/components` | [`seawall_messages::api::Components`] |
 //! | `GET /v1/connections?limit=` | [`seawall_messages::api::Connections`] |
+//! | `GET /v1/changes?feed=&number=&moves=` | [`seawall_messages::api::Changes`] |
 //! | `GET /v1/apps` | [`seawall_messages::api::Apps`] |
 //! | `POST /v1/explain` | [`seawall_messages::explain::Explanation`] of an [`seawall_messages::explain::Explain`] |
 //! | `GET /v1/adopted` | [`seawall_messages::api::AdoptedList`] |
 //! | `DELETE /v1/adopted/{id}` | the entries that are left |
 //! | `POST /v1/reload` | [`seawall_messages::api::Reloaded`]; 409 where the file is refused |
+//! | `POST /v1/rules` | [`seawall_messages::api::RuleAdded`]; root only; 400 where it is no rule, 409 where it can't be added |
 //! | `POST /v1/fault` | builds with fault injection only; root only |
 //!
 //! Whoever may open the socket (root and the group `seawall`, by its file
-//! mode) may use the API. Every other answer carries an
+//! mode) may use the API, but for what is root's alone. Every other answer carries an
 //! [`seawall_messages::api::ErrorBody`].
 
 mod actor;

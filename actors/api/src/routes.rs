@@ -11,10 +11,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use seawall_messages::api::{
-    AdoptedList, Apps, Components, Connections, ErrorBody, Protection, Reloaded, Status,
+    AdoptedList, Apps, Changes, Components, Connections, ErrorBody, Protection, Reloaded,
+    RuleAdded, Status,
 };
-use seawall_messages::datapath::{self, Connection, DatapathStatus};
-use seawall_messages::policy::PolicyStatus;
+use seawall_messages::datapath::{self, Connection, Cursor, DatapathStatus};
+use seawall_messages::policy::{NewRule, PolicyStatus, RuleRefusal};
 use seawall_messages::{Flow, PolicyGeneration, policy, process};
 use seawall_platform::linux::conntrack;
 use seawall_runtime::{Address, AskError, Reply};
@@ -43,7 +44,6 @@ const DEFAULT_LIMIT: usize = 1000;
 
 /// User id of the process at the other end, as the kernel says (SO_PEERCRED).
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "fault-injection"), allow(dead_code, reason = "asked by /v1/fault alone"))]
 pub(crate) struct PeerUid(pub(crate) u32);
 
 /// Why metrics are not served, though they should be.
@@ -55,11 +55,13 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/components", get(components))
         .route("/v1/connections", get(connections))
+        .route("/v1/changes", get(changes))
         .route("/v1/apps", get(apps))
         .route("/v1/explain", post(explain))
         .route("/v1/adopted", get(adopted))
         .route("/v1/adopted/{id}", delete(remove_adopted))
-        .route("/v1/reload", post(reload));
+        .route("/v1/reload", post(reload))
+        .route("/v1/rules", post(add_rule));
     #[cfg(feature = "fault-injection")]
     let router = router.route("/v1/fault", post(fault::inject));
     router
@@ -157,6 +159,46 @@ async fn connections(
     Ok(Json(Connections { connections }))
 }
 
+/// The query of `/v1/changes`.
+#[derive(Deserialize)]
+struct Since {
+    #[serde(default)]
+    feed: u64,
+    #[serde(default)]
+    number: u64,
+    #[serde(default)]
+    moves: u64,
+}
+
+async fn changes(
+    State(services): State<Services>,
+    Query(Since { feed, number, moves }): Query<Since>,
+) -> Result<Json<Changes>, Error> {
+    let since = Cursor { feed, number };
+    let mut list = ask("datapath", &services.datapath, LOOK, |reply| datapath::Message::Changes {
+        since,
+        reply,
+    })
+    .await?;
+    // What was moved before the list began anew is asked for again, too.
+    let moves = if list.anew { 0 } else { moves };
+    let flows: Vec<Flow> = list.connections.iter().map(|connection| connection.flow).collect();
+    let told = ask("process", &services.process, LOOK, |reply| process::Message::Moves {
+        flows: flows.clone(),
+        since: moves,
+        reply,
+    });
+    let Ok((uses, moves)) = told.await else {
+        // These are told again when somebody knows their owners.
+        list.cursor = since;
+        return Ok(Json(Changes { list, moves: None }));
+    };
+    for (connection, used_by) in list.connections.iter_mut().zip(uses) {
+        connection.used_by = Some(used_by);
+    }
+    Ok(Json(Changes { list, moves: Some(moves) }))
+}
+
 async fn apps(State(services): State<Services>) -> Result<Json<Apps>, Error> {
     let live = decided(&services).await?.into_iter().filter(|connection| connection.live);
     let open: Vec<Flow> = live.map(|connection| connection.flow).collect();
@@ -201,6 +243,27 @@ async fn reload(State(services): State<Services>) -> Result<Json<Reloaded>, Erro
     let policy = read.map_err(Error::Conflict)?;
     await_policy(&services, policy.generation).await?;
     Ok(Json(Reloaded { policy }))
+}
+
+async fn add_rule(
+    State(services): State<Services>,
+    Extension(PeerUid(uid)): Extension<PeerUid>,
+    Json(rule): Json<NewRule>,
+) -> Result<Json<RuleAdded>, Error> {
+    if uid != 0 {
+        return Err(Error::Forbidden);
+    }
+    let written = ask("policy", &services.policy, CHANGE, |reply| policy::Message::AddRule {
+        rule: rule.clone(),
+        reply,
+    })
+    .await?;
+    let (added, policy) = written.map_err(|refusal| match refusal {
+        RuleRefusal::Invalid(why) => Error::Invalid(why),
+        RuleRefusal::Failed(why) => Error::Conflict(why),
+    })?;
+    await_policy(&services, policy.generation).await?;
+    Ok(Json(RuleAdded { added, policy }))
 }
 
 /// Waits until a policy is in force for live flows, too.

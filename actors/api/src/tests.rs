@@ -9,10 +9,14 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use seawall_messages::api::{AdoptedList, Components, Connections, ErrorBody, Protection, Status};
+use seawall_messages::api::{
+    AdoptedList, Components, Connections, ErrorBody, Protection, RuleAdded, Status,
+};
 use seawall_messages::datapath::{self, DatapathStatus};
 use seawall_messages::keeper::{KeeperFacts, Layout};
-use seawall_messages::policy::{self, Adopted, AdoptedEntry, Filter, PolicySource, PolicyStatus};
+use seawall_messages::policy::{
+    self, AddedRule, Adopted, AdoptedEntry, Filter, PolicySource, PolicyStatus, RuleRefusal,
+};
 use seawall_messages::{PolicyGeneration, Protocol, Snapshot, process, verdict};
 use seawall_runtime::{
     Address, Backoff, Component, Context, Deadlines, Failure, Intensity, Kernel, Lender, Mailbox,
@@ -58,6 +62,14 @@ impl Component for Policy {
                 }
                 reply.send(Ok(id == 1));
             }
+            policy::Message::AddRule { rule, reply } => reply.send(match rule.rule.as_str() {
+                "nonsense" => Err(RuleRefusal::Invalid("no rule".to_owned())),
+                "- 10.0.0.9" => Err(RuleRefusal::Failed("read-only".to_owned())),
+                _ => {
+                    let list = rule.list.key().to_owned();
+                    Ok((AddedRule { rule: rule.rule, list, was_there: false }, policy_status()))
+                }
+            }),
             policy::Message::FileChanged => {}
         }
         Ok(())
@@ -79,6 +91,7 @@ impl Component for Datapath {
         match message {
             datapath::Message::AwaitPolicy { reply, .. } => reply.send(Ok(())),
             datapath::Message::Connections { reply } => reply.send(apps::connections()),
+            datapath::Message::Changes { since, reply } => reply.send(apps::changes(since)),
             datapath::Message::Status { reply } => {
                 reply.send(DatapathStatus { protecting: true, ..DatapathStatus::default() });
             }
@@ -187,6 +200,14 @@ impl World {
         self.send(&format!("{method} {path} HTTP/1.1\r\nhost: seawall\r\n\r\n"))
     }
 
+    fn post(&self, path: &str, body: &str) -> (u16, String) {
+        self.send(&format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+
     fn get<T: DeserializeOwned>(&self, path: &str) -> T {
         let (status, body) = self.ask("GET", path);
         assert_eq!(status, 200, "{path}: {body}");
@@ -264,11 +285,35 @@ fn a_refused_file_is_a_conflict_with_its_reason() {
 }
 
 #[test]
+fn a_rule_is_added_or_refused_with_its_reason() {
+    let world = World::start();
+    let (status, body) = world.post("/v1/rules", r#"{"rule": "- *", "list": "incoming"}"#);
+    assert_eq!(status, 200, "{body}");
+    let added: RuleAdded = serde_json::from_str(&body).expect("an answer");
+    assert_eq!((added.added.list.as_str(), added.policy), ("incoming_rules", policy_status()));
+    let cases = [
+        (r#"{"rule": "nonsense"}"#, 400),
+        (r#"{"rule": "- 10.0.0.9"}"#, 409),
+        (r#"{"rule": "- *", "place": "last"}"#, 422),
+        (r#"{"rule": "- *", "app": "curl"}"#, 422),
+        ("{", 400),
+    ];
+    for (body, expected) in cases {
+        let (status, answer) = world.post("/v1/rules", body);
+        assert_eq!(status, expected, "{body}: {answer}");
+        let error: ErrorBody = serde_json::from_str(&answer).expect("an error");
+        assert!(!error.error.is_empty(), "{body}");
+    }
+}
+
+#[test]
 fn nonsense_is_answered_with_an_error_in_json() {
     let world = World::start();
     let cases = [
         ("GET", "/", 404),
         ("GET", "/v1/reload", 405),
+        ("GET", "/v1/rules", 405),
+        ("GET", "/v1/changes?feed=x", 400),
         ("POST", "/v1/status", 405),
         ("POST", "/v1/apps", 405),
         ("GET", "/v1/connections?limit=many", 400),

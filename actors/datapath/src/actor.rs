@@ -1,34 +1,34 @@
 //! `datapath`: the controller. Puts a published policy in force, lists flows, knows how things stand.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use seawall_messages::datapath::{
-    Connection, DatapathStatus, Message, NewQueueMessage, RestQueueMessage,
+    Connection, ConnectionChanges, Cursor, DatapathStatus, Message, NewQueueMessage,
+    RestQueueMessage,
 };
 use seawall_messages::keeper::{self, KeeperFacts, Layout, WantedRules};
 use seawall_messages::process::{self, Question};
 use seawall_messages::verdict::{self, MAX_BATCH, Request};
-use seawall_messages::{Action, Flow, Layer, Lifetime, PolicyGeneration, Reason, Snapshot};
+use seawall_messages::{Action, Flow, PolicyGeneration, Snapshot};
 use seawall_platform::linux::conntrack::{Conntrack, Entry};
 use seawall_platform::linux::layout::Epoch;
 use seawall_platform::linux::sockets::{SocketDiag, own_addresses};
 use seawall_runtime::{
-    Address, BoundedTable, Component, Context, Failure, Published, Publisher, Reply, StartError,
+    Address, Component, Context, Failure, Pace, Published, Publisher, Reply, StartError,
 };
 
 use crate::error::Error;
 use crate::events;
 use crate::flow_of::Orientation;
+use crate::listing::Listing;
 use crate::parking::ParkedCount;
 use crate::standing::Standing;
 use crate::sweep::{Sweep, entry_of_flow, flow_of_entry, is_own_traffic, is_settled};
 
-/// Decided flows that are remembered for lists.
-const MOST_LISTED: usize = 20_000;
-/// Flows in one answer.
-const MOST_ANSWERED: usize = 10_000;
+/// The shortest pause between two looks at what the kernel tracks, for those who ask often.
+const LOOK_AT_MOST: Duration = Duration::from_millis(500);
 /// How long the keeper may take to change the rules.
 const RULES_DEADLINE: Duration = Duration::from_secs(8);
 /// How long `verdict` may take over a batch: long enough for one restart.
@@ -73,7 +73,8 @@ pub struct ControllerArguments {
 pub struct Controller {
     context: Context<Message>,
     arguments: ControllerArguments,
-    decided: BoundedTable<Flow, Connection>,
+    decided: Listing,
+    pace: Pace,
     awaiting: Vec<(PolicyGeneration, Reply<Result<(), String>>)>,
     problem: Option<String>,
     in_force: bool,
@@ -96,7 +97,8 @@ impl Component for Controller {
         Ok(Self {
             context,
             arguments,
-            decided: BoundedTable::new(MOST_LISTED),
+            decided: Listing::new(milliseconds_since_1970()),
+            pace: Pace::new(LOOK_AT_MOST),
             awaiting: Vec::new(),
             problem: None,
             in_force: false,
@@ -123,6 +125,7 @@ impl Component for Controller {
                 }
             }
             Message::Connections { reply } => reply.send(self.connections()),
+            Message::Changes { since, reply } => reply.send(self.changes(since)),
             Message::Status { reply } => reply.send(self.status()),
         }
         Ok(())
@@ -140,7 +143,7 @@ impl Controller {
         let questions = connections.iter().map(question).collect();
         self.arguments.process.offer(process::Message::Decided(questions));
         for connection in connections {
-            self.decided.insert(connection.flow, connection);
+            self.decided.decided(connection);
         }
     }
 
@@ -246,18 +249,7 @@ impl Controller {
         let mut sweep = Sweep::default();
         for ((entry, flow), judgement) in batch.iter().zip(&judgements) {
             sweep.add(*entry, flow, judgement, epoch);
-            if let Some(known) = self.decided.get(flow).cloned() {
-                self.decided.insert(
-                    *flow,
-                    Connection {
-                        action: judgement.action,
-                        reason: judgement.reason.clone(),
-                        permanent: judgement.lifetime == Lifetime::Flow,
-                        generation: judgement.generation,
-                        ..known
-                    },
-                );
-            }
+            self.decided.judged(flow, judgement);
         }
         // Labels first: from here on nothing of a forbidden flow gets out. Then
         // the sockets, so that both ends learn at once.
@@ -310,8 +302,23 @@ impl Controller {
         });
     }
 
-    /// Decided flows, newest first. Those that are allowed are listed while the kernel still tracks them.
+    /// Decided flows, newest first. Those that are allowed are open while the kernel still tracks them.
     fn connections(&mut self) -> Vec<Connection> {
+        self.look();
+        self.decided.newest()
+    }
+
+    /// What changed since then. Those who ask often share a look.
+    fn changes(&mut self, since: Cursor) -> ConnectionChanges {
+        if self.pace.is_due(Instant::now()) {
+            self.look();
+        }
+        self.decided.changes(since)
+    }
+
+    /// Looks which connections the kernel still tracks.
+    fn look(&mut self) {
+        let started = Instant::now();
         let tracked = match self.tracked() {
             Ok(tracked) => tracked,
             Err(error) => {
@@ -319,24 +326,13 @@ impl Controller {
                 Vec::new()
             }
         };
-        let live: HashSet<Flow> = tracked.iter().map(|(_, flow)| *flow).collect();
-        let mut known: HashSet<Flow> = HashSet::new();
-        let mut list = Vec::new();
-        for connection in self.decided.values() {
-            let is_live = connection.action == Action::Allow && live.contains(&connection.flow);
-            known.insert(connection.flow);
-            list.push(Connection { live: is_live, ..connection.clone() });
-        }
         let standing = *self.arguments.standing.load();
-        for (entry, flow) in tracked {
-            if !known.contains(&flow) && is_settled(&entry, &self.arguments.layout, standing.epoch)
-            {
-                list.push(inherited(flow, standing.generation));
-            }
-        }
-        list.sort_by_key(|connection| std::cmp::Reverse(connection.decided));
-        list.truncate(MOST_ANSWERED);
-        list
+        let layout = &self.arguments.layout;
+        let is_settled = |entry: &Entry| is_settled(entry, layout, standing.epoch);
+        let tracked: HashMap<Flow, bool> =
+            tracked.iter().map(|(entry, flow)| (*flow, is_settled(entry))).collect();
+        self.decided.looked(&tracked, standing.generation, SystemTime::now());
+        self.pace.done(started, started.elapsed());
     }
 
     fn tracked(&self) -> Result<Vec<(Entry, Flow)>, Error> {
@@ -361,18 +357,8 @@ impl Controller {
     }
 }
 
-/// A live flow that an earlier worker decided.
-fn inherited(flow: Flow, generation: PolicyGeneration) -> Connection {
-    Connection {
-        flow,
-        action: Action::Allow,
-        reason: Reason::plain(Layer::Inherited, "Decided before the worker last started"),
-        permanent: true,
-        generation,
-        decided: std::time::SystemTime::UNIX_EPOCH,
-        live: true,
-        uid: None,
-        owner: None,
-        used_by: None,
-    }
+/// Later for each run of the controller, and exact in a JSON number.
+fn milliseconds_since_1970() -> u64 {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(time.as_millis()).unwrap_or_default()
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seawall_messages::policy::{Adopted, Message, PolicyGeneration, PolicyStatus};
+use seawall_messages::policy::{
+    AddedRule, Adopted, Message, NewRule, PolicyGeneration, PolicySource, PolicyStatus, RuleRefusal,
+};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
     Address, Component, Context, Failure, Lease, LeaseError, Lender, Published, Publisher,
@@ -13,9 +15,11 @@ use seawall_runtime::{
 
 use crate::adopt::{self, Survey};
 use crate::choice::{Choice, Found};
-use crate::error::Error;
+use crate::edit;
+use crate::error::{Error, chain};
 use crate::events;
-use crate::file::ServiceSettings;
+use crate::file::{self, ReadError, ServiceSettings};
+use crate::replace::replace;
 use crate::startup::copy_of_last_good;
 use crate::store::{Store, StoreError};
 use crate::watch::{self, Fingerprint};
@@ -82,6 +86,7 @@ impl Component for Policy {
             }
             Message::Status { reply } => reply.send(self.status()),
             Message::RemoveAdopted { id, reply } => reply.send(self.remove_adopted(id)?),
+            Message::AddRule { rule, reply } => reply.send(self.add_rule(&rule)?),
             Message::FileChanged => self.reread()?,
         }
         Ok(())
@@ -223,8 +228,44 @@ impl Policy {
                 self.publish()?;
                 Ok(true)
             }
-            Err(error) => Err(crate::error::chain(&error)),
+            Err(error) => Err(chain(&error)),
         })
+    }
+
+    /// Writes a rule into the file, then takes it up as after any change.
+    fn add_rule(
+        &mut self,
+        rule: &NewRule,
+    ) -> Result<Result<(AddedRule, PolicyStatus), RuleRefusal>, Error> {
+        let added = match self.write_rule(rule) {
+            Ok(added) => added,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        events::RuleAdded { rule, added: &added }.emit();
+        self.reread()?;
+        Ok(match &self.choice.refused {
+            None => Ok((added, self.status())),
+            Some(reason) => Err(RuleRefusal::Failed(reason.clone())),
+        })
+    }
+
+    fn write_rule(&self, rule: &NewRule) -> Result<AddedRule, RuleRefusal> {
+        let refuse = |error: &dyn std::error::Error| RuleRefusal::Failed(chain(error));
+        let path = &self.arguments.file;
+        let old = match file::read(path) {
+            Ok(text) => Some(text),
+            // One that went away would say less than the copy that is in force.
+            Err(ReadError::Missing(_)) if self.choice.source == PolicySource::Defaults => None,
+            Err(error) => return Err(refuse(&error)),
+        };
+        let edited = edit::insert(old.as_deref().unwrap_or_default(), rule, path)?;
+        if !edited.added.was_there {
+            if edited.text.len() as u64 > file::MAX_FILE_BYTES {
+                return Err(refuse(&ReadError::TooLarge(path.clone())));
+            }
+            replace(path, old.as_deref(), &edited.text).map_err(|error| refuse(&error))?;
+        }
+        Ok(edited.added)
     }
 
     /// Drops the adopted connections that have ended.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::Snapshot;
-use seawall_messages::policy::{AdoptedEntry, AppFilter, PolicySource};
+use seawall_messages::policy::{AddedRule, AdoptedEntry, AppFilter, NewRule, PolicySource};
 use seawall_messages::rule::Rule;
 
 use crate::error::chain;
@@ -15,6 +15,7 @@ const APPS: &str = "seawall_policy_apps";
 const ADOPTED: &str = "seawall_policy_adopted_entries";
 const LOADS: &str = "seawall_policy_loads_total";
 const REFUSED: &str = "seawall_policy_file_refused";
+const RULES_ADDED: &str = "seawall_policy_rules_added_total";
 const STORE_FAILURES: &str = "seawall_policy_store_failures_total";
 const SURVEY_FAILURES: &str = "seawall_policy_survey_failures_total";
 
@@ -26,6 +27,7 @@ pub fn describe_metrics() {
     describe_gauge!(ADOPTED, "Listeners and connections that were adopted at the first start");
     describe_counter!(LOADS, "Readings of the policy file, by what came of them");
     describe_gauge!(REFUSED, "1 while the policy file is refused and an older policy is in force");
+    describe_counter!(RULES_ADDED, "Rules that were written into the policy file on request");
     describe_counter!(STORE_FAILURES, "Writes of durable policy state that failed");
     describe_counter!(SURVEY_FAILURES, "Listings of this machine's sockets that failed");
     // There from the start: the first failure counts as one, too.
@@ -122,6 +124,23 @@ impl Adopted<'_> {
             sessions = self.entries.len() - listeners,
             "First start, listeners and connections adopted"
         );
+    }
+}
+
+/// A rule stands in the file because somebody asked for it.
+pub(crate) struct RuleAdded<'a> {
+    pub(crate) rule: &'a NewRule,
+    pub(crate) added: &'a AddedRule,
+}
+
+impl RuleAdded<'_> {
+    pub(crate) fn emit(&self) {
+        let AddedRule { rule, list, was_there } = self.added;
+        let app = self.rule.app.as_ref().map(ToString::to_string).unwrap_or_default();
+        if !was_there {
+            counter!(RULES_ADDED).increment(1);
+        }
+        tracing::info!(rule, list, app, was_there, "Rule added on request");
     }
 }
 

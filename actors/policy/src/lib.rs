@@ -4,6 +4,7 @@
 //!   of the file, and what was adopted at the first start.
 //! - Receives: [`seawall_messages::policy`], from `api` and from its own
 //!   watcher of the file.
+//! - Writes: the file, when `api` brings a rule. Nobody else does.
 //! - Publishes: [`seawall_messages::Snapshot`]. Its generation goes on counting
 //!   over restarts of the component, and begins again with the worker.
 //! - Tells: `datapath`, after every publication. Asks nobody.
@@ -18,9 +19,11 @@
 mod actor;
 pub mod adopt;
 mod choice;
+pub mod edit;
 pub mod error;
 mod events;
 pub mod file;
+mod replace;
 pub mod rule;
 mod startup;
 pub mod store;

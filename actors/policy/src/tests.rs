@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use seawall_messages::policy::{Message, PolicyGeneration, PolicyStatus};
+use seawall_messages::policy::{
+    AddedRule, Message, NewRule, PolicyGeneration, PolicyStatus, RuleRefusal,
+};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
     Address, Component, Context, Failure, Kernel, Lender, Published, Spec, StartError, TreeBuilder,
@@ -147,6 +149,11 @@ impl Worker {
         self.policy
             .ask_blocking(DEADLINE, |reply| Message::RemoveAdopted { id, reply })
             .expect("an answer")
+    }
+
+    fn add(&self, rule: NewRule) -> Result<(AddedRule, PolicyStatus), RuleRefusal> {
+        let ask = |reply| Message::AddRule { rule: rule.clone(), reply };
+        self.policy.ask_blocking(DEADLINE, ask).expect("an answer")
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

@@ -10,7 +10,7 @@ use seawall_messages::process::{
 use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath};
 use seawall_platform::linux::ebpf::{self, Event, Events, Notes, abi};
 use seawall_runtime::{
-    Address, Component, Context, Failure, Lease, LeaseError, Lender, Published, StartError,
+    Address, Component, Context, Failure, Lease, LeaseError, Lender, Pace, Published, StartError,
 };
 
 use crate::describe::describe;
@@ -24,6 +24,9 @@ use crate::watch;
 
 /// How often traffic is looked at.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// The shortest pause between two looks for those who follow along.
+const LOOK_AT_MOST: Duration = Duration::from_millis(500);
 
 /// How often desktop files are read again.
 const READ_NAMES: Duration = Duration::from_secs(600);
@@ -74,6 +77,7 @@ pub struct Processes {
     tracked: Option<Tracked>,
     /// The policy that processes were described for.
     generation: PolicyGeneration,
+    pace: Pace,
     /// Where desktop files' names come in.
     names: Arc<Mutex<Option<DesktopIndex>>>,
     names_asked: Instant,
@@ -113,6 +117,7 @@ impl Component for Processes {
             generation: arguments.policy.load().generation,
             names,
             names_asked: Instant::now(),
+            pace: Pace::new(LOOK_AT_MOST),
             events,
             context,
             arguments,
@@ -147,6 +152,14 @@ impl Processes {
                 self.look(now)?;
                 let each = |flow| self.flow_use(flow, &snapshot, now);
                 reply.send(flows.iter().map(each).collect::<Result<_, _>>()?);
+            }
+            Message::Moves { flows, since, reply } => {
+                if self.pace.is_due(now) {
+                    self.look(now)?;
+                }
+                let each = |flow| self.flow_use(flow, &snapshot, now);
+                let uses = flows.iter().map(each).collect::<Result<_, _>>()?;
+                reply.send((uses, self.ledger.with(|ledger| ledger.moves(since, now))?));
             }
             Message::Apps { open, reply } => {
                 self.look(now)?;
@@ -274,8 +287,12 @@ impl Processes {
         {
             return Ok(known.clone());
         }
-        let unknown =
-            FlowUse { attribution: Attribution::unidentified(), traffic: None, rates: None };
+        let unknown = FlowUse {
+            attribution: Attribution::unidentified(),
+            traffic: None,
+            rates: None,
+            socket: None,
+        };
         let Some(found) = self.finder.find_noted(flow, snapshot) else {
             return Ok(known.unwrap_or(unknown));
         };
@@ -364,6 +381,7 @@ impl Processes {
         if let Some(notes) = &self.arguments.notes {
             events::lost(&notes.losses());
         }
+        self.pace.done(now, now.elapsed());
         Ok(())
     }
 

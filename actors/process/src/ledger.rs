@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use seawall_messages::Flow;
 use seawall_messages::process::{
-    App, AppUse, Attribution, FlowUse, Method, Process, Rates, Traffic,
+    App, AppMoves, AppUse, Attribution, FlowUse, Method, Moves, Process, Rates, SocketMoves,
+    Traffic,
 };
 use seawall_runtime::BoundedTable;
 
@@ -44,6 +45,8 @@ pub struct Ledger {
     /// Whether traffic is counted by connection.
     counts_connections: bool,
     apps: HashMap<Arc<str>, Totals>,
+    /// Counts what moves; see [`Self::moves`].
+    number: u64,
 }
 
 #[derive(Clone)]
@@ -58,6 +61,8 @@ struct Totals {
     label: Arc<str>,
     path: Arc<str>,
     traffic: Traffic,
+    /// The number of its last change.
+    changed: u64,
 }
 
 /// What a socket leaves behind.
@@ -83,6 +88,7 @@ impl Default for Ledger {
             closed: BoundedTable::new(MOST_CLOSED),
             counts_connections: false,
             apps: HashMap::new(),
+            number: 1,
         };
         // There is always one that takes what is too many.
         ledger.account(&Attribution::unidentified());
@@ -166,8 +172,16 @@ impl Ledger {
             socket.moved = now;
         }
         socket.counted = traffic;
+        let before = socket.rates;
         socket.work_out_rates(now);
         let app = Arc::clone(&socket.app);
+        if new != Traffic::default() || socket.rates != before {
+            self.number += 1;
+            socket.changed = self.number;
+            if let Some(totals) = self.apps.get_mut(&app) {
+                totals.changed = self.number;
+            }
+        }
         self.add(&app, new).map(|label| (label, new))
     }
 
@@ -240,7 +254,32 @@ impl Ledger {
             attribution: entry.attribution,
             traffic: socket.map(|socket| socket.counted),
             rates: socket.map(|socket| socket.rates_at(now)),
+            socket: entry.counter.map(|counter| counter.name()),
         })
+    }
+
+    /// Sockets and apps that moved something since that number, or rest now. With 0, all.
+    pub(crate) fn moves(&self, since: u64, now: Instant) -> Moves {
+        let mut rates: HashMap<&str, Rates> = HashMap::new();
+        let mut sockets = Vec::new();
+        for (counter, socket) in &self.sockets {
+            let own = socket.rates_at(now);
+            let of = rates.entry(&socket.app).or_default();
+            of.sent_bytes_per_s += own.sent_bytes_per_s;
+            of.received_bytes_per_s += own.received_bytes_per_s;
+            if socket.changed > since {
+                let traffic = socket.counted;
+                sockets.push(SocketMoves { socket: counter.name(), traffic, rates: own });
+            }
+        }
+        let apps = self.apps.values().filter(|totals| totals.changed > since || since == 0);
+        let moves = |totals: &Totals| AppMoves {
+            app: totals.app.clone(),
+            path: Arc::clone(&totals.path),
+            traffic: totals.traffic,
+            rates: rates.get(&*totals.app.id).copied().unwrap_or_default(),
+        };
+        Moves { number: self.number, sockets, apps: apps.map(moves).collect() }
     }
 
     /// Apps on the network, busiest first. `open`: the connections that are open.
@@ -287,6 +326,10 @@ impl Ledger {
     fn add(&mut self, app: &Arc<str>, new: Traffic) -> Option<Arc<str>> {
         let totals = self.apps.get_mut(app)?;
         totals.traffic = totals.traffic.plus(new);
+        if new != Traffic::default() {
+            self.number += 1;
+            totals.changed = self.number;
+        }
         Some(Arc::clone(&totals.label))
     }
 
@@ -304,7 +347,7 @@ impl Ledger {
         let is_measured = self.apps.len() < MOST_MEASURED_APPS;
         let label = if is_measured { Arc::clone(&id) } else { Arc::from(OTHERS) };
         let path = path.unwrap_or_default();
-        let totals = Totals { app, label, path, traffic: Traffic::default() };
+        let totals = Totals { app, label, path, traffic: Traffic::default(), changed: 0 };
         self.apps.insert(Arc::clone(&id), totals);
         id
     }

@@ -15,8 +15,10 @@
 //! uses the lab fails, it never skips.
 
 pub mod check;
+pub mod crowd;
 pub mod load;
 pub mod oneshot;
+pub mod pane;
 pub mod probe;
 pub mod process;
 pub mod report;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use seawall_messages::api::{Apps, Connections, ErrorBody, Protection, Status};
-use seawall_messages::datapath::Connection;
+use seawall_messages::api::{Apps, Changes, Connections, ErrorBody, Protection, Status};
+use seawall_messages::datapath::{Connection, ConnectionChanges, Cursor};
 use seawall_messages::process::{
-    App, AppUse, Attribution, FlowUse, HookStatus, Message, Method, Rates, Traffic,
+    App, AppUse, Attribution, FlowUse, HookStatus, Message, Method, Moves, Rates, Traffic,
 };
 use seawall_messages::verdict::{Action, Layer, Reason};
 use seawall_messages::{Flow, PolicyGeneration};
@@ -39,6 +39,10 @@ impl Component for Programs {
         }
         match message {
             Message::Uses { flows, reply } => reply.send(flows.iter().map(used).collect()),
+            Message::Moves { flows, since, reply } => {
+                let moves = Moves { number: since + 1, ..Moves::default() };
+                reply.send((flows.iter().map(used).collect(), moves));
+            }
             Message::Apps { open, reply } => reply.send(vec![app(open.len())]),
             Message::Hooks { reply } => reply.send(vec![hook()]),
             _ => panic!("nobody asks that"),
@@ -67,6 +71,15 @@ pub(super) fn connections() -> Vec<Connection> {
     ]
 }
 
+/// What it tells those who follow along: all, where they know of nothing.
+pub(super) fn changes(since: Cursor) -> ConnectionChanges {
+    let cursor = Cursor { feed: 5, number: 2 };
+    match since == cursor {
+        true => ConnectionChanges { cursor, ..ConnectionChanges::default() },
+        false => ConnectionChanges { cursor, anew: true, more: false, connections: connections() },
+    }
+}
+
 fn moved() -> Traffic {
     Traffic { sent_bytes: 100, sent_packets: 1, ..Traffic::default() }
 }
@@ -77,7 +90,7 @@ fn used(flow: &Flow) -> FlowUse {
         _ => Method::Unidentified,
     };
     let attribution = Attribution { method, process: None };
-    FlowUse { attribution, traffic: Some(moved()), rates: Some(Rates::default()) }
+    FlowUse { attribution, traffic: Some(moved()), rates: Some(Rates::default()), socket: None }
 }
 
 fn app(open: usize) -> AppUse {
@@ -116,6 +129,30 @@ fn connections_are_listed_with_their_owners() {
     let shown: Vec<_> = listed.connections.into_iter().map(|it| (it.flow, it.used_by)).collect();
     let expected = connections().into_iter().map(|it| (it.flow, Some(used(&it.flow))));
     assert_eq!(shown, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn who_follows_along_is_told_what_changed_since() {
+    let world = World::start();
+    let all: Changes = world.get("/v1/changes");
+    assert!(all.list.anew);
+    let owners = all.list.connections.iter().map(|it| it.used_by.clone());
+    assert_eq!(
+        owners.collect::<Vec<_>>(),
+        connections().iter().map(|it| Some(used(&it.flow))).collect::<Vec<_>>()
+    );
+    let Cursor { feed, number } = all.list.cursor;
+    let moves = all.moves.expect("process answers").number;
+    assert_eq!(moves, 1, "all that moved, for the list is a new one");
+    let since = format!("/v1/changes?feed={feed}&number={number}&moves={moves}");
+    let later: Changes = world.get(&since);
+    assert!(!later.list.anew && later.list.connections.is_empty());
+    assert_eq!(later.moves.expect("process answers").number, 2);
+    // Of those whose owners nobody tells, the next answer tells again.
+    let world = World::with(Manner::Refuses);
+    let without: Changes = world.get("/v1/changes?feed=5&number=1&moves=7");
+    assert_eq!(without.list.cursor, Cursor { feed: 5, number: 1 });
+    assert!(without.moves.is_none() && without.list.connections.len() == 2);
 }
 
 #[test]

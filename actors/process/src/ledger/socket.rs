@@ -1,6 +1,7 @@
 //! What one socket moved, and how fast.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,21 @@ pub(crate) enum Counter {
     Connection(Flow),
 }
 
+impl Counter {
+    /// Tells it from all others: a socket's cookie; for connections a number that no cookie reaches.
+    pub(crate) fn name(&self) -> u64 {
+        const CONNECTION: u64 = 1 << 63;
+        match self {
+            Self::Socket(cookie) => *cookie,
+            Self::Connection(flow) => {
+                let mut hasher = DefaultHasher::new();
+                flow.hash(&mut hasher);
+                hasher.finish() | CONNECTION
+            }
+        }
+    }
+}
+
 /// A socket whose traffic is followed; or a connection, where nobody knows of its socket.
 pub(super) struct Socket {
     pub(super) app: Arc<str>,
@@ -35,6 +51,8 @@ pub(super) struct Socket {
     /// What was counted when rates were last worked out, and when that was.
     basis: (Traffic, Instant),
     pub(super) closed: Option<Instant>,
+    /// The number of its last change.
+    pub(super) changed: u64,
     /// Of datagrams: a TCP connection ends with its socket.
     pub(super) flows: HashSet<Flow>,
 }
@@ -51,6 +69,7 @@ impl Socket {
             basis: (counted, now),
             // Nobody looks at it in between: the next look is the last one.
             closed: was_closed.map(|_| now.checked_sub(LINGERS).unwrap_or(now)),
+            changed: 0,
             flows: HashSet::new(),
         }
     }

@@ -207,3 +207,42 @@ fn connections_are_counted_one_by_one_where_nobody_counts_sockets() {
     assert_eq!(ledger.connections(), HashSet::from([flow(2)]));
     assert_eq!(ledger.apps(&[], start)[0].traffic.sent_bytes, 1050);
 }
+
+#[test]
+fn what_moved_or_came_to_rest_since_is_told_and_nothing_else() {
+    let start = Instant::now();
+    let mut ledger = Ledger::default();
+    for (port, cookie, name) in [(1, 11, "curl"), (2, 12, "curl"), (3, 13, "wget")] {
+        ledger.note(flow(port), &found(name, 7, Some(cookie)), start);
+    }
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut since = 0;
+    let mut told = |ledger: &Ledger, seconds| {
+        let moves = ledger.moves(since, at(seconds));
+        since = moves.number;
+        let mut sockets: Vec<_> = moves.sockets.iter().map(|it| it.socket).collect();
+        sockets.sort_unstable();
+        let mut apps: Vec<_> = moves.apps.iter().map(|it| it.app.name.to_string()).collect();
+        apps.sort_unstable();
+        (sockets, apps)
+    };
+    let all = ["Unidentified", "curl", "wget"].map(str::to_owned).to_vec();
+    assert_eq!(told(&ledger, 0), (Vec::new(), all), "apps, and nothing that moved");
+    let look = |ledger: &mut Ledger, bytes: [u64; 3], seconds| {
+        for (cookie, bytes) in (11..).zip(bytes) {
+            ledger.looked(Counter::Socket(cookie), sent(bytes), at(seconds));
+        }
+    };
+    look(&mut ledger, [1_000, 0, 0], 1);
+    let (sockets, apps) = told(&ledger, 1);
+    assert_eq!((sockets, apps), (vec![11], vec!["curl".to_owned()]));
+    assert_eq!(told(&ledger, 1), (Vec::new(), Vec::new()), "once");
+    look(&mut ledger, [1_000, 0, 0], 2);
+    assert_eq!(told(&ledger, 2).0, [11], "it rests");
+    look(&mut ledger, [1_000, 0, 0], 3);
+    assert_eq!(told(&ledger, 3), (Vec::new(), Vec::new()));
+    ledger.looked(Counter::Socket(12), sent(500), at(4));
+    let moves = ledger.moves(since, at(4));
+    assert_eq!(moves.apps[0].rates.sent_bytes_per_s, 500.0);
+    assert_eq!(moves.apps[0].traffic.sent_bytes, 1_500);
+}

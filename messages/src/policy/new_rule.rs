@@ -1,0 +1,151 @@
+//! A rule to be written into the policy file, and what became of it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::AppKind;
+
+/// A rule, whom it is for and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRule {
+    /// The app whose rule it is; `None` for a rule for all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub app: Option<AppMatch>,
+    /// Which list.
+    #[serde(default)]
+    pub list: RuleList,
+    /// Where in the list.
+    #[serde(default)]
+    pub place: RulePlace,
+    /// The rule as it is written: `- 10.0.0.5 TCP/80`.
+    pub rule: String,
+}
+
+/// Whom an `[[app]]` section is about, by one word of its `match`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppMatch {
+    /// The file that the program runs.
+    Path(String),
+    /// The app's id.
+    Tag(String),
+}
+
+/// A list of rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleList {
+    /// `outgoing_rules`: of outbound and forwarded connections.
+    #[default]
+    Outgoing,
+    /// `incoming_rules`: of inbound connections.
+    Incoming,
+}
+
+/// A place in a list of rules, of which the first that matches decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RulePlace {
+    /// Before all others.
+    #[default]
+    First,
+}
+
+/// Where a rule is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedRule {
+    /// The rule as it was written.
+    pub rule: String,
+    /// The list: `filter.outgoing_rules`, `app[2].incoming_rules`.
+    pub list: String,
+    /// Whether it stood there already, so that nothing was written.
+    pub was_there: bool,
+}
+
+/// Why a rule was not added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleRefusal {
+    /// The request is no rule.
+    Invalid(String),
+    /// It can't be written, or not be put in force.
+    Failed(String),
+}
+
+impl AppMatch {
+    /// As people say it on a command line: a path, or the id of an app.
+    pub fn of_text(text: &str) -> Self {
+        const IDS: [AppKind; 4] = [AppKind::Path, AppKind::Script, AppKind::AppImage, AppKind::Nix];
+        let is_id = text
+            .split_once(':')
+            .is_some_and(|(kind, _)| IDS.iter().any(|known| known.as_str() == kind));
+        let is_path = text.starts_with(['/', '*']) || text.contains(":/");
+        if is_path && !is_id { Self::Path(text.to_owned()) } else { Self::Tag(text.to_owned()) }
+    }
+
+    /// The key in `match`.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Path(_) => "path",
+            Self::Tag(_) => "tag",
+        }
+    }
+
+    /// The text that has to fit.
+    pub fn text(&self) -> &str {
+        let (Self::Path(text) | Self::Tag(text)) = self;
+        text
+    }
+}
+
+impl fmt::Display for AppMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.key(), self.text())
+    }
+}
+
+impl RuleList {
+    /// Its key in the policy file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Outgoing => "outgoing_rules",
+            Self::Incoming => "incoming_rules",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_from_ids() {
+        let cases = [
+            ("/usr/bin/curl", "path"),
+            ("*/curl", "path"),
+            ("docker:web:/usr/bin/curl", "path"),
+            ("unknown:/usr/bin/curl", "path"),
+            ("snap:firefox", "tag"),
+            ("script:/usr/bin/meld", "tag"),
+            ("path:/usr/bin/curl", "tag"),
+            ("unidentified", "tag"),
+        ];
+        for (text, key) in cases {
+            let app = AppMatch::of_text(text);
+            assert_eq!((app.key(), app.text()), (key, text));
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_request_is_first_and_outgoing() {
+        let rule: NewRule = serde_json::from_str(r#"{"rule": "- *"}"#).expect("a rule");
+        assert_eq!((rule.list, rule.place, rule.app), (RuleList::Outgoing, RulePlace::First, None));
+        let rule: NewRule = serde_json::from_str(
+            r#"{"rule": "- *", "app": {"tag": "snap:x"}, "list": "incoming", "place": "first"}"#,
+        )
+        .expect("a rule");
+        assert_eq!(rule.app, Some(AppMatch::Tag("snap:x".to_owned())));
+        assert!(serde_json::from_str::<NewRule>(r#"{"rule": "- *", "plaice": "first"}"#).is_err());
+    }
+}
