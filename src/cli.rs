@@ -43,6 +43,10 @@ pub(crate) enum Verb {
     #[command(hide = true)]
     Worker(WorkerArguments),
 
+    /// The process that waits beside an upgrade; started by `run`
+    #[command(hide = true)]
+    Guardian,
+
     /// Say whether this machine is protected, and if not, why
     #[command(after_help = EXIT_CODES)]
     Status(Common),
@@ -93,6 +97,26 @@ pub(crate) enum Verb {
     /// Refused while a Seawall guards this network namespace.
     #[command(after_help = EXIT_CODES)]
     RemoveRules(Folders),
+
+    /// Before the network is up: in lockdown, drop what is new until Seawall judges
+    ///
+    /// Installs the rules of an absent Seawall, which pass loopback, neighbour
+    /// discovery and DHCP. In open mode it does nothing.
+    #[command(after_help = EXIT_CODES)]
+    EarlyRules(Folders),
+
+    /// Put another Seawall in the place of the running one; no connection notices
+    ///
+    /// Without FILE: the one that is installed by now. The new one must judge
+    /// packets within seconds, or the old one comes back. Needs root.
+    #[command(after_help = EXIT_CODES)]
+    Upgrade {
+        /// The new program, which is installed first
+        file: Option<PathBuf>,
+        /// Where the keeper's socket is
+        #[arg(long, value_name = "DIR", default_value = "/run/seawall")]
+        run_dir: PathBuf,
+    },
 
     /// Break a component on purpose
     #[cfg(feature = "fault-injection")]

@@ -1,15 +1,18 @@
 //! The verbs: each asks a running Seawall something and prints the answer,
-//! except `run`, which is one, and `remove-rules`, which needs that none is.
+//! except `run`, which is one, `upgrade`, which asks its keeper, and
+//! `early-rules` and `remove-rules`, which need that none is.
 
 mod adopted;
 mod components;
 mod connections;
+mod early_rules;
 #[cfg(feature = "fault-injection")]
 mod fault;
 mod ps;
 mod reload;
 mod remove_rules;
 mod status;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -49,6 +52,9 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
     let result = match verb {
         Verb::Run(folders) => return keeper::run(&folders),
         Verb::Worker(arguments) => return worker::run(&arguments),
+        Verb::Guardian => return keeper::guardian(),
+        Verb::EarlyRules(folders) => return early_rules::perform(&folders),
+        Verb::Upgrade { file, run_dir } => return upgrade::perform(file.as_deref(), &run_dir),
         Verb::RemoveRules(config) => return remove_rules::perform(&config),
         Verb::Status(common) => status::perform(&common),
         Verb::Components(common) => components::perform(&common),

@@ -13,6 +13,7 @@ pub mod policy;
 pub mod process;
 pub mod rule;
 pub mod scope;
+pub mod upgrade;
 pub mod verdict;
 
 pub use self::{
