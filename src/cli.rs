@@ -118,6 +118,19 @@ pub(crate) enum Verb {
         run_dir: PathBuf,
     },
 
+    /// Install, remove or look at the service of systemd
+    ///
+    /// For machines without the package. What is installed starts at boot,
+    /// before the network. Needs root.
+    #[command(after_help = EXIT_CODES)]
+    Service {
+        #[command(subcommand)]
+        what: ServiceVerb,
+        /// The root folder of an image, in place of this machine
+        #[arg(long, value_name = "DIR", default_value = "/", global = true)]
+        root: PathBuf,
+    },
+
     /// Break a component on purpose
     #[cfg(feature = "fault-injection")]
     #[command(after_help = EXIT_CODES)]
@@ -189,6 +202,25 @@ pub(crate) enum AdoptedVerb {
         /// Its id, as the list shows it
         id: u32,
     },
+}
+
+/// What to do with the service.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ServiceVerb {
+    /// Copy this program to /usr/local/bin, write the units, enable and start them
+    Install {
+        /// Don't start it now: it starts at the next boot
+        #[arg(long)]
+        no_start: bool,
+    },
+    /// Stop it, remove what was installed and every rule
+    Uninstall {
+        /// Also the policy in /etc/seawall and the state in /var/lib/seawall
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Say what is installed, and whether it runs
+    Status,
 }
 
 /// What to do to a component.

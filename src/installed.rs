@@ -1,11 +1,16 @@
 //! The installed program: what an upgrade starts with the keeper's rights.
 //! Nobody but root may be able to change it, or any folder on the way to it.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+
+/// The largest program that is installed.
+const MAX_PROGRAM_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Bits of a file's mode.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -24,8 +29,8 @@ struct Part {
 }
 
 /// The path of this process's program, where another one may lie by now.
-pub(crate) fn own_path() -> std::io::Result<PathBuf> {
-    let path = std::fs::read_link("/proc/self/exe")?;
+pub(crate) fn own_path() -> io::Result<PathBuf> {
+    let path = fs::read_link("/proc/self/exe")?;
     let name = path.to_string_lossy();
     Ok(match name.strip_suffix(REPLACED) {
         Some(name) => PathBuf::from(name),
@@ -35,7 +40,7 @@ pub(crate) fn own_path() -> std::io::Result<PathBuf> {
 
 /// Opens the program for its execution. The error says who could change it.
 pub(crate) fn open(path: &Path) -> Result<File, String> {
-    let cant = |error: std::io::Error| format!("can't open {}: {error}", path.display());
+    let cant = |error: io::Error| format!("can't open {}: {error}", path.display());
     // A link could lead elsewhere the next moment.
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(cant)?;
@@ -45,12 +50,56 @@ pub(crate) fn open(path: &Path) -> Result<File, String> {
     }
     check(path, part)?;
     for folder in path.ancestors().skip(1) {
-        let found = std::fs::metadata(folder);
+        let found = fs::metadata(folder);
         let found =
             found.map_err(|error| format!("can't look at {}: {error}", folder.display()))?;
         check(folder, self::part(&found))?;
     }
     Ok(file)
+}
+
+/// A path whose name ends with something more.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().map(std::ffi::OsStr::to_owned).unwrap_or_default();
+    name.push(ending);
+    path.with_file_name(name)
+}
+
+/// A copy that is root's, whole and on disk once this returns; beside it there
+/// is never half of one.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let part = beside(to, ".part");
+    let copied = copy_whole(from, &part).and_then(|()| fs::rename(&part, to));
+    if copied.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    copied
+}
+
+fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    let found = from.metadata()?;
+    if !found.is_file() || found.len() > MAX_PROGRAM_BYTES {
+        return Err(io::Error::other("it is no file, or far too large"));
+    }
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o755).open(to)?;
+    // Whatever the caller's mask is.
+    rustix::fs::fchmod(&to, rustix::fs::Mode::from_raw_mode(0o755))?;
+    io::copy(&mut from, &mut to)?;
+    to.flush()?;
+    to.sync_all()
+}
+
+/// Has a change of names in the folder of a path on disk.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().as_bytes().is_empty() => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
 }
 
 fn part(found: &Metadata) -> Part {

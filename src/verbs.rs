@@ -1,6 +1,7 @@
 //! The verbs: each asks a running Seawall something and prints the answer,
-//! except `run`, which is one, `upgrade`, which asks its keeper, and
-//! `early-rules` and `remove-rules`, which need that none is.
+//! except `run`, which is one, `upgrade`, which asks its keeper, `service`,
+//! which asks systemd, and `early-rules` and `remove-rules`, which need that
+//! none is.
 
 mod adopted;
 mod components;
@@ -11,6 +12,7 @@ mod fault;
 mod ps;
 mod reload;
 mod remove_rules;
+mod service;
 mod status;
 mod upgrade;
 
@@ -55,6 +57,7 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Guardian => return keeper::guardian(),
         Verb::EarlyRules(folders) => return early_rules::perform(&folders),
         Verb::Upgrade { file, run_dir } => return upgrade::perform(file.as_deref(), &run_dir),
+        Verb::Service { what, root } => return service::perform(what, &root),
         Verb::RemoveRules(config) => return remove_rules::perform(&config),
         Verb::Status(common) => status::perform(&common),
         Verb::Components(common) => components::perform(&common),

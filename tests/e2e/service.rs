@@ -10,6 +10,7 @@ mod rig;
 
 mod service {
     pub(crate) mod early;
+    pub(crate) mod install;
     pub(crate) mod manager;
     pub(crate) mod store;
     pub(crate) mod units;

@@ -1,16 +1,12 @@
 //! The installed program and its predecessor beside it. Each change is a
 //! rename: at any moment there is a whole program at the installed path.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::program;
-
-/// The largest program that is installed.
-const MAX_PROGRAM_BYTES: u64 = 1024 * 1024 * 1024;
+use crate::installed::{beside, copy, sync_folder};
 
 /// Where they lie.
 pub(super) struct Files {
@@ -83,48 +79,6 @@ impl Files {
                 format!("can't put {from} in the place of {to}: {error}")
             },
         )
-    }
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.file_name().map(std::ffi::OsStr::to_owned).unwrap_or_default();
-    name.push(ending);
-    path.with_file_name(name)
-}
-
-/// A copy that is root's, whole and on disk once this returns; beside it there
-/// is never half of one.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let part = beside(to, ".part");
-    let copied = copy_whole(from, &part).and_then(|()| fs::rename(&part, to));
-    if copied.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    copied
-}
-
-fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
-    let mut from = File::open(from)?;
-    let found = from.metadata()?;
-    if !found.is_file() || found.len() > MAX_PROGRAM_BYTES {
-        return Err(io::Error::other("it is no file, or far too large"));
-    }
-    match fs::remove_file(to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o755).open(to)?;
-    // Whatever the caller's mask is.
-    rustix::fs::fchmod(&to, rustix::fs::Mode::from_raw_mode(0o755))?;
-    io::copy(&mut from, &mut to)?;
-    to.flush()?;
-    to.sync_all()
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().as_bytes().is_empty() => File::open(folder)?.sync_all(),
-        _ => Ok(()),
     }
 }
 
