@@ -96,8 +96,7 @@ fn uninstall(root: &Path, purge: bool) -> Result<Outcome, String> {
         }
     }
     let program = layout.program();
-    let programs =
-        [".previous", ".new", ""].map(|ending| installed::beside(&program, ending));
+    let programs = [".previous", ".new", ""].map(|ending| installed::beside(&program, ending));
     for path in layout.files().into_iter().map(|file| file.path).chain(programs) {
         remove(&path)?;
     }

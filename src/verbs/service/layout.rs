@@ -111,7 +111,10 @@ mod tests {
             .collect();
         assert_eq!(
             calls,
-            ["ExecStart=/usr/local/bin/seawall run", "ExecStart=/usr/local/bin/seawall early-rules"]
+            [
+                "ExecStart=/usr/local/bin/seawall run",
+                "ExecStart=/usr/local/bin/seawall early-rules"
+            ]
         );
     }
 }

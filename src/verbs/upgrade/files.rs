@@ -39,10 +39,7 @@ impl Files {
         copy(file, &self.staged).map_err(|error| {
             format!("can't copy {} to {}: {error}", file.display(), self.staged.display())
         })?;
-        program::examine(&self.staged).map_err(|problem| {
-            let _ = fs::remove_file(&self.staged);
-            format!("{} {problem}", file.display())
-        })
+        program::examine(&self.staged).map_err(|problem| format!("{} {problem}", file.display()))
     }
 
     /// Puts what was staged in its place.
@@ -82,6 +79,13 @@ impl Files {
     }
 }
 
+impl Drop for Files {
+    fn drop(&mut self) {
+        // Installed, it has another name; otherwise nobody wants it any more.
+        let _ = fs::remove_file(&self.staged);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,7 +103,9 @@ mod tests {
         fn files(&self) -> Files {
             let installed = self.0.join("seawall");
             fs::write(&installed, "old").expect("written");
-            Files { running: installed.clone(), ..Files::new(&installed, 1) }
+            let mut files = Files::new(&installed, 1);
+            files.running = installed;
+            files
         }
     }
 
@@ -133,6 +139,7 @@ mod tests {
         assert!(problem.contains("letter") && problem.contains("no program"), "{problem}");
         assert!(files.stage(&folder.0).is_err(), "a folder is no file");
         assert!(files.stage(&folder.0.join("nothing")).is_err());
+        drop(files);
         assert_eq!(fs::read_dir(&folder.0).expect("listed").count(), 2);
     }
 }

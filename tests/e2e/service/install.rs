@@ -24,7 +24,8 @@ fn image() -> TempDir {
 
 /// Every file and link below a folder.
 fn files(root: &Path) -> Vec<String> {
-    let listed = lab::run_ok(Command::new("find").arg(root).args(["!", "-type", "d", "-printf", "%P\\n"]));
+    let listed =
+        lab::run_ok(Command::new("find").arg(root).args(["!", "-type", "d", "-printf", "%P\\n"]));
     let mut files: Vec<_> = listed.lines().map(str::to_owned).collect();
     files.sort();
     files
