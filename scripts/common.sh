@@ -109,6 +109,14 @@ need_cargo_deny() {
     rm -rf "$tools/build"
 }
 
+need_cargo_deb() {
+    has cargo-deb && return 0
+    say "Installing cargo-deb into target/tools (a few minutes)"
+    cargo install --locked --debug --root "$tools" --target-dir "$tools/build" --version 3.8.0 \
+        --no-default-features --features lzma cargo-deb
+    rm -rf "$tools/build"
+}
+
 # cargo_test_as_root ARGUMENT...: `cargo test`, whose test programs run as root, whoever builds them.
 cargo_test_as_root() {
     local host

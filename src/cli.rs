@@ -99,6 +99,10 @@ pub(crate) enum Verb {
     #[command(hide = true)]
     Worker(WorkerArguments),
 
+    /// The process that waits beside an upgrade; started by `run`
+    #[command(hide = true)]
+    Guardian,
+
     /// Say whether this machine is protected, and if not, why
     #[command(after_help = EXIT_CODES)]
     Status(Common),
@@ -210,6 +214,39 @@ pub(crate) enum Verb {
     /// Refused while a Seawall guards this network namespace.
     #[command(after_help = EXIT_CODES)]
     RemoveRules(Folders),
+
+    /// Before the network is up: in lockdown, drop what is new until Seawall judges
+    ///
+    /// Installs the rules of an absent Seawall, which pass loopback, neighbour
+    /// discovery and DHCP. In open mode it does nothing.
+    #[command(after_help = EXIT_CODES)]
+    EarlyRules(Folders),
+
+    /// Put another Seawall in the place of the running one; no connection notices
+    ///
+    /// Without FILE: the one that is installed by now. The new one must judge
+    /// packets within seconds, or the old one comes back. Needs root.
+    #[command(after_help = EXIT_CODES)]
+    Upgrade {
+        /// The new program, which is installed first
+        file: Option<PathBuf>,
+        /// Where the keeper's socket is
+        #[arg(long, value_name = "DIR", default_value = "/run/seawall")]
+        run_dir: PathBuf,
+    },
+
+    /// Install, remove or look at the service of systemd
+    ///
+    /// For machines without the package. What is installed starts at boot,
+    /// before the network. Needs root.
+    #[command(after_help = EXIT_CODES)]
+    Service {
+        #[command(subcommand)]
+        what: ServiceVerb,
+        /// The root folder of an image, in place of this machine
+        #[arg(long, value_name = "DIR", default_value = "/", global = true)]
+        root: PathBuf,
+    },
 
     /// Break a component on purpose
     #[cfg(feature = "fault-injection")]
@@ -330,6 +367,25 @@ pub(crate) enum RuleVerb {
         #[arg(allow_hyphen_values = true)]
         rule: String,
     },
+}
+
+/// What to do with the service.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ServiceVerb {
+    /// Copy this program to /usr/local/bin, write the units, enable and start them
+    Install {
+        /// Don't start it now: it starts at the next boot
+        #[arg(long)]
+        no_start: bool,
+    },
+    /// Stop it, remove what was installed and every rule
+    Uninstall {
+        /// Also the policy in /etc/seawall and the state in /var/lib/seawall
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Say what is installed, and whether it runs
+    Status,
 }
 
 /// What to do to a component.

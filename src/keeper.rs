@@ -8,19 +8,28 @@
 //! queues while no worker lives; only a crash loop closes them.
 
 mod child;
+mod control;
 mod crashes;
 mod descriptors;
 mod error;
+mod estate;
 mod events;
 mod firewall;
+mod guardian;
+mod kept_rules;
 mod liveness;
 mod service_manager;
 mod start;
+mod state_copy;
 mod state_file;
 mod stop;
+mod take_over;
+mod trial;
+mod upgrade;
 mod welcome;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -31,12 +40,16 @@ use seawall_platform::linux::conntrack::Accounting;
 use seawall_platform::linux::link::{LinkError, NamespaceLock};
 use seawall_platform::linux::signals::{Signal, SignalFd};
 
-use self::child::{Worker, how_it_ended};
+use self::child::{Program, Worker, how_it_ended};
+use self::control::{Applicant, Control};
 use self::crashes::{Crashes, Next};
 use self::descriptors::Descriptors;
 use self::error::KeeperError;
 use self::firewall::{Firewall, Look};
+use self::guardian::Guard;
+use self::state_copy::StateCopy;
 use self::state_file::StateFile;
+use self::upgrade::Upgrade;
 use crate::cli::{Folders, WorkerArguments};
 use crate::verbs::{Outcome, describe};
 use crate::{output, worker};
@@ -48,13 +61,34 @@ const FRAMES_AT_ONCE: usize = 64;
 /// How long after a failure to start a worker it is tried again.
 const SPAWN_RETRY: Duration = Duration::from_secs(1);
 
+/// So often in a row no worker could be started before the service manager is
+/// let know: a minute's worth.
+const MANY_FAILED_STARTS: u32 = 60;
+
 /// The longest sleep: time-outs of poll are bounded, deadlines are not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// `seawall run`: guards until told to stop.
 pub(crate) fn run(folders: &Folders) -> Outcome {
     crate::logging::start();
-    match Keeper::start(folders).and_then(Keeper::guard) {
+    // After an exec by descriptor the kernel calls it by a number; a failure costs only the name.
+    let _ = rustix::thread::set_name(c"seawall");
+    let keeper = match estate::handed_on() {
+        Some(number) => Keeper::take_over(number),
+        None => Keeper::start(folders),
+    };
+    finish(keeper.and_then(Keeper::guard))
+}
+
+/// The hidden verb `guardian`: comes back if the program that took over fails.
+pub(crate) fn guardian() -> Outcome {
+    crate::logging::start();
+    let _ = rustix::thread::set_name(c"seawall-guard");
+    finish(guardian::watch())
+}
+
+fn finish(result: Result<(), KeeperError>) -> Outcome {
+    match result {
         Ok(()) => Outcome::Done,
         Err(error) => {
             output::complaint(describe(&error));
@@ -77,10 +111,19 @@ struct Keeper {
     state_file: StateFile,
     /// Whether any worker was ever ready.
     was_ready: bool,
+    /// How often in a row the system did not let a worker start.
+    failed_starts: u32,
     watchdog: Option<Watchdog>,
     /// The worker may have the kernel count what connections move.
     accounting: Accounting,
-    _lock: NamespaceLock,
+    control: Control,
+    applicant: Option<Applicant>,
+    upgrade: Upgrade,
+    /// The file that an upgrade starts.
+    installed: PathBuf,
+    state_copy: StateCopy,
+    guardian: Guard,
+    lock: NamespaceLock,
 }
 
 /// Whether there is a worker.
@@ -97,10 +140,19 @@ struct Watchdog {
     next: Instant,
 }
 
+impl Watchdog {
+    fn asked_for() -> Option<Self> {
+        let every = service_manager::watchdog_interval()?;
+        Some(Self { every, next: Instant::now() })
+    }
+}
+
 /// What ended a wait.
 #[derive(Default)]
 struct Woken {
     signal: bool,
+    applicant: bool,
+    new_worker: bool,
     rules: bool,
     link: bool,
     death: bool,
@@ -131,6 +183,12 @@ impl Keeper {
             if woken.death {
                 self.bury_worker()?;
             }
+            if woken.new_worker {
+                self.hear_new_worker();
+            }
+            if woken.applicant {
+                self.hear_applicant();
+            }
             self.mind_the_clock();
         }
     }
@@ -149,6 +207,7 @@ impl Keeper {
         [
             Some(phase),
             self.firewall.next_look(),
+            self.upgrade_deadline(),
             self.watchdog.as_ref().map(|watchdog| watchdog.next),
         ]
         .into_iter()
@@ -159,7 +218,12 @@ impl Keeper {
     /// Waits until something happens or `due` has come.
     fn wait(&self, due: Instant) -> Result<Woken, KeeperError> {
         let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-        let mut polled = vec![readable(self.signals.as_fd())];
+        let door = self.applicant.as_ref().map_or(self.control.as_fd(), AsFd::as_fd);
+        let mut polled = vec![readable(self.signals.as_fd()), readable(door)];
+        let new_worker = self.upgrade.link().map(|fd| {
+            polled.push(readable(fd));
+            polled.len() - 1
+        });
         let rules = self.firewall.watch_fd().map(|fd| {
             polled.push(readable(fd));
             polled.len() - 1
@@ -184,6 +248,8 @@ impl Keeper {
         let ready = |index: usize| polled.get(index).is_some_and(|fd| !fd.revents().is_empty());
         Ok(Woken {
             signal: ready(0),
+            applicant: ready(1),
+            new_worker: new_worker.is_some_and(ready),
             rules: rules.is_some_and(ready),
             link: link.is_some_and(ready),
             death: death.is_some_and(ready),
@@ -197,8 +263,12 @@ impl Keeper {
             && watchdog.next <= now
         {
             watchdog.next = now + watchdog.every;
-            service_manager::alive();
+            // Where no worker starts any more, a new keeper may be the cure.
+            if self.failed_starts < MANY_FAILED_STARTS {
+                service_manager::alive();
+            }
         }
+        self.mind_the_upgrade(now);
         match &self.phase {
             Phase::Working(worker) if worker.liveness.is_silent(now) => {
                 events::worker_silent(worker.pid());
@@ -221,6 +291,7 @@ impl Keeper {
             match worker.link.receive_from_worker(Duration::ZERO) {
                 Ok((frame, descriptor)) => {
                     worker.liveness.heard(Instant::now());
+                    self.confirm_takeover();
                     self.obey(frame, descriptor);
                 }
                 Err(LinkError::TimedOut) => return,
@@ -242,7 +313,7 @@ impl Keeper {
         match frame {
             ToKeeper::Hello { version } => self.welcome(version),
             ToKeeper::Deposit { name } => {
-                let kept = descriptor.is_some_and(|fd| self.descriptors.deposit(name.clone(), fd));
+                let kept = descriptor.is_some_and(|fd| self.descriptors.deposit(&name, fd));
                 if !kept {
                     events::deposit_refused(&name);
                 }
@@ -250,6 +321,9 @@ impl Keeper {
             ToKeeper::Withdraw { name } => self.descriptors.withdraw(&name),
             ToKeeper::SetRules { request, rules } => {
                 let result = self.firewall.set(rules);
+                if let Some(rules) = self.firewall.wanted() {
+                    self.descriptors.note_rules(rules);
+                }
                 self.tell_worker(&ToWorker::RulesSet { request, result });
                 self.tell_what_stands_behind();
             }
@@ -288,6 +362,7 @@ impl Keeper {
             return;
         }
         events::worker_ready(worker.pid(), worker.started.elapsed());
+        self.upgrade_goes_on();
         self.state_file.say(None);
         service_manager::ready("Packets are judged");
         if !std::mem::replace(&mut self.was_ready, true) {
@@ -336,12 +411,17 @@ impl Keeper {
         self.hear_worker();
         let Phase::Working(worker) = &mut self.phase else { return Ok(()) };
         let Some(status) = worker.reap().map_err(KeeperError::Wait)? else { return Ok(()) };
-        if status.code() == Some(i32::from(worker::EXIT_REFUSED)) && !self.was_ready {
+        if self.upgrade.is_trial() {
+            self.roll_back(&format!("its worker ended ({})", how_it_ended(&status)));
+            return Ok(());
+        }
+        let refused = status.exit_status() == Some(i32::from(worker::EXIT_REFUSED));
+        if refused && !self.was_ready {
             return Err(KeeperError::Refused);
         }
         let now = Instant::now();
         let next = self.crashes.record(now, now - worker.started);
-        events::worker_died(worker.pid(), &how_it_ended(status), self.crashes.total());
+        events::worker_died(worker.pid(), &how_it_ended(&status), self.crashes.total());
         match next {
             Next::AtOnce => self.start_worker(),
             Next::After(wait) => {
@@ -373,7 +453,9 @@ impl Keeper {
 
     /// Starts the next worker; where the system has no room for it, tries again soon.
     fn start_worker(&mut self) {
-        self.phase = match self.descriptors.reopen_queues().and_then(|()| self.spawn()) {
+        let started = self.descriptors.reopen_queues().and_then(|()| self.spawn(Program::Own));
+        self.failed_starts = if started.is_ok() { 0 } else { self.failed_starts.saturating_add(1) };
+        self.phase = match started {
             Ok(worker) => Phase::Working(worker),
             Err(error) => {
                 events::not_protected(&describe(&error));
@@ -382,8 +464,8 @@ impl Keeper {
         };
     }
 
-    fn spawn(&self) -> Result<Worker, KeeperError> {
-        let worker = Worker::spawn(&self.arguments)?;
+    fn spawn(&self, program: Program<'_>) -> Result<Worker, KeeperError> {
+        let worker = Worker::spawn(&self.arguments, program)?;
         events::worker_started(worker.pid());
         Ok(worker)
     }

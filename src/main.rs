@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod installed;
 mod keeper;
 mod logging;
 mod monitor;

@@ -1,10 +1,13 @@
 //! The verbs: each asks a running Seawall something and prints the answer,
-//! except `run`, which is one, and `remove-rules`, which needs that none is.
+//! except `run`, which is one, `upgrade`, which asks its keeper, `service`,
+//! which asks systemd, and `early-rules` and `remove-rules`, which need that
+//! none is.
 
 mod adopted;
 mod check;
 mod components;
 mod connections;
+mod early_rules;
 pub(crate) mod explain;
 #[cfg(feature = "fault-injection")]
 mod fault;
@@ -13,7 +16,9 @@ mod ps;
 mod reload;
 mod remove_rules;
 mod rule;
+mod service;
 mod status;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -57,6 +62,10 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
     let result = match verb {
         Verb::Run(folders) => return keeper::run(&folders),
         Verb::Worker(arguments) => return worker::run(&arguments),
+        Verb::Guardian => return keeper::guardian(),
+        Verb::EarlyRules(folders) => return early_rules::perform(&folders),
+        Verb::Upgrade { file, run_dir } => return upgrade::perform(file.as_deref(), &run_dir),
+        Verb::Service { what, root } => return service::perform(what, &root),
         Verb::RemoveRules(config) => return remove_rules::perform(&config),
         Verb::Check { config, json } => return check::perform(&config.config, json),
         Verb::Completions { shell } => return manual::completions(shell),

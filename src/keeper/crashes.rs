@@ -36,6 +36,11 @@ pub(super) struct Crashes {
 }
 
 impl Crashes {
+    /// So many before, of which no time is known.
+    pub(super) fn after(total: u32) -> Self {
+        Self { total, ..Self::default() }
+    }
+
     /// Counts a crash of a worker that lived for `lived`.
     pub(super) fn record(&mut self, now: Instant, lived: Duration) -> Next {
         self.total = self.total.saturating_add(1);

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use seawall_messages::keeper::Layout;
+use seawall_messages::keeper::{Layout, WantedRules};
 use seawall_platform::linux::journal::Journal;
 use seawall_platform::linux::layout::{QueueId, QueueKind};
 use seawall_platform::linux::link::names;
 use seawall_platform::linux::queue::{QueueSettings, QueueSocket};
 
 use super::error::KeeperError;
-use super::service_manager;
+use super::{kept_rules, service_manager};
 
 /// Bytes of each packet that are copied: headers, and room for what is in front of them.
 const COPY_RANGE: u32 = 256;
@@ -34,6 +34,13 @@ const JOURNAL_SLOTS: u32 = 16_384;
 const MAX_DEPOSITS: usize = 32;
 const MAX_NAME_BYTES: usize = 64;
 
+/// The descriptors that the keeper makes itself.
+const OWN_NAMES: [&str; 4] =
+    [names::QUEUE_NEW, names::QUEUE_REST, names::JOURNAL_NEW, names::JOURNAL_REST];
+
+/// What the service manager calls the rules that stand.
+const RULES: &str = "rules";
+
 /// Queue sockets with their journals: made, kept and closed together.
 struct Queues {
     descriptors: [(&'static str, OwnedFd); 4],
@@ -48,14 +55,56 @@ pub(super) struct Descriptors {
 
 impl Descriptors {
     /// Takes back what the service manager kept of a keeper before this one,
-    /// or makes new ones.
-    pub(super) fn open(layout: Layout) -> Result<Self, KeeperError> {
+    /// or makes new ones. With the rules that stand, where that is kept, too.
+    pub(super) fn open(layout: Layout) -> Result<(Self, Option<WantedRules>), KeeperError> {
         let mut kept = service_manager::take_back(&layout);
+        let standing = kept.remove(RULES).and_then(|memory| kept_rules::read(memory).ok());
+        let queues = match Queues::from_kept(&mut kept) {
+            Some(queues) => queues,
+            None => {
+                // A part of them is of no use, and the store must not go on with it.
+                OWN_NAMES.iter().for_each(|name| service_manager::forget(name, &layout));
+                Queues::open(&layout)?
+            }
+        };
+        let mut descriptors = Self { layout, queues: Some(queues), deposits: BTreeMap::new() };
+        for (name, descriptor) in kept {
+            // The store has it still: only what is refused has to be told.
+            if descriptors.keep(&name, descriptor).is_none() {
+                service_manager::forget(&name, &layout);
+            }
+        }
+        Ok((descriptors, standing))
+    }
+
+    /// Has the service manager remember which rules stand.
+    pub(super) fn note_rules(&self, rules: &WantedRules) {
+        if !service_manager::is_there() {
+            return;
+        }
+        service_manager::forget(RULES, &self.layout);
+        match kept_rules::write(rules) {
+            Ok(memory) => service_manager::store(RULES, &self.layout, memory.as_fd()),
+            Err(error) => tracing::warn!(%error, "Could not write down which rules stand"),
+        }
+    }
+
+    /// Has it forget that: they don't, any more, or nobody goes on from there.
+    pub(super) fn forget_rules(&self) {
+        service_manager::forget(RULES, &self.layout);
+    }
+
+    /// Goes on with what the program before this one kept. The service manager
+    /// has its copies already.
+    pub(super) fn take_over(
+        layout: Layout,
+        mut kept: BTreeMap<String, OwnedFd>,
+    ) -> Result<Self, KeeperError> {
         let queues = match Queues::from_kept(&mut kept) {
             Some(queues) => queues,
             None => Queues::open(&layout)?,
         };
-        Ok(Self { layout, queues: Some(queues), deposits: BTreeMap::new() })
+        Ok(Self { layout, queues: Some(queues), deposits: kept })
     }
 
     /// Closes the queues: new packets then do what the rules say for an
@@ -77,24 +126,41 @@ impl Descriptors {
     }
 
     /// Keeps a descriptor of the worker's. `false`: refused.
-    pub(super) fn deposit(&mut self, name: String, descriptor: OwnedFd) -> bool {
-        let known = self.deposits.contains_key(&name);
-        let fits = known || self.deposits.len() < MAX_DEPOSITS;
-        if !fits || name.is_empty() || name.len() > MAX_NAME_BYTES || is_own(&name) {
-            return false;
+    /// The service manager gets a copy, for a keeper after this one.
+    pub(super) fn deposit(&mut self, name: &str, descriptor: OwnedFd) -> bool {
+        // Under one name the service manager would keep both.
+        if self.deposits.contains_key(name) {
+            service_manager::forget(name, &self.layout);
         }
-        self.deposits.insert(name, descriptor);
-        true
+        let layout = self.layout;
+        let kept = self.keep(name, descriptor);
+        if let Some(descriptor) = kept {
+            service_manager::store(name, &layout, descriptor);
+        }
+        kept.is_some()
+    }
+
+    fn keep(&mut self, name: &str, descriptor: OwnedFd) -> Option<BorrowedFd<'_>> {
+        let fits = self.deposits.contains_key(name) || self.deposits.len() < MAX_DEPOSITS;
+        if !fits || !is_name(name) || name == RULES || OWN_NAMES.contains(&name) {
+            return None;
+        }
+        self.deposits.insert(name.to_owned(), descriptor);
+        self.deposits.get(name).map(AsFd::as_fd)
     }
 
     /// Closes a descriptor of the worker's.
     pub(super) fn withdraw(&mut self, name: &str) {
-        self.deposits.remove(name);
+        if self.deposits.remove(name).is_some() {
+            service_manager::forget(name, &self.layout);
+        }
     }
 
     /// Closes all of them.
     pub(super) fn withdraw_all(&mut self) {
-        self.deposits.clear();
+        for name in std::mem::take(&mut self.deposits).into_keys() {
+            service_manager::forget(&name, &self.layout);
+        }
     }
 
     /// All of them, for a new worker.
@@ -146,8 +212,10 @@ impl Queues {
     }
 }
 
-fn is_own(name: &str) -> bool {
-    [names::QUEUE_NEW, names::QUEUE_REST, names::JOURNAL_NEW, names::JOURNAL_REST].contains(&name)
+/// Whether a deposit may be called so: the service manager's store takes no other names.
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
 }
 
 #[cfg(test)]
@@ -162,16 +230,18 @@ mod tests {
     fn deposits_are_bounded_and_never_replace_the_keepers_own() {
         let mut kept =
             Descriptors { layout: Layout::default(), queues: None, deposits: BTreeMap::new() };
-        assert!(!kept.deposit(names::QUEUE_NEW.to_owned(), some_descriptor()));
-        assert!(!kept.deposit("x".repeat(MAX_NAME_BYTES + 1), some_descriptor()));
-        assert!(!kept.deposit(String::new(), some_descriptor()));
-        for number in 0..MAX_DEPOSITS {
-            assert!(kept.deposit(format!("listener/{number}"), some_descriptor()));
+        for refused in
+            [names::QUEUE_NEW, RULES, &"x".repeat(MAX_NAME_BYTES + 1), "", "a:b", "a b", "a\nb"]
+        {
+            assert!(!kept.deposit(refused, some_descriptor()), "{refused:?}");
         }
-        assert!(!kept.deposit("one too many".to_owned(), some_descriptor()));
-        assert!(kept.deposit("listener/0".to_owned(), some_descriptor()), "a replacement fits");
+        for number in 0..MAX_DEPOSITS {
+            assert!(kept.deposit(&format!("listener/{number}"), some_descriptor()));
+        }
+        assert!(!kept.deposit("one/too/many", some_descriptor()));
+        assert!(kept.deposit("listener/0", some_descriptor()), "a replacement fits");
         kept.withdraw("listener/0");
-        assert!(kept.deposit("now it fits".to_owned(), some_descriptor()));
+        assert!(kept.deposit("now/it/fits", some_descriptor()));
         assert_eq!(kept.all().len(), MAX_DEPOSITS);
     }
 }

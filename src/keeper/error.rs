@@ -8,6 +8,8 @@ use seawall_platform::linux::link::LinkError;
 use seawall_platform::linux::queue::QueueError;
 use seawall_platform::linux::rules::RulesError;
 
+use super::estate::EstateError;
+
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeeperError {
@@ -49,6 +51,30 @@ pub(crate) enum KeeperError {
     /// Packet journals.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What the program before this one handed on.
+    #[error(transparent)]
+    Estate(#[from] EstateError),
+    /// The keeper's own socket.
+    #[error("can't open the keeper's socket in {}", run_dir.display())]
+    Control {
+        /// Where.
+        run_dir: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The guardian ends so that the service manager starts the old program.
+    #[error("the new keeper failed; the service manager starts the service again")]
+    LeftToManager,
+    /// What an upgrade that nobody ended left.
+    #[error("can't settle what an interrupted upgrade left in {}", state_dir.display())]
+    Unsettled {
+        /// Where.
+        state_dir: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
     /// Firewall rules.
     #[error(transparent)]
     Rules(#[from] RulesError),

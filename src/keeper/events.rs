@@ -1,5 +1,6 @@
 //! What the keeper logs.
 
+use std::path::Path;
 use std::time::Duration;
 
 use seawall_messages::policy::Mode;
@@ -62,4 +63,55 @@ pub(super) fn accounting_stays(error: &std::io::Error) {
 
 pub(super) fn stop_hastened(pid: u32) {
     tracing::warn!(pid, "The worker did not stop in time and is killed");
+}
+
+pub(super) fn applicant_refused() {
+    tracing::warn!("Someone who is not root asked for an upgrade and was refused");
+}
+
+pub(super) fn upgrade_refused(reason: &str) {
+    tracing::warn!(reason, "Refused an upgrade");
+}
+
+pub(super) fn upgrade_begins(installed: &Path) {
+    tracing::info!(installed = %installed.display(), "Trying the installed program");
+}
+
+pub(super) fn old_worker_retired(took: Duration) {
+    tracing::info!(
+        took_ms = took.as_millis(),
+        "The new worker takes the place of the old one; packets wait in the kernel until it judges"
+    );
+}
+
+pub(super) fn rolled_back(reason: &str) {
+    tracing::error!(reason, "The upgrade failed; the old program goes on");
+}
+
+pub(super) fn state_not_restored(error: &(dyn std::error::Error + 'static)) {
+    tracing::error!(error, "The state from before the upgrade could not be taken back");
+}
+
+pub(super) fn state_copy_stays(error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(error, "The copy of the state could not be removed");
+}
+
+pub(super) fn state_restored() {
+    tracing::warn!("An upgrade was interrupted; took back the state from before it");
+}
+
+pub(super) fn handing_on() {
+    tracing::info!("The keeper hands on to the new program");
+}
+
+pub(super) fn taken_over(version: &str) {
+    tracing::info!(version, "Took over from the program before");
+}
+
+pub(super) fn upgraded(version: &str) {
+    tracing::info!(version, "The upgrade is done");
+}
+
+pub(super) fn guardian_steps_in(reason: &str) {
+    tracing::error!(reason, "The new keeper failed; the old program comes back");
 }

@@ -43,12 +43,34 @@ pub(super) struct Firewall {
 impl Firewall {
     /// Finds out how rules are written here, and clears the labels of a run
     /// before this one: its verdicts are not ours. Its rules stay until the
-    /// worker wants others.
-    pub(super) fn open(wanted: Option<Backend>, layout: Layout) -> Result<Self, KeeperError> {
-        let rules = Rules::detect(wanted, layout)?;
+    /// worker wants others; where it is known which they are, the worker is told.
+    pub(super) fn open(
+        asked: Option<Backend>,
+        layout: Layout,
+        standing: Option<WantedRules>,
+    ) -> Result<Self, KeeperError> {
+        let mut rules = Rules::detect(asked, layout)?;
         events::labels_cleared(Conntrack::open()?.clear_labels(&layout)?);
+        if let Some(standing) = &standing {
+            rules.apply(standing)?;
+        }
         let next_look = Instant::now();
-        Ok(Self { layout, rules, wanted: None, mended: 0, broken: false, next_look })
+        Ok(Self { layout, rules, wanted: standing, mended: 0, broken: false, next_look })
+    }
+
+    /// Goes on with the rules that the program before this one set. Labels stay.
+    pub(super) fn take_over(
+        backend: Backend,
+        layout: Layout,
+        wanted: Option<WantedRules>,
+        mended: u64,
+    ) -> Result<Self, KeeperError> {
+        let mut rules = Rules::detect(Some(backend), layout)?;
+        if let Some(wanted) = &wanted {
+            // They stand, as far as anybody knows; from here on we know.
+            rules.apply(wanted)?;
+        }
+        Ok(Self { layout, rules, wanted, mended, broken: false, next_look: Instant::now() })
     }
 
     /// Which program writes them.
@@ -59,6 +81,11 @@ impl Firewall {
     /// How often they had to be put back, if ever.
     pub(super) fn mended(&self) -> Option<u64> {
         (self.mended > 0).then_some(self.mended)
+    }
+
+    /// How often they had to be put back, for whoever takes over.
+    pub(super) fn mended_times(&self) -> u64 {
+        self.mended
     }
 
     /// What was set last.

@@ -78,6 +78,7 @@ fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-fn is_there() -> bool {
+/// Whether one started this process.
+pub(super) fn is_there() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }

@@ -10,15 +10,20 @@ use seawall_platform::linux::conntrack::Accounting;
 use seawall_platform::linux::link::NamespaceLock;
 use seawall_platform::linux::signals::SignalFd;
 
+use super::child::Program;
+use super::control::Control;
 use super::crashes::Crashes;
 use super::descriptors::Descriptors;
 use super::error::KeeperError;
 use super::firewall::Firewall;
+use super::guardian::Guard;
+use super::state_copy::StateCopy;
 use super::state_file::StateFile;
-use super::{Keeper, Phase, Watchdog, service_manager};
+use super::upgrade::Upgrade;
+use super::{Keeper, Phase, Watchdog, events};
 use crate::cli::{Folders, WorkerArguments};
-use crate::output;
 use crate::settings::{self, Settings};
+use crate::{installed, output};
 
 impl Keeper {
     /// Everything up to the start of the first worker. Nothing outside is
@@ -32,23 +37,28 @@ impl Keeper {
         }
         let lock = NamespaceLock::take().map_err(KeeperError::Lock)?;
         let lock = lock.ok_or(KeeperError::AlreadyGuarded)?;
+        let state_copy = StateCopy::of(&folders.state_dir);
+        let unsettled =
+            |source| KeeperError::Unsettled { state_dir: folders.state_dir.clone(), source };
+        if state_copy.settle().map_err(unsettled)? {
+            events::state_restored();
+        }
         let Settings { mode, layout, backend, metrics } =
             settings::load(&folders.config.config, &folders.state_dir)
                 .map_err(KeeperError::Policy)?;
         make_folder(&folders.run_dir, 0o755)?;
         make_folder(&folders.state_dir, 0o700)?;
+        let control = open_control(&folders.run_dir)?;
         let state_file = StateFile::new(&folders.run_dir);
         state_file.say(Some("Seawall is starting".to_owned()));
-        let descriptors = Descriptors::open(layout)?;
-        let firewall = Firewall::open(backend, layout)?;
+        let (descriptors, standing) = Descriptors::open(layout)?;
+        let firewall = Firewall::open(backend, layout, standing)?;
         let arguments = WorkerArguments {
             folders: folders.clone(),
             keeper_pid: std::process::id(),
             metrics,
             backend,
         };
-        let watchdog = service_manager::watchdog_interval()
-            .map(|every| Watchdog { every, next: Instant::now() });
         let mut keeper = Self {
             arguments,
             layout,
@@ -60,11 +70,18 @@ impl Keeper {
             signals,
             state_file,
             was_ready: false,
-            watchdog,
             accounting: Accounting::remember(),
-            _lock: lock,
+            failed_starts: 0,
+            watchdog: Watchdog::asked_for(),
+            control,
+            applicant: None,
+            upgrade: Upgrade::None,
+            installed: installed::own_path().map_err(KeeperError::Spawn)?,
+            state_copy,
+            guardian: Guard::None,
+            lock,
         };
-        keeper.phase = Phase::Working(keeper.spawn()?);
+        keeper.phase = Phase::Working(keeper.spawn(Program::Own)?);
         Ok(keeper)
     }
 
@@ -89,6 +106,12 @@ impl Keeper {
             folders.run_dir.display()
         ));
     }
+}
+
+/// The keeper's own socket.
+pub(super) fn open_control(run_dir: &Path) -> Result<Control, KeeperError> {
+    Control::open(run_dir)
+        .map_err(|source| KeeperError::Control { run_dir: run_dir.to_owned(), source })
 }
 
 fn make_folder(path: &Path, mode: u32) -> Result<(), KeeperError> {

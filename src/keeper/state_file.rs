@@ -5,17 +5,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use seawall_messages::api::{KEEPER_FILE, KeeperState, SOCKET_FILE};
+use seawall_messages::upgrade::KEEPER_SOCKET;
 
-/// The file; removed, with the API's socket, when the keeper ends in order.
+/// The file; removed, with the API's socket and the keeper's own, when the keeper ends in order.
 pub(super) struct StateFile {
     path: PathBuf,
-    socket: PathBuf,
+    sockets: [PathBuf; 2],
 }
 
 impl StateFile {
     /// The file of this run folder.
     pub(super) fn new(run_dir: &Path) -> Self {
-        Self { path: run_dir.join(KEEPER_FILE), socket: run_dir.join(SOCKET_FILE) }
+        let sockets = [SOCKET_FILE, KEEPER_SOCKET].map(|name| run_dir.join(name));
+        Self { path: run_dir.join(KEEPER_FILE), sockets }
     }
 
     /// Says why packets are not judged, or (`None`) that they are. A failure
@@ -36,7 +38,7 @@ impl StateFile {
 
 impl Drop for StateFile {
     fn drop(&mut self) {
-        for path in [&self.path, &self.socket] {
+        for path in self.sockets.iter().chain([&self.path]) {
             // Not there: as it should be.
             let _ = std::fs::remove_file(path);
         }

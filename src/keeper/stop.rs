@@ -17,6 +17,17 @@ use crate::output;
 /// How long the worker may take to finish in order.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long, where packets wait for its successor.
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether a signal cuts the patience with a worker short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Haste {
+    BySignal,
+    /// Signals wait until the loop reads them.
+    Never,
+}
+
 impl Keeper {
     /// Finishes. In open mode the rules go first, while the worker still
     /// answers what waits in the queues, so that no packet is lost; then the
@@ -31,12 +42,15 @@ impl Keeper {
         };
         let phase = std::mem::replace(&mut self.phase, Phase::Waiting(Instant::now()));
         if let Phase::Working(worker) = phase {
-            self.stop_worker(worker);
+            self.stop_worker(worker, PATIENCE, Haste::BySignal);
         }
         self.descriptors.close_queues();
         if let Err(error) = self.accounting.restore() {
             events::accounting_stays(&error);
         }
+        // Of what is stopped in order nothing is left with the service manager.
+        self.descriptors.withdraw_all();
+        self.descriptors.forget_rules();
         removed?;
         match mode {
             Mode::Open => self.firewall.clear_labels(),
@@ -50,17 +64,28 @@ impl Keeper {
         }
     }
 
-    fn stop_worker(&self, mut worker: Worker) {
+    /// Has a worker finish in order, to be followed by another one: packets wait.
+    pub(super) fn retire_worker(&mut self) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Waiting(Instant::now()));
+        if let Phase::Working(worker) = phase {
+            self.stop_worker(worker, SHORT_PATIENCE, Haste::Never);
+        }
+    }
+
+    fn stop_worker(&self, mut worker: Worker, patience: Duration, haste: Haste) {
         let told = worker.link.send_to_worker(&ToWorker::Stop, None);
-        let deadline = Instant::now() + if told.is_ok() { PATIENCE } else { Duration::ZERO };
+        let deadline = Instant::now() + if told.is_ok() { patience } else { Duration::ZERO };
         while !matches!(worker.reap(), Ok(Some(_))) {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.is_hastened() {
+            if left.is_zero() || (haste == Haste::BySignal && self.is_hastened()) {
                 events::stop_hastened(worker.pid());
                 break;
             }
             let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-            let mut polled = vec![readable(worker.death()), readable(self.signals.as_fd())];
+            let mut polled = vec![readable(worker.death())];
+            if haste == Haste::BySignal {
+                polled.push(readable(self.signals.as_fd()));
+            }
             if refuse_rules(&worker) {
                 polled.push(readable(worker.link.as_fd()));
             }

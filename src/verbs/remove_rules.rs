@@ -9,7 +9,7 @@ use crate::cli::Folders;
 use crate::output;
 use crate::settings;
 
-pub(super) fn perform(file: &Folders) -> Outcome {
+pub(in crate::verbs) fn perform(file: &Folders) -> Outcome {
     match remove(file) {
         Ok(()) => {
             output::line("all rules and labels of Seawall are removed; everything passes");

@@ -239,7 +239,7 @@ pub mod names {
 /// The lock of a network namespace: an abstract Unix socket, so it is gone with its holder.
 #[derive(Debug)]
 pub struct NamespaceLock {
-    _fd: OwnedFd,
+    fd: OwnedFd,
 }
 
 impl NamespaceLock {
@@ -252,10 +252,21 @@ impl NamespaceLock {
             None,
         )?;
         match rustix::net::bind(&fd, &SocketAddrUnix::new_abstract_name(LOCK_NAME)?) {
-            Ok(()) => Ok(Some(Self { _fd: fd })),
+            Ok(()) => Ok(Some(Self { fd })),
             Err(Errno::ADDRINUSE) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// One that its holder handed on.
+    pub fn from_fd(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+}
+
+impl AsFd for NamespaceLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

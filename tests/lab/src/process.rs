@@ -191,7 +191,7 @@ impl Drop for Running {
 
 /// Shows text beside a failing test's message.
 #[allow(clippy::print_stderr, reason = "the reader of a failed test needs the program's log")]
-pub(crate) fn print_for_failure(text: &str) {
+pub fn print_for_failure(text: &str) {
     eprintln!("{text}");
 }
 

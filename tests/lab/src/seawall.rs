@@ -37,6 +37,7 @@ pub struct SeawallBuilder<'a> {
     backend: String,
     folder: Option<TempDir>,
     environment: Vec<(String, String)>,
+    program: Option<PathBuf>,
 }
 
 /// A running Seawall. Stopped when dropped.
@@ -81,6 +82,12 @@ impl<'a> SeawallBuilder<'a> {
         self
     }
 
+    /// Runs this file instead of the program under test.
+    pub fn program(mut self, path: PathBuf) -> Self {
+        self.program = Some(path);
+        self
+    }
+
     /// Starts it and waits until it is ready.
     ///
     /// # Panics
@@ -105,7 +112,8 @@ impl<'a> SeawallBuilder<'a> {
         let service =
             format!("\n[service]\nmode = \"{}\"\nbackend = \"{}\"\n", self.mode, self.backend);
         write_policy(folder.path(), &(self.policy + &service));
-        let mut command = self.host.command(&binary().to_string_lossy());
+        let program = self.program.unwrap_or_else(binary);
+        let mut command = self.host.command(&program.to_string_lossy());
         command
             .arg("run")
             .arg("--config")
@@ -156,6 +164,7 @@ impl<'a> Seawall<'a> {
             backend: "auto".to_owned(),
             folder: None,
             environment: Vec::new(),
+            program: None,
         }
     }
 

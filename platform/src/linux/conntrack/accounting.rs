@@ -29,6 +29,16 @@ impl Accounting {
         Self { was_off: is_on().is_ok_and(|is_on| !is_on) }
     }
 
+    /// As it was remembered before.
+    pub fn from_before(was_off: bool) -> Self {
+        Self { was_off }
+    }
+
+    /// Whether nothing was counted.
+    pub fn was_off(self) -> bool {
+        self.was_off
+    }
+
     /// Puts the switch back.
     pub fn restore(self) -> Result<()> {
         if self.was_off && is_on()? { std::fs::write(SWITCH, OFF) } else { Ok(()) }

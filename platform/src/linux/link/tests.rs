@@ -126,7 +126,7 @@ fn the_lock_is_exclusive_and_gone_with_its_holder() {
         })
         .join()
         .unwrap();
-        assert!(held._fd.as_raw_fd() >= 0);
+        assert!(held.fd.as_raw_fd() >= 0);
         drop(held);
         assert!(NamespaceLock::take().unwrap().is_some());
     })
