@@ -10,23 +10,22 @@ use seawall_messages::datapath::{
 use seawall_messages::keeper::{self, KeeperFacts, Layout, WantedRules};
 use seawall_messages::process::{self, Question};
 use seawall_messages::verdict::{self, MAX_BATCH, Request};
-use seawall_messages::{Action, Flow, Layer, Lifetime, PolicyGeneration, Reason, Snapshot};
+use seawall_messages::{Action, Flow, Layer, PolicyGeneration, Reason, Snapshot};
 use seawall_platform::linux::conntrack::{Conntrack, Entry};
 use seawall_platform::linux::layout::Epoch;
 use seawall_platform::linux::sockets::{SocketDiag, own_addresses};
 use seawall_runtime::{
-    Address, BoundedTable, Component, Context, Failure, Published, Publisher, Reply, StartError,
+    Address, Component, Context, Failure, Published, Publisher, Reply, StartError,
 };
 
+use crate::decided::{Decided, Side};
 use crate::error::Error;
 use crate::events;
 use crate::flow_of::Orientation;
 use crate::parking::ParkedCount;
 use crate::standing::Standing;
-use crate::sweep::{Sweep, entry_of_flow, flow_of_entry, is_own_traffic, is_settled};
+use crate::sweep::{Sweep, entry_of_flow, is_own_traffic, is_settled};
 
-/// Decided flows that are remembered for lists.
-const MOST_LISTED: usize = 20_000;
 /// Flows in one answer.
 const MOST_ANSWERED: usize = 10_000;
 /// How long the keeper may take to change the rules.
@@ -73,7 +72,7 @@ pub struct ControllerArguments {
 pub struct Controller {
     context: Context<Message>,
     arguments: ControllerArguments,
-    decided: BoundedTable<Flow, Connection>,
+    decided: Decided,
     awaiting: Vec<(PolicyGeneration, Reply<Result<(), String>>)>,
     problem: Option<String>,
     in_force: bool,
@@ -96,7 +95,7 @@ impl Component for Controller {
         Ok(Self {
             context,
             arguments,
-            decided: BoundedTable::new(MOST_LISTED),
+            decided: Decided::new(),
             awaiting: Vec::new(),
             problem: None,
             in_force: false,
@@ -140,7 +139,7 @@ impl Controller {
         let questions = connections.iter().map(question).collect();
         self.arguments.process.offer(process::Message::Decided(questions));
         for connection in connections {
-            self.decided.insert(connection.flow, connection);
+            self.decided.note(connection);
         }
     }
 
@@ -213,15 +212,21 @@ impl Controller {
         let own: HashSet<_> = own_addresses()?.into_iter().collect();
         let layout = self.arguments.layout;
         let mut live: Vec<(Entry, Flow)> = Vec::new();
+        let mut unsure: Vec<Entry> = Vec::new();
         for entry in conntrack.list()? {
             let wants_none = entry.ended || is_own_traffic(&entry, &layout);
             if wants_none || is_settled(&entry, &layout, epoch) {
                 continue;
             }
-            if let Some(flow) = flow_of_entry(&entry, &own, &self.arguments.orientation) {
-                live.push((entry, flow));
+            match self.decided.side_of(&entry, &own, &self.arguments.orientation) {
+                Some(Side::Known(flow)) => live.push((entry, flow)),
+                Some(Side::Unsure(_)) => unsure.push(entry),
+                None => {}
             }
         }
+        // Their next packets are judged where they show up.
+        unsure.retain(|entry| entry.labels.is_some_and(|labels| labels != 0));
+        conntrack.take_labels(&layout, &unsure)?;
         let mut cut = 0;
         for batch in live.chunks(MAX_BATCH) {
             cut += self.judge_batch(&mut conntrack, batch, epoch).await?;
@@ -246,18 +251,7 @@ impl Controller {
         let mut sweep = Sweep::default();
         for ((entry, flow), judgement) in batch.iter().zip(&judgements) {
             sweep.add(*entry, flow, judgement, epoch);
-            if let Some(known) = self.decided.get(flow).cloned() {
-                self.decided.insert(
-                    *flow,
-                    Connection {
-                        action: judgement.action,
-                        reason: judgement.reason.clone(),
-                        permanent: judgement.lifetime == Lifetime::Flow,
-                        generation: judgement.generation,
-                        ..known
-                    },
-                );
-            }
+            self.decided.judged_again(flow, judgement);
         }
         // Labels first: from here on nothing of a forbidden flow gets out. Then
         // the sockets, so that both ends learn at once.
@@ -322,7 +316,7 @@ impl Controller {
         let live: HashSet<Flow> = tracked.iter().map(|(_, flow)| *flow).collect();
         let mut known: HashSet<Flow> = HashSet::new();
         let mut list = Vec::new();
-        for connection in self.decided.values() {
+        for connection in self.decided.newest_first() {
             let is_live = connection.action == Action::Allow && live.contains(&connection.flow);
             known.insert(connection.flow);
             list.push(Connection { live: is_live, ..connection.clone() });
@@ -334,16 +328,16 @@ impl Controller {
                 list.push(inherited(flow, standing.generation));
             }
         }
-        list.sort_by_key(|connection| std::cmp::Reverse(connection.decided));
         list.truncate(MOST_ANSWERED);
         list
     }
 
-    fn tracked(&self) -> Result<Vec<(Entry, Flow)>, Error> {
+    fn tracked(&mut self) -> Result<Vec<(Entry, Flow)>, Error> {
         let own: HashSet<_> = own_addresses()?.into_iter().collect();
         let entries = Conntrack::open()?.list()?.into_iter().filter(|entry| !entry.ended);
         let with_flow = |entry: Entry| {
-            flow_of_entry(&entry, &own, &self.arguments.orientation).map(|flow| (entry, flow))
+            let side = self.decided.side_of(&entry, &own, &self.arguments.orientation);
+            side.map(|side| (entry, side.flow()))
         };
         Ok(entries.filter_map(with_flow).collect())
     }

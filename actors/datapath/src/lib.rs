@@ -18,6 +18,7 @@
 
 mod actor;
 mod answer;
+mod decided;
 mod error;
 mod events;
 mod flow_of;

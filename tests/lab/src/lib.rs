@@ -16,6 +16,8 @@
 
 pub mod check;
 pub mod load;
+pub mod mounts;
+pub mod neighbourhood;
 pub mod oneshot;
 pub mod probe;
 pub mod process;
@@ -28,6 +30,8 @@ pub mod world;
 
 pub use check::{Findings, eventually, uninterrupted, until};
 pub use load::{Connect, Serve, Stream, Udp};
+pub use mounts::MountNamespace;
+pub use neighbourhood::Neighbourhood;
 pub use oneshot::{Deed, Held, Ledger, OneShots, Programs, Shot, Way};
 pub use process::{Finished, Running, run, run_ok};
 pub use seawall::{Answer, Seawall, SeawallBuilder};
