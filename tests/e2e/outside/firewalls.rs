@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use lab::{MountNamespace, Running, run_ok};
+use lab::{MountNamespace, Running, run_ok, until};
 
 use super::scene::{MENDED, Scene, Strictness, survives};
 
@@ -14,7 +14,7 @@ const BUS: &str = "<busconfig><type>system</type><listen>unix:path=/run/bus</lis
     <allow send_destination=\"*\" eavesdrop=\"true\"/></policy></busconfig>\n";
 const BUS_ADDRESS: &str = "unix:path=/run/bus";
 /// firewalld is written in Python, and takes its time.
-const STARTS: Duration = Duration::from_secs(60);
+const STARTS: Duration = Duration::from_secs(180);
 
 /// The programs called `iptables` are those of Seawall's own back-end, as an administrator would choose them.
 fn choose_iptables(mounts: &MountNamespace<'_>, backend: &str) {
@@ -76,9 +76,19 @@ impl<'a> Firewalld<'a> {
         daemon.args(["--nofork", "--nopid"]).env("DBUS_SYSTEM_BUS_ADDRESS", BUS_ADDRESS);
         let daemon = Running::start(&mut daemon);
         let firewalld = Self { mounts, daemon, _bus: bus };
-        lab::eventually("firewalld runs", STARTS, || {
-            lab::run(&mut firewalld.command(&["--state"])).ok()
+        let mut said = None;
+        let runs = until(STARTS, || {
+            let state = lab::run(&mut firewalld.command(&["--state"]));
+            let runs = state.ok().then_some(());
+            said = Some(state);
+            runs
         });
+        assert!(
+            runs.is_some(),
+            "{}, {kernel_side}: firewalld doesn't run: {said:?}; it says: {}",
+            scene.backend,
+            firewalld.daemon.stderr()
+        );
         firewalld
     }
 

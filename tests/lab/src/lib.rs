@@ -19,6 +19,7 @@ pub mod load;
 pub mod mounts;
 pub mod neighbourhood;
 pub mod oneshot;
+pub mod picture;
 pub mod probe;
 pub mod process;
 pub mod report;

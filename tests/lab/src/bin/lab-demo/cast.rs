@@ -70,14 +70,7 @@ impl Cast {
             playing.serve(self, place, &site.host, "web-server", &site.name, &any(PAGES))?;
         }
         let router = place.router();
-        playing.serve(
-            self,
-            place,
-            router,
-            "web-server",
-            "backup server on the LAN",
-            &any(PAGES),
-        )?;
+        playing.serve(self, place, router, "web-server", "store on the LAN", &any(PAGES))?;
         let desktop = place.desktop();
         playing.serve(self, place, desktop, "file-share", "file-share", &any(SHARED))?;
 
