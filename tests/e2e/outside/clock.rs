@@ -99,7 +99,10 @@ fn the_newest_is_listed_first(seawall: &Seawall<'_>, port: u16, seconds: i64, wh
         let answer = seawall.verb(&["connections", "--json", "--limit", "1"]);
         let list: Option<Connections> = serde_json::from_str(&answer.stdout).ok();
         first = list.and_then(|list| list.connections.into_iter().next());
-        first.as_ref().is_some_and(|first| first.flow.destination_port() == Some(port))
+        // Until the decision is told, the list knows of a connection only that it is tracked.
+        first.as_ref().is_some_and(|first| {
+            first.flow.destination_port() == Some(port) && first.decided != SystemTime::UNIX_EPOCH
+        })
     });
     let offset = first.as_ref().map(offset_s).unwrap_or_default();
     assert!((offset - seconds).abs() < 120, "{what}: Seawall's clock is {offset} s off");
