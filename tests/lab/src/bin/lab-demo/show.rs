@@ -136,7 +136,7 @@ impl Show<'_> {
     }
 
     fn print(&self, cast: &mut Playing) {
-        for verb in [&["status"][..], &["ps"], &["connections", "--limit", SHOWN]] {
+        for verb in [&["status"][..], &["ps", "--all"], &["connections", "--limit", SHOWN]] {
             let answer = self.seawall.verb(verb);
             output::line(format_args!(
                 "$ seawall {}\n{}{}",

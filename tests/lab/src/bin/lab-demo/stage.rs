@@ -80,7 +80,7 @@ fn policy(place: &Neighbourhood, cast: &Cast) -> String {
          \x20   \"- {neighbour6}  # the noisy neighbour\",\n\
          ]\n\n\
          [[app]]\n\
-         name = \"the backup, which stays at home\"\n\
+         name = \"the backup\"\n\
          match = {{ path = \"{}\" }}\n\
          outgoing_rules = [\"+ LAN\", \"- *\"]\n",
         backup.display()
