@@ -238,17 +238,15 @@ impl Neighbourhood {
         let homes = std::iter::once((2, &self.desktop));
         let homes = homes.chain((10..).zip(&self.neighbours));
         for (number, host) in homes {
-            self.plug(host, "lan", &format!("lan{number}"), |of, family| match of {
-                Of::Host => lan(number, family),
-                Of::Router => lan(1, family),
-            });
+            self.plug(host, "lan", &format!("lan{number}"), |family| lan(number, family));
+            for (family, everywhere) in [(Family::V4, "0.0.0.0/0"), (Family::V6, "::/0")] {
+                host.ip(&format!("route add {everywhere} via {}\n", lan(1, family)));
+            }
         }
+        // They know no way to the LAN: they answer the router.
         for site in &self.sites {
             let port = format!("net{}", site.number);
-            self.plug(&site.host, "internet", &port, |of, family| match of {
-                Of::Host => site.address(family),
-                Of::Router => internet(1, family),
-            });
+            self.plug(&site.host, "internet", &port, |family| site.address(family));
         }
         router.sysctl("net/ipv4/ip_forward", "1");
         router.sysctl("net/ipv6/conf/all/forwarding", "1");
@@ -262,24 +260,13 @@ impl Neighbourhood {
         }
     }
 
-    /// A cable from a host to a port of one of the router's bridges, with addresses and the default route.
-    fn plug(&self, host: &Host, bridge: &str, port: &str, address: impl Fn(Of, Family) -> IpAddr) {
+    /// A cable from a host to a port of one of the router's bridges, with addresses.
+    fn plug(&self, host: &Host, bridge: &str, port: &str, address: impl Fn(Family) -> IpAddr) {
         let router = self.router();
         World::cable((host, bridge), (router, port));
         router.ip(&format!("link set {port} master {bridge}\n"));
-        give(host, bridge, |family| address(Of::Host, family));
-        for family in Family::BOTH {
-            let everywhere = if family == Family::V4 { "0.0.0.0/0" } else { "::/0" };
-            host.ip(&format!("route add {everywhere} via {}\n", address(Of::Router, family)));
-        }
+        give(host, bridge, address);
     }
-}
-
-/// Whose address.
-#[derive(Clone, Copy)]
-enum Of {
-    Host,
-    Router,
 }
 
 impl Site {
