@@ -102,6 +102,37 @@ need_opensnitch() {
     rm -rf "$folder"
 }
 
+# Other programs that tests start beside Seawall, in namespaces of their own: unpacked with what they
+# need and this machine lacks, never installed, so that no firewall starts here.
+neighbours_folder="$PWD/target/tools/neighbours"
+need_neighbours() {
+    [ ! -e "$neighbours_folder/complete" ] || return 0
+    local folder packages=(ufw firewalld dbus libfaketime)
+    has apt-get && has dpkg-deb || fail "tests need ${packages[*]} from Debian's packages, and there is no apt-get or no dpkg-deb"
+    say "Unpacking ${packages[*]} from Debian's packages into target/tools (nothing is installed)"
+    folder=$(mktemp -d)
+    chmod 755 "$folder"
+    mkdir -p "$folder/partial" "$folder/unpacked/etc" "$folder/unpacked/usr/lib" "$folder/unpacked/var"
+    local download=(apt-get install --download-only --reinstall -y -qq --no-install-recommends
+        -o "Dir::Cache::archives=$folder" -o Debug::NoLocking=true -o APT::Sandbox::User=root "${packages[@]}")
+    # A new machine has no package lists yet.
+    "${download[@]}" >/dev/null 2>&1 ||
+        { as_root "apt-get update" apt-get update -qq && "${download[@]}" >/dev/null; } ||
+        fail "can't get the packages ${packages[*]}"
+    local package place
+    for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$folder/unpacked"; done
+    # Older packages still name the places that are links into /usr now.
+    for place in bin sbin lib; do
+        [ ! -d "$folder/unpacked/$place" ] || { mkdir -p "$folder/unpacked/usr/$place" &&
+            cp -a "$folder/unpacked/$place/." "$folder/unpacked/usr/$place/" && rm -r "$folder/unpacked/$place"; }
+    done
+    touch "$folder/unpacked/complete"
+    rm -rf "$neighbours_folder"
+    mkdir -p "$tools"
+    mv "$folder/unpacked" "$neighbours_folder"
+    rm -rf "$folder"
+}
+
 need_cargo_deny() {
     has cargo-deny && return 0
     say "Installing cargo-deny into target/tools (a few minutes)"

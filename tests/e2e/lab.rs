@@ -1,10 +1,13 @@
 //! The lab itself, without Seawall: a tool that can't fail proves nothing.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use lab::probe::{Kind, Outcome, Path, Patience};
-use lab::{Connect, Deed, Family, Findings, OneShots, Programs, Serve, Stream, Udp, Way, World};
+use lab::{
+    Connect, Deed, Family, Findings, Neighbourhood, OneShots, Programs, Serve, Stream, Udp, Way,
+    World,
+};
 
 const SHORT: Patience = Patience(Duration::from_millis(300));
 
@@ -56,6 +59,39 @@ fn every_probe_arrives_where_nothing_forbids_it_and_not_where_a_rule_does() {
         }
     }
     findings.settle();
+}
+
+#[test]
+fn a_neighbourhood_has_names_and_a_router_that_hides_its_lan() {
+    let place = Neighbourhood::with_a_desktop()
+        .behind_a_router()
+        .beside_a_neighbour("noisy")
+        .and_a_site("shop.example")
+        .and_a_site("tracker.example")
+        .built();
+    let accepts_from = |listener: &TcpListener| listener.accept().map(|(_, from)| from.ip());
+    for family in Family::BOTH {
+        let site = place.site("tracker.example");
+        let listener = site.host.listen(site.at(family, 7001));
+        let connected = place.desktop().connect(site.at(family, 7001), SHORT.0 * 10);
+        assert!(connected.is_ok(), "{family:?}: {connected:?}");
+        let from = accepts_from(&listener).expect("a caller");
+        let hidden = Neighbourhood::desktop_address(family);
+        assert_ne!(from, hidden, "the router hides the LAN");
+
+        let on_lan = SocketAddr::new(hidden, 7002);
+        let listener = place.desktop().listen(on_lan);
+        let noisy = place.neighbour("noisy");
+        assert!(noisy.connect(on_lan, SHORT.0 * 10).is_ok(), "{family:?}");
+        let from = accepts_from(&listener).expect("a caller");
+        assert_eq!(from, place.neighbour_address("noisy", family), "neighbours see each other");
+        let outside = site.host.connect(on_lan, SHORT.0);
+        assert!(outside.is_err(), "{family:?}: nobody outside knows the way to the LAN");
+    }
+    for host in [place.desktop(), place.neighbour("noisy"), &place.site("shop.example").host] {
+        let asked = lab::run_ok(place.command(host, "getent").args(["hosts", "tracker.example"]));
+        assert!(asked.contains("2a77:7::"), "{}: {asked}", host.name());
+    }
 }
 
 #[test]

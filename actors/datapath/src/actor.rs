@@ -24,8 +24,9 @@ use crate::events;
 use crate::flow_of::Orientation;
 use crate::listing::Listing;
 use crate::parking::ParkedCount;
+use crate::side::Side;
 use crate::standing::Standing;
-use crate::sweep::{Sweep, entry_of_flow, flow_of_entry, is_own_traffic, is_settled};
+use crate::sweep::{Sweep, entry_of_flow, is_own_traffic, is_settled};
 
 /// The shortest pause between two looks at what the kernel tracks, for those who ask often.
 const LOOK_AT_MOST: Duration = Duration::from_millis(500);
@@ -216,15 +217,21 @@ impl Controller {
         let own: HashSet<_> = own_addresses()?.into_iter().collect();
         let layout = self.arguments.layout;
         let mut live: Vec<(Entry, Flow)> = Vec::new();
+        let mut unsure: Vec<Entry> = Vec::new();
         for entry in conntrack.list()? {
             let wants_none = entry.ended || is_own_traffic(&entry, &layout);
             if wants_none || is_settled(&entry, &layout, epoch) {
                 continue;
             }
-            if let Some(flow) = flow_of_entry(&entry, &own, &self.arguments.orientation) {
-                live.push((entry, flow));
+            match Side::of(&entry, &own, &self.arguments.orientation, |flow| self.decided.knows(flow)) {
+                Some(Side::Known(flow)) => live.push((entry, flow)),
+                Some(Side::Unsure(_)) => unsure.push(entry),
+                None => {}
             }
         }
+        // Their next packets are judged where they show up.
+        unsure.retain(|entry| entry.labels.is_some_and(|labels| labels != 0));
+        conntrack.take_labels(&layout, &unsure)?;
         let mut cut = 0;
         for batch in live.chunks(MAX_BATCH) {
             cut += self.judge_batch(&mut conntrack, batch, epoch).await?;
@@ -339,7 +346,8 @@ impl Controller {
         let own: HashSet<_> = own_addresses()?.into_iter().collect();
         let entries = Conntrack::open()?.list()?.into_iter().filter(|entry| !entry.ended);
         let with_flow = |entry: Entry| {
-            flow_of_entry(&entry, &own, &self.arguments.orientation).map(|flow| (entry, flow))
+            let side = Side::of(&entry, &own, &self.arguments.orientation, |flow| self.decided.knows(flow));
+            side.map(|side| (entry, side.flow()))
         };
         Ok(entries.filter_map(with_flow).collect())
     }

@@ -26,6 +26,7 @@ mod memory;
 mod new_queue;
 mod parking;
 mod rest_queue;
+mod side;
 mod standing;
 mod suspects;
 mod sweep;

@@ -26,6 +26,8 @@ const MAY_BE_UNTRACKED: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 struct Row {
     connection: Connection,
+    /// The number of its decision. Lists are in that order: the wall clock may be set back.
+    decided: u64,
     changed: u64,
 }
 
@@ -48,12 +50,19 @@ impl Listing {
     pub(crate) fn decided(&mut self, connection: Connection) {
         let is_local = connection.flow.responder.is_loopback();
         let live = connection.action == Action::Allow && !is_local;
-        self.put(Connection { live, ..connection });
+        let decided = self.number + 1;
+        self.put(Connection { live, ..connection }, decided);
+    }
+
+    /// Whether that flow was decided of late.
+    pub(crate) fn knows(&self, flow: &Flow) -> bool {
+        self.rows.contains_key(flow)
     }
 
     /// A connection was judged again.
     pub(crate) fn judged(&mut self, flow: &Flow, judgement: &Judgement) {
-        let Some(Row { connection, .. }) = self.rows.get(flow) else { return };
+        let Some(Row { connection, decided, .. }) = self.rows.get(flow) else { return };
+        let decided = *decided;
         let now = Connection {
             action: judgement.action,
             reason: judgement.reason.clone(),
@@ -62,7 +71,7 @@ impl Listing {
             live: connection.live && judgement.action == Action::Allow,
             ..connection.clone()
         };
-        self.put(now);
+        self.put(now, decided);
     }
 
     /// What the kernel tracks was looked at: open flows, each with whether it has a
@@ -87,18 +96,19 @@ impl Listing {
         self.number = number;
         for (flow, is_settled) in tracked {
             if *is_settled && self.rows.len() < MOST_ANSWERED && !self.rows.contains_key(flow) {
-                self.put(inherited(*flow, generation));
+                self.put(inherited(*flow, generation), 0);
             }
         }
     }
 
     /// The newest connections. Of those that an earlier worker decided, the open ones.
     pub(crate) fn newest(&self) -> Vec<Connection> {
-        let connections = self.rows.values().map(|row| &row.connection);
-        let mut list: Vec<&Connection> =
-            connections.filter(|it| it.live || it.reason.layer != Layer::Inherited).collect();
-        list.sort_by_key(|connection| Reverse(connection.decided));
-        list.into_iter().take(MOST_ANSWERED).cloned().collect()
+        let is_listed = |row: &&Row| {
+            row.connection.live || row.connection.reason.layer != Layer::Inherited
+        };
+        let mut list: Vec<&Row> = self.rows.values().filter(is_listed).collect();
+        list.sort_by_key(|row| Reverse(row.decided));
+        list.into_iter().take(MOST_ANSWERED).map(|row| row.connection.clone()).collect()
     }
 
     /// What changed since.
@@ -121,10 +131,10 @@ impl Listing {
         }
     }
 
-    fn put(&mut self, connection: Connection) {
+    fn put(&mut self, connection: Connection, decided: u64) {
         self.number += 1;
         let flow = connection.flow;
-        self.rows.insert(flow, Row { connection, changed: self.number });
+        self.rows.insert(flow, Row { connection, decided, changed: self.number });
         if self.rows.len() > MOST_LISTED {
             self.make_room();
         }

@@ -34,23 +34,37 @@ pub(crate) fn flow_of_entry(
 ) -> Option<Flow> {
     let is_own = |address: &IpAddr| own.contains(address) || address.is_loopback();
     let (original, reply) = (&entry.original, &entry.reply);
-    let (direction, responder, responder_port) = if is_own(&original.source) {
+    let direction = if is_own(&original.source) {
         if is_own(&original.destination) {
             return None;
         }
-        (Direction::Outbound, original.destination, original.destination_port)
+        Direction::Outbound
     } else if is_own(&reply.source) || original.destination.is_multicast() {
-        (Direction::Inbound, reply.source, reply.source_port)
+        Direction::Inbound
     } else {
-        (Direction::Forwarded, reply.source, reply.source_port)
+        Direction::Forwarded
     };
-    Some(orientation.orient(Flow {
+    Some(flow_that_was(entry, direction, orientation))
+}
+
+/// The flow of a tracked connection whose direction is known.
+pub(crate) fn flow_that_was(
+    entry: &Entry,
+    direction: Direction,
+    orientation: &Orientation,
+) -> Flow {
+    let (original, reply) = (&entry.original, &entry.reply);
+    let (responder, responder_port) = match direction {
+        Direction::Outbound => (original.destination, original.destination_port),
+        Direction::Inbound | Direction::Forwarded => (reply.source, reply.source_port),
+    };
+    orientation.orient(Flow {
         direction,
         protocol: original.protocol,
         initiator: original.source,
         responder,
         transport: transport_of(original, responder_port),
-    }))
+    })
 }
 
 /// The entry of a flow of a local socket, as far as it takes to name it: by the tuple that its

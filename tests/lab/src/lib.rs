@@ -17,8 +17,11 @@
 pub mod check;
 pub mod crowd;
 pub mod load;
+pub mod mounts;
+pub mod neighbourhood;
 pub mod oneshot;
 pub mod pane;
+pub mod picture;
 pub mod probe;
 pub mod process;
 pub mod report;
@@ -30,6 +33,8 @@ pub mod world;
 
 pub use check::{Findings, eventually, uninterrupted, until};
 pub use load::{Connect, Serve, Stream, Udp};
+pub use mounts::MountNamespace;
+pub use neighbourhood::Neighbourhood;
 pub use oneshot::{Deed, Held, Ledger, OneShots, Programs, Shot, Way};
 pub use process::{Finished, Running, run, run_ok};
 pub use seawall::{Answer, Seawall, SeawallBuilder};

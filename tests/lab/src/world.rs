@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 pub use self::host::Host;
 use crate::check::eventually;
 use crate::process::{run, run_ok, run_with_input};
@@ -45,6 +47,7 @@ pub struct World {
     pub peer: Host,
     /// Behind `desk`, which forwards for it.
     pub inner: Host,
+    prefix: String,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -75,19 +78,10 @@ impl World {
     /// # Panics
     /// Without root, or when a program or kernel feature is missing.
     pub fn new() -> Self {
-        let alone = ONE_WORLD.lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(
-            rustix::process::geteuid().is_root(),
-            "the lab needs root: it makes network namespaces"
-        );
-        for program in NEEDED {
-            needs(program);
-        }
-        remove_leftovers();
-        let prefix = format!("sw{}x{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let (alone, prefix) = alone();
         let host = |name: &str| Host::new(name, format!("{prefix}-{name}"));
-        let world =
-            Self { desk: host("desk"), peer: host("peer"), inner: host("inner"), _alone: alone };
+        let (desk, peer, inner) = (host("desk"), host("peer"), host("inner"));
+        let world = Self { desk, peer, inner, prefix, _alone: alone };
         // Addresses of interfaces made from now on are good at once: no second of probing for duplicates.
         for host in [&world.desk, &world.peer, &world.inner] {
             host.sysctl("net/ipv6/conf/default/accept_dad", "0");
@@ -119,6 +113,28 @@ impl World {
             ]));
         }
         world
+    }
+
+    /// One host more, without a cable. It is removed when it is dropped.
+    pub fn another_host(&self, name: &str) -> Host {
+        let host = Host::new(name, format!("{}-{name}", self.prefix));
+        host.sysctl("net/ipv6/conf/default/accept_dad", "0");
+        host.ip("link set lo up\n");
+        host
+    }
+
+    /// A cable between two hosts: an interface in each, named for the other's. Both are up, without addresses.
+    pub fn cable(from: (&Host, &str), to: (&Host, &str)) {
+        run_ip(&format!(
+            "link add {} netns {} type veth peer name {} netns {}\n",
+            from.1,
+            from.0.namespace(),
+            to.1,
+            to.0.namespace()
+        ));
+        for (host, interface) in [from, to] {
+            host.ip(&format!("link set {interface} up\n"));
+        }
     }
 
     /// One of the address pairs above.
@@ -193,7 +209,25 @@ pub(crate) fn run_ip(batch: &str) {
     assert!(finished.ok(), "ip failed: {}\nin:\n{batch}", finished.stderr);
 }
 
-/// Removes namespaces of lab processes that are no more.
+/// The right to be the one world at this time, with a prefix for the names of its namespaces.
+///
+/// # Panics
+/// Without root, or when a program is missing.
+pub(crate) fn alone() -> (MutexGuard<'static, ()>, String) {
+    let alone = ONE_WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "the lab needs root: it makes network namespaces"
+    );
+    for program in NEEDED {
+        needs(program);
+    }
+    remove_leftovers();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    (alone, format!("sw{}x{number}", std::process::id()))
+}
+
+/// Removes namespaces of lab processes that are no more, and what still runs in them.
 fn remove_leftovers() {
     let Ok(entries) = std::fs::read_dir("/run/netns") else { return };
     for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
@@ -202,7 +236,18 @@ fn remove_leftovers() {
         if let Some(pid) = owner.and_then(|pid| pid.parse::<u32>().ok())
             && !std::path::Path::new(&format!("/proc/{pid}")).exists()
         {
-            run(Command::new("ip").args(["netns", "delete", &name]));
+            remove_namespace(&name);
         }
     }
+}
+
+/// Removes a namespace that a lab before this one left behind, and ends what still runs in it.
+pub(crate) fn remove_namespace(name: &str) {
+    for pid in run(Command::new("ip").args(["netns", "pids", name])).stdout.lines() {
+        if let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) {
+            // It may have ended meanwhile.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+    run(Command::new("ip").args(["netns", "delete", name]));
 }

@@ -174,3 +174,14 @@ fn room_is_made_of_what_is_over_first_and_who_follows_along_knows_the_same_open_
     assert_eq!(known.collect::<std::collections::HashSet<_>>(), open(&listing));
     assert_eq!(listing.changes(Cursor::default()).connections.len(), MOST_CHANGES);
 }
+
+#[test]
+fn the_last_decided_comes_first_whatever_the_clock_says() {
+    let mut listing = Listing::new(1);
+    for (number, seconds) in [(1, 900), (2, 100), (3, 500)] {
+        listing.decided(decided(number, Action::Allow, seconds));
+    }
+    let newest: Vec<_> = listing.newest().iter().map(|connection| connection.flow).collect();
+    assert_eq!(newest, [flow(3), flow(2), flow(1)]);
+    assert!(listing.knows(&flow(1)) && !listing.knows(&flow(4)));
+}

@@ -18,12 +18,12 @@ pub struct Host {
 }
 
 impl Host {
-    pub(super) fn new(name: &str, namespace: String) -> Self {
+    pub(crate) fn new(name: &str, namespace: String) -> Self {
         run_ok(Command::new("ip").args(["netns", "add", &namespace]));
         Self { name: name.to_owned(), namespace }
     }
 
-    /// `desk`, `peer` or `inner`.
+    /// What it is called: `desk`, say.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -100,7 +100,7 @@ impl Host {
 
     /// Spreads incoming packets over the processors by flow (receive packet
     /// steering, Documentation/networking/scaling.rst in the kernel's source).
-    pub(super) fn steer_flows(&self) {
+    pub(crate) fn steer_flows(&self) {
         let processors = std::thread::available_parallelism().map_or(1, usize::from).min(32);
         let mask = format!("{:x}", u32::MAX >> (32 - processors));
         // `ip netns exec` mounts the /sys that shows this namespace's interfaces.
@@ -115,7 +115,7 @@ impl Host {
 
     /// Whether every interface but loopback has a link-local address that is ready for use,
     /// without which the kernel answers no neighbour solicitation.
-    pub(super) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         const TENTATIVE: u32 = 0x40;
         let text = self.run("cat", &["/proc/net/if_inet6"]);
         let columns: Vec<Vec<&str>> =

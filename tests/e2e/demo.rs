@@ -1,0 +1,97 @@
+//! The demo shows what it says, and leaves nothing behind however it ends.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use lab::load::program;
+use lab::{Findings, Running, run, run_ok};
+use rustix::process::Signal;
+
+/// How long it may take to build up, and to take everything down, on a busy machine.
+const STARTS: Duration = Duration::from_secs(120);
+const ENDS: Duration = Duration::from_secs(60);
+/// The last line of what it shows at a time.
+const LOOK: &str = "What programs saw:";
+
+fn start(arguments: &[&str]) -> Running {
+    let demo = program("lab-demo", "LAB_DEMO_BIN");
+    Running::start(Command::new(demo).arg("--plain").args(arguments))
+}
+
+/// Anything of the demo's on this machine.
+fn traces() -> Vec<String> {
+    let namespaces = run_ok(Command::new("ip").args(["netns", "list"]));
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let folder: PathBuf = std::env::temp_dir().join("seawall-demo");
+    let mut traces: Vec<String> = namespaces
+        .lines()
+        .chain(sockets.lines())
+        .filter(|line| line.contains("seawall-demo"))
+        .map(str::to_owned)
+        .collect();
+    traces.extend(folder.exists().then(|| folder.display().to_string()));
+    let processes = run(Command::new("ps").args(["-eo", "pid,args"])).stdout;
+    let ours = processes.lines().filter(|line| line.contains("/seawall-demo/"));
+    traces.extend(ours.map(str::to_owned));
+    traces
+}
+
+/// What a program saw, of the last look.
+fn account<'a>(output: &'a str, program: &str) -> &'a str {
+    let last = output.rsplit(LOOK).next().unwrap_or_default();
+    let line = last.lines().find_map(|line| line.trim().strip_prefix(program));
+    line.unwrap_or_else(|| panic!("nothing of {program} in: {output}")).trim()
+}
+
+#[test]
+fn the_demo_shows_what_it_says_and_leaves_nothing_behind() {
+    let mut killed = start(&[]);
+    assert!(
+        killed.line_where(STARTS, |line| line.starts_with(LOOK)).is_some(),
+        "it shows nothing: {}",
+        killed.stderr()
+    );
+    killed.signal(Signal::KILL);
+    killed.wait(ENDS).expect("what is killed ends");
+    assert!(!traces().is_empty(), "the search for traces finds something at all");
+
+    // The next one removes that first.
+    let mut demo = start(&["--seconds", "12"]);
+    let status = demo.wait(STARTS + ENDS).expect("it ends by itself");
+    let output = demo.rest_of_output();
+    assert!(status.success(), "{output}\n{}", demo.stderr());
+    assert_eq!(traces(), Vec::<String>::new(), "after its end");
+    let mut findings = Findings::new();
+    for word in ["PROTECTED", "$ seawall ps", "$ seawall connections", "Browser", "ip netns exec"] {
+        findings.check(output.contains(word), format!("it shows {word:?}"));
+    }
+    for (program, seen, unseen) in [
+        ("browser", "reached shop.example", "refused"),
+        ("browser", "reached news.example", "refused"),
+        ("download", "reached shop.example", "refused"),
+        ("backup", "reached 192.168.7.1", "reached shop.example"),
+        ("backup", "refused shop.example", "no answer"),
+        ("telemetry", "refused tracker.example", "reached"),
+        ("scanner", "no answer from 192.168.7.2", "reached"),
+        ("tracker.example", "nothing", "reached"),
+        ("file-share", "nothing", "reached"),
+        ("shop.example", "reached by 45.77.7.1", "nothing"),
+    ] {
+        let account = account(&output, program);
+        findings.check(account.contains(seen), format!("{program}: {seen}: {account}"));
+        findings.check(!account.contains(unseen), format!("{program}: not {unseen}: {account}"));
+    }
+    if findings.wrong() > 0 {
+        findings.check(false, &output);
+    }
+    findings.settle();
+
+    let mut told = start(&[]);
+    let begun = told.line_where(STARTS, |line| line.starts_with(LOOK));
+    assert!(begun.is_some(), "{}", told.stderr());
+    told.signal(Signal::INT);
+    let status = told.wait(ENDS).expect("Ctrl-C ends it");
+    assert!(status.success(), "{}", told.stderr());
+    assert_eq!(traces(), Vec::<String>::new(), "after Ctrl-C");
+}
