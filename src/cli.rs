@@ -314,7 +314,7 @@ pub(crate) struct Common {
 pub(crate) struct ExplainArguments {
     /// Whose connection: a path, a program in PATH, an app's id as `seawall ps
     /// --json` shows it (snap:firefox), a process id, or - for nobody
-    #[arg(value_name = "APP", value_parser = explain::whom, allow_hyphen_values = true)]
+    #[arg(value_name = "APP", value_parser = explain::whom)]
     pub(crate) whom: Whom,
     /// The other end: IP, IP:PORT or [IPv6]:PORT. Without a port, 443 is meant
     #[arg(value_parser = explain::target)]

@@ -103,6 +103,10 @@ fn an_explanation_is_asked_of_somebody_about_somewhere() {
     assert_eq!((asked.whom, asked.target.port), (Whom::Nobody, Some(53)));
     assert_eq!((asked.protocol, asked.inbound), (Protocol::UDP, true));
     assert!(asked.common.json);
+    let Ok(Verb::Explain(asked)) = parse("explain --inbound - 9.9.9.9") else {
+        panic!("options may come first")
+    };
+    assert_eq!((asked.whom, asked.inbound), (Whom::Nobody, true));
 }
 
 #[test]
