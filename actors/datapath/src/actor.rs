@@ -223,7 +223,9 @@ impl Controller {
             if wants_none || is_settled(&entry, &layout, epoch) {
                 continue;
             }
-            match Side::of(&entry, &own, &self.arguments.orientation, |flow| self.decided.knows(flow)) {
+            match Side::of(&entry, &own, &self.arguments.orientation, |flow| {
+                self.decided.knows(flow)
+            }) {
                 Some(Side::Known(flow)) => live.push((entry, flow)),
                 Some(Side::Unsure(_)) => unsure.push(entry),
                 None => {}
@@ -346,7 +348,9 @@ impl Controller {
         let own: HashSet<_> = own_addresses()?.into_iter().collect();
         let entries = Conntrack::open()?.list()?.into_iter().filter(|entry| !entry.ended);
         let with_flow = |entry: Entry| {
-            let side = Side::of(&entry, &own, &self.arguments.orientation, |flow| self.decided.knows(flow));
+            let side = Side::of(&entry, &own, &self.arguments.orientation, |flow| {
+                self.decided.knows(flow)
+            });
             side.map(|side| (entry, side.flow()))
         };
         Ok(entries.filter_map(with_flow).collect())

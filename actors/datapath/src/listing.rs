@@ -103,9 +103,8 @@ impl Listing {
 
     /// The newest connections. Of those that an earlier worker decided, the open ones.
     pub(crate) fn newest(&self) -> Vec<Connection> {
-        let is_listed = |row: &&Row| {
-            row.connection.live || row.connection.reason.layer != Layer::Inherited
-        };
+        let is_listed =
+            |row: &&Row| row.connection.live || row.connection.reason.layer != Layer::Inherited;
         let mut list: Vec<&Row> = self.rows.values().filter(is_listed).collect();
         list.sort_by_key(|row| Reverse(row.decided));
         list.into_iter().take(MOST_ANSWERED).map(|row| row.connection.clone()).collect()

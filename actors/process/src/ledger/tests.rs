@@ -230,7 +230,8 @@ fn what_moved_or_came_to_rest_since_is_told_and_nothing_else() {
     assert_eq!(told(&ledger, 0), (Vec::new(), all), "apps, and nothing that moved");
     let look = |ledger: &mut Ledger, bytes: [u64; 3], seconds| {
         for (cookie, bytes) in (11..).zip(bytes) {
-            ledger.looked(Counter::Socket(cookie), sent(bytes), at(seconds));
+            let moved = if bytes == 0 { Traffic::default() } else { sent(bytes) };
+            ledger.looked(Counter::Socket(cookie), moved, at(seconds));
         }
     };
     look(&mut ledger, [1_000, 0, 0], 1);
