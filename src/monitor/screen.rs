@@ -154,7 +154,8 @@ impl Clock {
     fn answered(&mut self, input: &Input) {
         let now = Instant::now();
         match input {
-            Input::Changes(changes) if changes.list.more => self.news = now,
+            // Without moves the same is told again: nobody knows the owners just now.
+            Input::Changes(it) if it.list.more && it.moves.is_some() => self.news = now,
             Input::Lost(_) => {
                 self.news = now + RETRY;
                 self.health = now;
