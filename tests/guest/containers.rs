@@ -33,10 +33,10 @@ fn busybox_root() -> tempfile::TempDir {
     root
 }
 
-/// What a container does: connects to the server, stays connected, and again when that fails.
+/// What a container does: connects to the server, again and again.
 fn calls(port: u16) -> String {
     let peer = World::address(World::PEER, Family::V4);
-    format!("while :; do sleep 600 | nc {peer} {port}; sleep 1; done")
+    format!("while :; do nc {peer} {port} </dev/null; sleep 1; done")
 }
 
 /// The image that all containers of Podman are made from, without a registry.
@@ -100,7 +100,7 @@ fn judge(
     findings.check(owner.cgroup.contains(in_group), format!("{what}: {:?}", owner.cgroup));
     let listed = seawall.apps().apps.into_iter().find(|one| one.app.id == owner.app.id);
     findings.check(
-        listed.as_ref().is_some_and(|one| one.open > 0 && *one.path == **path),
+        listed.as_ref().is_some_and(|one| one.connections > 0 && *one.path == **path),
         format!("{what}: `seawall ps` shows {listed:?}"),
     );
     // Its connection is cut, and no further one comes through.

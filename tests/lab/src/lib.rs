@@ -26,7 +26,7 @@ pub mod vitals;
 pub mod wire;
 pub mod world;
 
-pub use check::{Findings, eventually, uninterrupted, until};
+pub use check::{Findings, eventually, patient, uninterrupted, until};
 pub use load::{Connect, Serve, Stream, Udp};
 pub use oneshot::{Deed, Held, Ledger, OneShots, Programs, Shot, Way};
 pub use process::{Finished, Running, run, run_ok};

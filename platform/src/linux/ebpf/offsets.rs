@@ -78,6 +78,8 @@ fn find(btf: &Btf<'_>) -> Result<Offsets, NotesError> {
         skb_sock: at("sk_buff", "sk")?,
         skb_head: at("sk_buff", "head")?,
         skb_network_header: at("sk_buff", "network_header")?,
+        sock_socket: at("sock", "sk_socket")?,
+        socket_file: at("socket", "file")?,
         hook_state_hook: at("nf_hook_state", "hook")?,
         hook_state_family: at("nf_hook_state", "pf")?,
     })
