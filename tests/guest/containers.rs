@@ -178,7 +178,14 @@ fn a_container_that_a_user_runs_carries_the_user() {
     let (seawall, mut serve) = started(&world);
     let root = busybox_root();
     let port = FIRST + 2;
-    run_ok(Command::new("useradd").args(["--create-home", "--uid", "1042", USER]));
+    run_ok(Command::new("useradd").args([
+        "--create-home",
+        "--home-dir",
+        "/var/lib/lab",
+        "--uid",
+        "1042",
+        USER,
+    ]));
     run_ok(Command::new("loginctl").args(["enable-linger", USER]));
     eventually("the user's systemd is up", STARTS, || {
         std::path::Path::new("/run/user/1042/systemd/private").exists()
@@ -187,7 +194,7 @@ fn a_container_that_a_user_runs_carries_the_user() {
     let as_user = || {
         let mut command = world.desk.command("setpriv");
         command.args(["--reuid", "1042", "--regid", "1042", "--init-groups", "env", "-C", "/"]);
-        command.args(["HOME=/home/lab", "XDG_RUNTIME_DIR=/run/user/1042", "podman"]);
+        command.args(["HOME=/var/lib/lab", "XDG_RUNTIME_DIR=/run/user/1042", "podman"]);
         command
     };
     import(&mut as_user(), root.path());

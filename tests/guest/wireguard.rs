@@ -34,11 +34,10 @@ fn tunnel(world: &World) {
         let endpoint = SocketAddr::new(outside[number], PORT);
         host.run("ip", &["link", "add", "wg0", "type", "wireguard"]);
         let configure = format!(
-            "echo {private} >/tmp/seawall-guest-key && wg set wg0 listen-port {PORT} \
-             private-key /tmp/seawall-guest-key peer {other} allowed-ips 10.88.0.0/24 \
-             endpoint {endpoint}; rm /tmp/seawall-guest-key"
+            "wg set wg0 listen-port {PORT} private-key <(echo {private}) peer {other} \
+             allowed-ips 10.88.0.0/24 endpoint {endpoint}"
         );
-        host.run("sh", &["-c", &configure]);
+        host.run("bash", &["-c", &configure]);
         host.run("ip", &["addr", "add", &format!("{inside}/24"), "dev", "wg0"]);
         host.run("ip", &["link", "set", "wg0", "up"]);
     }
