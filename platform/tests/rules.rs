@@ -1,5 +1,5 @@
-//! Our rules in real network namespaces, with every back-end that this kernel
-//! has. nft's native `queue` is not one of them: its text is checked, not run.
+//! Our rules in real network namespaces, with both flavours of iptables. `LAB_BACKENDS=nft` tries nft
+//! with its own `queue` instead, where the kernel has it: `scripts/guests` does.
 
 use seawall_messages::keeper::{Layout, WantedRules};
 use seawall_messages::policy::Mode;
@@ -29,6 +29,15 @@ use host::Host;
 use judge::{Judge, Judgement};
 
 const BACKENDS: [Backend; 2] = [Backend::IptablesNft, Backend::IptablesLegacy];
+
+/// Those that tests of what rules do are run with.
+fn backends() -> Vec<Backend> {
+    match std::env::var("LAB_BACKENDS").as_deref() {
+        Ok("nft") => vec![Backend::Nft],
+        Ok(other) => panic!("LAB_BACKENDS={other}: only nft can be named"),
+        Err(_) => BACKENDS.to_vec(),
+    }
+}
 
 /// The save programs of a back-end, both families.
 fn savers(backend: Backend) -> [&'static str; 2] {

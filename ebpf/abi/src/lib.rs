@@ -359,4 +359,12 @@ pub struct Offsets {
     pub skb_head: u32,
     /// `sk_buff.network_header`
     pub skb_network_header: u32,
+    /// `sock.sk_socket`
+    pub sock_socket: u32,
+    /// `socket.file`
+    pub socket_file: u32,
+    /// `nf_hook_state.hook`
+    pub hook_state_hook: u32,
+    /// `nf_hook_state.pf`
+    pub hook_state_family: u32,
 }

@@ -2,7 +2,7 @@
 //! lately; an event that doesn't fit is dropped. What could not be noted is counted in [`LOSSES`].
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
 use seawall_ebpf_abi::{
     EventHead, Listener, OwnerRecord, ProcessId, ProcessRecord, Traffic, Tuple, loss,
 };
@@ -30,6 +30,9 @@ pub static LISTENERS: LruHashMap<Listener, OwnerRecord> =
 #[map]
 pub static PROCESSES: LruHashMap<ProcessId, ProcessRecord> =
     LruHashMap::with_max_entries(MOST_PROCESSES, 0);
+/// A record of zeros, from which those of [`PROCESSES`] begin.
+#[map]
+pub static BLANK: Array<ProcessRecord> = Array::with_max_entries(1, 0);
 /// A socket's cookie to what it moved.
 #[map]
 pub static TRAFFIC: LruHashMap<u64, Traffic> = LruHashMap::with_max_entries(MOST_SOCKETS, 0);

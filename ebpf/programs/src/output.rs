@@ -1,8 +1,9 @@
-//! A packet that leaves a local socket, as a netfilter program is shown it.
+//! A packet that leaves a local socket, as a netfilter program is shown it, or a program at the entry
+//! of the kernel's own function that runs netfilter's hooks.
 
 use seawall_ebpf_abi::Tuple;
 
-use crate::kernel::{offset, read};
+use crate::kernel::{guarded_namespace, offset, read};
 use crate::socket::{DCCP, ICMP, ICMPV6, SCTP, UDP, UDP_LITE};
 use crate::tuple::{is_later_fragment, mapped, tuple};
 
@@ -12,6 +13,11 @@ struct NetfilterContext {
     state: u64,
     skb: u64,
 }
+
+/// NF_INET_LOCAL_OUT (linux/netfilter.h).
+const LOCAL_OUT: u8 = 3;
+/// NFPROTO_IPV4 and NFPROTO_IPV6 (linux/netfilter.h).
+const FAMILIES: [u8; 2] = [2, 10];
 
 /// A packet with its socket.
 #[derive(Clone, Copy)]
@@ -31,7 +37,26 @@ impl Outgoing {
     #[inline(always)]
     pub fn from_context(context: *mut core::ffi::c_void) -> Option<Self> {
         // SAFETY: the context of a netfilter program.
-        let skb = unsafe { (*context.cast::<NetfilterContext>()).skb };
+        Self::of(unsafe { (*context.cast::<NetfilterContext>()).skb })
+    }
+
+    /// The packet that meets netfilter's hooks; `None` also for one that doesn't leave a socket of
+    /// the guarded namespace. `state`: address of the `struct nf_hook_state`.
+    #[inline(always)]
+    pub fn from_hooks(skb: u64, state: u64) -> Option<Self> {
+        let family: u8 = read(state + offset!(hook_state_family));
+        if read::<u8>(state + offset!(hook_state_hook)) != LOCAL_OUT || !FAMILIES.contains(&family)
+        {
+            return None;
+        }
+        let packet = Self::of(skb)?;
+        let namespace: u64 = read(packet.sock + offset!(sock_namespace));
+        let is_ours = read::<u64>(namespace + offset!(namespace_cookie)) == guarded_namespace();
+        is_ours.then_some(packet)
+    }
+
+    #[inline(always)]
+    fn of(skb: u64) -> Option<Self> {
         let sock: u64 = read(skb + offset!(skb_sock));
         if sock == 0 {
             return None;

@@ -32,6 +32,14 @@ impl Socket {
     }
 }
 
+/// Whether a socket is one that the kernel keeps for itself: a tunnel's, say. No process has it open.
+/// `sock`: address of its `struct sock`.
+#[inline(always)]
+pub fn is_kernels_own(sock: u64) -> bool {
+    let socket: u64 = read(sock + offset!(sock_socket));
+    read::<u64>(socket + offset!(socket_file)) == 0
+}
+
 /// The calling process as the owner of a socket.
 #[inline(always)]
 pub fn owned_by(caller: &Caller, socket: Socket, hook: u32) -> OwnerRecord {

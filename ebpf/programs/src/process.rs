@@ -3,14 +3,15 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_loop, bpf_probe_read_kernel_str, bpf_probe_read_user,
+    bpf_get_current_task, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
+    bpf_probe_read_user,
 };
 use seawall_ebpf_abi::{
     ARGUMENTS_BYTES, DIRECTORY_BYTES, PATH_BYTES, ProcessId, ProcessRecord, event, flag, loss,
 };
 
 use crate::kernel::{offset, read};
-use crate::maps::{EVENTS, PROCESSES, ProcessEvent, lost};
+use crate::maps::{BLANK, EVENTS, PROCESSES, ProcessEvent, lost};
 
 /// Components of a path that are walked, mount points included.
 const MOST_STEPS: u32 = 128;
@@ -77,10 +78,35 @@ fn note_process(caller: &Caller) {
     walk_directory(caller, record);
     walk_path(caller, record);
     read_arguments(caller, record);
-    if PROCESSES.insert(caller.id, &*record, 0).is_err() {
+    if !keep(caller, record) {
         lost(loss::PROCESSES);
     }
+    record.process = caller.id;
     event.submit(NO_WAKEUP);
+}
+
+/// Keeps a record that doesn't name its process yet. The verifier of Linux 6.1 takes no memory of the
+/// ring buffer for a map's value: so a blank one is put there, and filled in. The id comes last:
+/// a record without it is not whole.
+#[inline(always)]
+fn keep(caller: &Caller, record: &ProcessRecord) -> bool {
+    let Some(blank) = BLANK.get_ptr(0) else { return false };
+    // SAFETY: nobody ever writes it.
+    if PROCESSES.insert(caller.id, unsafe { &*blank }, 0).is_err() {
+        return false;
+    }
+    let Some(kept) = PROCESSES.get_ptr_mut(caller.id) else { return false };
+    // SAFETY: both are records. If the entry went away meanwhile, what has its place now doesn't have
+    // this process's id for a key, and is taken for one that is not whole.
+    unsafe {
+        bpf_probe_read_kernel(
+            kept.cast::<c_void>(),
+            size_of::<ProcessRecord>() as u32,
+            core::ptr::from_ref(record).cast::<c_void>(),
+        );
+        core::ptr::write_volatile(&raw mut (*kept).process, caller.id);
+    }
+    true
 }
 
 #[inline(always)]
@@ -89,7 +115,7 @@ fn describe(caller: &Caller, record: &mut ProcessRecord) {
     let parent: u64 = read(task + offset!(task_real_parent));
     let namespaces: u64 = read(task + offset!(task_nsproxy));
     let mount_namespace: u64 = read(namespaces + offset!(nsproxy_mnt_ns));
-    record.process = caller.id;
+    record.process = ProcessId { started_ns: 0, pid: 0, exec_id: 0 };
     let groups: u64 = read(task + offset!(task_cgroups));
     let group: u64 = read(groups + offset!(css_set_default));
     let node: u64 = read(group + offset!(cgroup_node));
@@ -224,7 +250,11 @@ extern "C" fn step(_index: u64, walk: *mut Walk) -> i64 {
         walk.cut = 0;
         return 1;
     }
-    if walk.length >= walk.most || walk.length > (PATH_BYTES - NAME_BYTES) as u32 {
+    // Read once: the verifier of Linux 6.1 knows no bound of what lies in the walk, only of what was
+    // compared.
+    // SAFETY: a plain integer of the walk.
+    let length = unsafe { core::ptr::read_volatile(&raw const walk.length) };
+    if length >= walk.most || length > (PATH_BYTES - NAME_BYTES) as u32 {
         return 1;
     }
     let name: u64 = read(walk.entry + offset!(dentry_name));
@@ -232,7 +262,7 @@ extern "C" fn step(_index: u64, walk: *mut Walk) -> i64 {
     // `NAME_BYTES` ends within the record.
     let written = unsafe {
         bpf_probe_read_kernel_str(
-            walk.target.add(walk.length as usize).cast::<c_void>(),
+            walk.target.add(length as usize).cast::<c_void>(),
             NAME_BYTES as u32,
             name as *const c_void,
         )
@@ -240,7 +270,7 @@ extern "C" fn step(_index: u64, walk: *mut Walk) -> i64 {
     if written <= 0 || written > NAME_BYTES as i64 {
         return 1;
     }
-    walk.length += written as u32;
+    walk.length = length + written as u32;
     if parent == walk.entry {
         walk.cut = 0;
         return 1;

@@ -119,9 +119,11 @@ impl Notes {
         self.hooks.iter().all(|hook| hook.missing.is_none() || !counts(hook))
     }
 
-    /// A process that used the network; `None` if it is not remembered any more.
+    /// A process that used the network; `None` if it is not remembered any more, or being noted this
+    /// very moment.
     pub fn process(&self, process: &ProcessId) -> Option<Box<ProcessRecord>> {
-        self.processes.get(process).ok().flatten().map(Box::new)
+        let found = self.processes.get(process).ok().flatten();
+        found.filter(|record| record.process == *process).map(Box::new)
     }
 
     /// Forgets a process that is gone, so that there is room for others.

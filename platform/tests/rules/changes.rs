@@ -10,14 +10,14 @@ use seawall_platform::linux::layout::{Epoch, MarkAction};
 
 use super::host::Host;
 use super::wait::eventually;
-use super::{BACKENDS, apply, install, judge, temporary};
+use super::{apply, backends, install, judge, temporary};
 
 /// A lost SYN costs its connection a second.
 const LOST: Duration = Duration::from_millis(900);
 
 #[test]
 fn twenty_changes_under_load_lose_no_connection() {
-    for backend in BACKENDS {
+    for backend in backends() {
         for (mode, address) in [
             (Mode::Open, "10.9.0.2:0"),
             (Mode::Open, "[fd09::2]:0"),

@@ -12,7 +12,7 @@ use seawall_platform::linux::rules::{Backend, Rules};
 
 use super::host::Host;
 use super::wait::{eventually, uninterrupted};
-use super::{BACKENDS, apply, install};
+use super::{apply, backends, install};
 
 const NEW: QueueId = QueueId { hook: Hook::Output, kind: QueueKind::New };
 
@@ -45,7 +45,7 @@ fn waiting(host: &Host) -> u32 {
 #[test]
 fn a_held_packet_outlives_detection_and_a_change_of_epoch() {
     let layout = Layout::default();
-    for backend in BACKENDS {
+    for backend in backends() {
         let (host, peer) = Host::pair();
         let mut rules = install(&host, backend, Mode::Open);
         let receiver = peer.on(|| UdpSocket::bind("10.9.0.2:9000").unwrap());

@@ -15,7 +15,7 @@ use seawall_platform::linux::rules::Backend;
 use super::host::Host;
 use super::socket::set_mark;
 use super::wait::{eventually, uninterrupted};
-use super::{BACKENDS, install, iptables, judge, standing, temporary};
+use super::{backends, install, iptables, judge, standing, temporary};
 
 /// Sender, receiver, and where somebody else marks packets after the rules
 /// that take our flag from packets which come with it. With a foreign ACCEPT,
@@ -33,7 +33,7 @@ const FIRST_PORT: u16 = 20_000;
 
 #[test]
 fn no_value_that_a_foreign_rule_sets_skips_judgement() {
-    for backend in BACKENDS {
+    for backend in backends() {
         for (from, to, table, chain, accepts) in WAYS {
             for mode in [Mode::Open, Mode::Lockdown] {
                 let (host, peer) = Host::pair();
@@ -85,7 +85,7 @@ const MARKS: [(u32, u32); 7] = [
 
 #[test]
 fn marks_of_first_packets_are_seen_unchanged_behind_our_rules() {
-    for backend in BACKENDS {
+    for backend in backends() {
         for mode in [Mode::Open, Mode::Lockdown] {
             for (mark, wanted) in MARKS {
                 let what = format!("{backend} {mode:?} {mark:#x}");
@@ -120,7 +120,7 @@ fn marks_of_first_packets_are_seen_unchanged_behind_our_rules() {
 
 #[test]
 fn marks_that_arriving_packets_are_given_are_seen_unchanged_behind_our_rules() {
-    for backend in BACKENDS {
+    for backend in backends() {
         for mode in [Mode::Open, Mode::Lockdown] {
             for (mark, wanted) in MARKS {
                 let what = format!("{backend} {mode:?} {mark:#x}");

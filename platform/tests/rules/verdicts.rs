@@ -9,11 +9,12 @@ use seawall_messages::keeper::Layout;
 use seawall_messages::policy::Mode;
 use seawall_platform::linux::conntrack::Conntrack;
 use seawall_platform::linux::layout::{Epoch, MarkAction, QueueKind, label};
+use seawall_platform::linux::rules::Backend;
 
 use super::host::Host;
 use super::socket::{join_group, set_mark};
 use super::wait::eventually;
-use super::{BACKENDS, apply, install, iptables, judge, standing, temporary};
+use super::{apply, backends, install, iptables, judge, standing, temporary};
 
 const FAMILIES: [&str; 2] = ["10.9.0.2", "fd09::2"];
 
@@ -52,7 +53,7 @@ fn receive(socket: &UdpSocket) -> SocketAddr {
 
 #[test]
 fn a_standing_allow_leaves_the_queue_and_a_temporary_one_does_not() {
-    for backend in BACKENDS {
+    for backend in backends() {
         for mode in [Mode::Open, Mode::Lockdown] {
             for address in FAMILIES {
                 let (host, peer) = Host::pair();
@@ -96,7 +97,7 @@ fn a_standing_allow_leaves_the_queue_and_a_temporary_one_does_not() {
 
 #[test]
 fn a_reject_is_told_at_once_and_a_drop_is_silent() {
-    for backend in BACKENDS {
+    for backend in backends() {
         for address in FAMILIES {
             let (host, peer) = Host::pair();
             let _rules = install(&host, backend, Mode::Open);
@@ -124,7 +125,7 @@ fn unspecified(address: &str) -> &'static str {
 
 #[test]
 fn an_inbound_reject_reaches_the_other_end() {
-    for backend in BACKENDS {
+    for backend in backends() {
         for address in ["10.9.0.1", "fd09::1"] {
             let (host, peer) = Host::pair();
             let _rules = install(&host, backend, Mode::Open);
@@ -138,7 +139,7 @@ fn an_inbound_reject_reaches_the_other_end() {
 
 #[test]
 fn rejects_that_cannot_stand_are_dropped_and_never_let_through() {
-    for backend in BACKENDS {
+    for backend in backends() {
         let (host, peer) = Host::pair();
         let mut rules = install(&host, backend, Mode::Open);
         let judge = judge(&host, temporary(MarkAction::Reject));
@@ -159,7 +160,7 @@ fn rejects_that_cannot_stand_are_dropped_and_never_let_through() {
 
 #[test]
 fn a_verdict_of_an_old_epoch_no_longer_counts() {
-    for backend in BACKENDS {
+    for backend in backends() {
         for address in FAMILIES {
             let (host, peer) = Host::pair();
             let mut rules = install(&host, backend, Mode::Open);
@@ -197,7 +198,7 @@ fn a_verdict_of_an_old_epoch_no_longer_counts() {
 fn own_traffic_passes_by_group_and_mark_only() {
     let layout = Layout::default();
     let own = 7 << layout.mark_shift;
-    for backend in BACKENDS {
+    for backend in backends() {
         for (marked, with_group, queued) in [(true, true, 0), (true, false, 1), (false, true, 1)] {
             let (host, peer) = Host::pair();
             let _rules = install(&host, backend, Mode::Lockdown);
@@ -226,7 +227,7 @@ fn own_traffic_passes_by_group_and_mark_only() {
 
 #[test]
 fn loopback_is_judged_only_if_wanted_and_never_cut() {
-    for backend in BACKENDS {
+    for backend in backends() {
         for mode in [Mode::Open, Mode::Lockdown] {
             let host = Host::new();
             let mut rules = install(&host, backend, mode);
@@ -253,7 +254,7 @@ fn loopback_is_judged_only_if_wanted_and_never_cut() {
 
 #[test]
 fn without_a_reader_open_passes_and_lockdown_drops_new_flows_only() {
-    for backend in BACKENDS {
+    for backend in backends() {
         for address in FAMILIES {
             for mode in [Mode::Open, Mode::Lockdown] {
                 let (host, peer) = Host::pair();
@@ -273,7 +274,7 @@ fn without_a_reader_open_passes_and_lockdown_drops_new_flows_only() {
 
 #[test]
 fn the_lockdown_backstop_catches_what_foreign_rules_let_past_our_judgement() {
-    for backend in BACKENDS {
+    for backend in backends() {
         let (host, peer) = Host::pair();
         let _rules = install(&host, backend, Mode::Lockdown);
         let (_listener, at) = server(&peer, FAMILIES[0]);
@@ -281,6 +282,11 @@ fn the_lockdown_backstop_catches_what_foreign_rules_let_past_our_judgement() {
         connect(&host, at).unwrap();
         host.run(&format!("{} -t mangle -I OUTPUT 1 -j ACCEPT", iptables(backend)));
         host.run(&format!("{} -t filter -I OUTPUT 1 -j ACCEPT", iptables(backend)));
+        // With nft nothing gets past: an accept in another table cuts none of our chains short.
+        if backend == Backend::Nft {
+            connect(&host, at).unwrap();
+            continue;
+        }
         let past = host.on(|| TcpStream::connect_timeout(&at, Duration::from_millis(300)));
         assert_eq!(past.unwrap_err().kind(), ErrorKind::TimedOut, "{backend}");
     }
@@ -288,7 +294,7 @@ fn the_lockdown_backstop_catches_what_foreign_rules_let_past_our_judgement() {
 
 #[test]
 fn neighbours_are_found_in_lockdown_with_nobody_there() {
-    for backend in BACKENDS {
+    for backend in backends() {
         let (host, peer) = Host::pair();
         let _rules = install(&host, backend, Mode::Lockdown);
         host.run("ip -6 neigh flush dev cable");
@@ -303,7 +309,7 @@ fn neighbours_are_found_in_lockdown_with_nobody_there() {
 
 #[test]
 fn flows_older_than_the_rules_live_on_in_lockdown() {
-    for backend in BACKENDS {
+    for backend in backends() {
         let (host, peer) = Host::pair();
         // Connection tracking in use, but no room for labels.
         host.run(&format!("{} -A INPUT -m conntrack --ctstate ESTABLISHED", iptables(backend)));

@@ -6,9 +6,17 @@ use std::time::{Duration, Instant};
 /// Between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// Times that wait for something to happen are so much longer: `LAB_SLOWNESS`, for machines that are
+/// translated instruction by instruction. Times that show that something doesn't happen stay.
+pub fn patient(within: Duration) -> Duration {
+    let slowness = std::env::var("LAB_SLOWNESS").ok().and_then(|text| text.parse().ok());
+    within * slowness.unwrap_or(1)
+}
+
 /// Looks until `look` gives something; `None` after `within`.
 pub fn until<T>(within: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
+    let within = patient(within);
     loop {
         if let Some(found) = look() {
             return Some(found);
@@ -26,7 +34,7 @@ pub fn eventually(what: &str, within: Duration, mut condition: impl FnMut() -> b
     assert!(
         until(within, || condition().then_some(())).is_some(),
         "{what}: not within {} ms",
-        within.as_millis()
+        patient(within).as_millis()
     );
 }
 

@@ -31,7 +31,7 @@ pub mod vitals;
 pub mod wire;
 pub mod world;
 
-pub use check::{Findings, eventually, uninterrupted, until};
+pub use check::{Findings, eventually, patient, uninterrupted, until};
 pub use load::{Connect, Serve, Stream, Udp};
 pub use mounts::MountNamespace;
 pub use neighbourhood::Neighbourhood;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 pub use self::owners::{attribution, initiator_port, process};
 pub use self::verbs::{Answer, sample};
-use crate::check::until;
+use crate::check::{patient, until};
 use crate::load::program;
 use crate::process::{Finished, Running, print_for_failure, run};
 use crate::vitals;
@@ -128,7 +128,7 @@ impl<'a> SeawallBuilder<'a> {
         let begun = Instant::now();
         let mut keeper = Running::start(&mut command);
         let mut lines = Vec::new();
-        while let Some(line) = keeper.line(START.saturating_sub(begun.elapsed())) {
+        while let Some(line) = keeper.line(patient(START).saturating_sub(begun.elapsed())) {
             let ready = line.trim() == "seawall: ready";
             lines.push(line);
             if ready {
@@ -145,7 +145,7 @@ impl<'a> SeawallBuilder<'a> {
                 return Ok((seawall, lines));
             }
         }
-        let status = keeper.wait(START.saturating_sub(begun.elapsed()));
+        let status = keeper.wait(patient(START).saturating_sub(begun.elapsed()));
         if status.is_some() {
             keeper.read_stderr_to_its_end();
         }
@@ -233,7 +233,7 @@ impl<'a> Seawall<'a> {
     pub fn kill_keeper(&mut self) {
         self.note_worker();
         self.keeper.signal(Signal::KILL);
-        self.keeper.wait(STOP);
+        self.keeper.wait(patient(STOP));
     }
 
     /// Waits until another worker than `old` answers, with every component running.
@@ -254,7 +254,7 @@ impl<'a> Seawall<'a> {
     pub fn stop(mut self) -> (Option<i32>, Option<TempDir>) {
         self.note_worker();
         self.keeper.signal(Signal::TERM);
-        let status = self.keeper.wait(STOP);
+        let status = self.keeper.wait(patient(STOP));
         let Some(status) = status else { panic!("Seawall did not stop in time:\n{}", self.log()) };
         (status.code(), self.folder.take())
     }
@@ -306,9 +306,9 @@ impl Drop for Seawall<'_> {
             ));
         }
         self.keeper.signal(Signal::TERM);
-        if self.keeper.wait(STOP).is_none() {
+        if self.keeper.wait(patient(STOP)).is_none() {
             self.keeper.signal(Signal::KILL);
-            self.keeper.wait(STOP);
+            self.keeper.wait(patient(STOP));
         }
         if let Some(pid) = self.worker
             && is_ours(pid)

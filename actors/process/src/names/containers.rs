@@ -28,7 +28,7 @@ impl ContainerFiles {
     pub fn system() -> Self {
         Self {
             docker: PathBuf::from("/var/lib/docker/containers"),
-            podman: PathBuf::from("/var/lib/containers/storage/overlay-containers"),
+            podman: PathBuf::from("/var/lib/containers/storage"),
         }
     }
 
@@ -36,7 +36,7 @@ impl ContainerFiles {
     pub fn of_user(home: &Path) -> Self {
         Self {
             docker: home.join(".local/share/docker/containers"),
-            podman: home.join(".local/share/containers/storage/overlay-containers"),
+            podman: home.join(".local/share/containers/storage"),
         }
     }
 }
@@ -68,11 +68,20 @@ pub fn container_name(container: &Container, files: &ContainerFiles) -> Option<S
             let path = files.docker.join(id).join("config.v2.json");
             docker_name(&read_bounded(&path, MAX_DOCKER_BYTES)?)
         }
-        Engine::Podman => ["containers.json", "volatile-containers.json"].iter().find_map(|file| {
-            podman_name(&read_bounded(&files.podman.join(file), MAX_PODMAN_BYTES)?, id)
-        }),
+        Engine::Podman => podman_lists(&files.podman)
+            .find_map(|list| podman_name(&read_bounded(&list, MAX_PODMAN_BYTES)?, id)),
         _ => None,
     }
+}
+
+/// Podman's lists of containers: a folder for each way of storing them, which users choose.
+fn podman_lists(storage: &Path) -> impl Iterator<Item = PathBuf> {
+    const DRIVERS: [&str; 5] = ["overlay", "vfs", "btrfs", "zfs", "aufs"];
+    const FILES: [&str; 2] = ["containers.json", "volatile-containers.json"];
+    DRIVERS.into_iter().flat_map(move |driver| {
+        let folder = storage.join(format!("{driver}-containers"));
+        FILES.map(|file| folder.join(file))
+    })
 }
 
 /// From Docker's `config.v2.json`.

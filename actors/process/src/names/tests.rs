@@ -240,12 +240,15 @@ fn containers_are_called_what_their_engine_wrote() {
     let files = ContainerFiles::of_user(home.path());
     let docker = home.path().join(".local/share/docker/containers/abc");
     let podman = home.path().join(".local/share/containers/storage/overlay-containers");
-    for folder in [&docker, &podman] {
+    let plain = podman.with_file_name("vfs-containers");
+    for folder in [&docker, &podman, &plain] {
         fs::create_dir_all(folder).expect("folders");
     }
     fs::write(docker.join("config.v2.json"), r#"{"ID":"abc","Name":"/web"}"#).expect("a file");
     let json = r#"[{"id":"x","names":["no"]},{"id":"abc","names":["db"],"image":"y"}]"#;
     fs::write(podman.join("containers.json"), json).expect("a file");
+    let json = r#"[{"id":"def","names":["mail"]}]"#;
+    fs::write(plain.join("containers.json"), json).expect("a file");
     let container = |engine, id: &str| Container {
         engine,
         id: Some(id.to_owned()),
@@ -255,6 +258,7 @@ fn containers_are_called_what_their_engine_wrote() {
     let cases = [
         (container(Engine::Docker, "abc"), Some("web")),
         (container(Engine::Podman, "abc"), Some("db")),
+        (container(Engine::Podman, "def"), Some("mail")),
         (container(Engine::Docker, "other"), None),
         (container(Engine::Podman, "other"), None),
         (container(Engine::Containerd, "abc"), None),

@@ -12,7 +12,9 @@ use aya_ebpf::macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops};
 use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext};
 use seawall_ebpf::kernel::{guarded_namespace, read};
 use seawall_ebpf::maps::{EVENTS, LISTENERS, OWNERS, TRAFFIC, TUPLES, lost};
-use seawall_ebpf::owner::{Socket, note_listener, note_socket, note_taken, note_tuple, owned_by};
+use seawall_ebpf::owner::{
+    Socket, is_kernels_own, note_listener, note_socket, note_taken, note_tuple, owned_by,
+};
 use seawall_ebpf::process::{Caller, FORCE_WAKEUP, NO_WAKEUP};
 use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends, socket_of_packet};
 use seawall_ebpf::traffic::{Way, count, tuple_of};
@@ -177,7 +179,8 @@ fn bound(context: &SockContext, address: [u8; 16]) -> i32 {
         return PASS;
     }
     let socket = socket_of(context);
-    if socket.namespace != guarded_namespace() {
+    // Whoever sets up a tunnel binds its socket, and sends nothing from it.
+    if socket.namespace != guarded_namespace() || is_kernels_own(context.as_ptr() as u64) {
         return PASS;
     }
     let caller = Caller::current();

@@ -14,6 +14,7 @@ const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
 const KIND_RESTRICT: u32 = 11;
+const KIND_FUNCTION: u32 = 12;
 const KIND_TYPE_TAG: u32 = 18;
 
 /// Bytes of `struct btf_type`.
@@ -85,6 +86,19 @@ impl<'a> Btf<'a> {
                 Some(offset)
             })
             .ok_or_else(|| NotesError::Btf(format!("there is no {structure}.{path}")))
+    }
+
+    /// The number of a function's type, by which a program is attached to it.
+    pub(super) fn function(&self, name: &str) -> Result<u32, NotesError> {
+        let is_it = |at: &u32| {
+            self.type_at(*at as usize).is_some_and(|found| {
+                found.kind == KIND_FUNCTION && self.string(found.name) == Some(name.as_bytes())
+            })
+        };
+        let index = self.starts.iter().position(is_it);
+        index
+            .and_then(|index| u32::try_from(index + 1).ok())
+            .ok_or_else(|| NotesError::Btf(format!("there is no function {name}")))
     }
 
     fn structure(&self, name: &str) -> Option<Type> {
@@ -179,6 +193,8 @@ mod tests {
         assert!(btf.offset_of("dentry", "d_name.name").expect("in an unnamed union") > 0);
         assert!(btf.offset_of("path", "nothing").is_err());
         assert!(btf.offset_of("no_such_structure", "mnt").is_err());
+        assert!(btf.function("nf_hook_slow").expect("there") > 0);
+        assert!(btf.function("no_such_function").is_err());
     }
 
     #[test]

@@ -10,9 +10,16 @@ const DESCRIPTION: &str = "/sys/kernel/btf/vmlinux";
 
 /// Of the running kernel.
 pub(super) fn of_this_kernel() -> Result<Offsets, NotesError> {
-    let bytes = std::fs::read(DESCRIPTION)
-        .map_err(|error| NotesError::Btf(format!("{DESCRIPTION}: {error}")))?;
-    find(&Btf::parse(&bytes)?)
+    find(&Btf::parse(&description()?)?)
+}
+
+/// The number of the type of one of its functions.
+pub(super) fn function_of_this_kernel(name: &str) -> Result<u32, NotesError> {
+    Btf::parse(&description()?)?.function(name)
+}
+
+fn description() -> Result<Vec<u8>, NotesError> {
+    std::fs::read(DESCRIPTION).map_err(|error| NotesError::Btf(format!("{DESCRIPTION}: {error}")))
 }
 
 fn find(btf: &Btf<'_>) -> Result<Offsets, NotesError> {
@@ -71,5 +78,9 @@ fn find(btf: &Btf<'_>) -> Result<Offsets, NotesError> {
         skb_sock: at("sk_buff", "sk")?,
         skb_head: at("sk_buff", "head")?,
         skb_network_header: at("sk_buff", "network_header")?,
+        sock_socket: at("sock", "sk_socket")?,
+        socket_file: at("socket", "file")?,
+        hook_state_hook: at("nf_hook_state", "hook")?,
+        hook_state_family: at("nf_hook_state", "pf")?,
     })
 }

@@ -15,12 +15,17 @@ const MAP_UPDATE: libc::c_int = 2;
 const MAP_DELETE: libc::c_int = 3;
 const MAP_GET_NEXT_KEY: libc::c_int = 4;
 const PROG_LOAD: libc::c_int = 5;
+const RAW_TRACEPOINT_OPEN: libc::c_int = 17;
 const MAP_FREEZE: libc::c_int = 22;
 const LINK_CREATE: libc::c_int = 28;
 
 /// BPF_PROG_TYPE_NETFILTER and BPF_NETFILTER.
 const NETFILTER_PROGRAM: u32 = 32;
 const NETFILTER_ATTACH: u32 = 45;
+
+/// BPF_PROG_TYPE_TRACING and BPF_TRACE_FENTRY.
+const TRACING_PROGRAM: u32 = 26;
+const ENTRY_ATTACH: u32 = 24;
 
 /// SO_NETNS_COOKIE (asm-generic/socket.h).
 const SO_NETNS_COOKIE: libc::c_int = 71;
@@ -200,6 +205,19 @@ pub(super) fn attach_to_netfilter(
     call(LINK_CREATE, &attributes).and_then(owned)
 }
 
+/// Attaches a program to the function that it was loaded for.
+pub(super) fn attach_to_function(program: BorrowedFd<'_>) -> Result<OwnedFd> {
+    /// `union bpf_attr` for BPF_RAW_TRACEPOINT_OPEN; the function has no name here.
+    #[repr(C)]
+    struct Attributes {
+        name: u64,
+        program: u32,
+        padding: u32,
+    }
+    let attributes = Attributes { name: 0, program: program.as_raw_fd() as u32, padding: 0 };
+    call(RAW_TRACEPOINT_OPEN, &attributes).and_then(owned)
+}
+
 /// `union bpf_attr` for programs, as far as it is used.
 #[repr(C)]
 #[derive(Default)]
@@ -216,16 +234,38 @@ struct ProgramAttributes {
     name: [u8; 16],
     interface: u32,
     attach_type: u32,
+    types: u32,
+    function_record_bytes: u32,
+    functions: u64,
+    function_count: u32,
+    line_record_bytes: u32,
+    lines: u64,
+    line_count: u32,
+    attach_to_type: u32,
 }
 
-/// Loads a netfilter program. `code` is its instructions, eight bytes each.
-pub(super) fn load_netfilter_program(code: &[u8], name: &str) -> Result<OwnedFd> {
+/// What a program is run for.
+#[derive(Clone, Copy)]
+pub(super) enum RunFor {
+    /// Packets at a hook of netfilter.
+    Netfilter,
+    /// Each call of a function of the kernel, by the number of its type.
+    CallsOf(u32),
+}
+
+/// Loads a program. `code` is its instructions, eight bytes each.
+pub(super) fn load_program(code: &[u8], name: &str, run_for: RunFor) -> Result<OwnedFd> {
+    let (kind, attach_type, attach_to_type) = match run_for {
+        RunFor::Netfilter => (NETFILTER_PROGRAM, NETFILTER_ATTACH, 0),
+        RunFor::CallsOf(function) => (TRACING_PROGRAM, ENTRY_ATTACH, function),
+    };
     let mut attributes = ProgramAttributes {
-        kind: NETFILTER_PROGRAM,
+        kind,
         instructions: (code.len() / 8) as u32,
         code: code.as_ptr() as u64,
         license: c"GPL".as_ptr() as u64,
-        attach_type: NETFILTER_ATTACH,
+        attach_type,
+        attach_to_type,
         ..ProgramAttributes::default()
     };
     // The last byte stays zero.
