@@ -1,6 +1,6 @@
 //! What a service manager is told and keeps: with it even the keeper may be killed.
 
-use lab::{Findings, Seawall, World, eventually};
+use lab::{Findings, Seawall, Serve, World, eventually};
 
 use super::manager::{Manager, TOLD};
 use crate::load::{self, Load};
@@ -48,6 +48,29 @@ fn the_manager_is_told_and_keeps_what_must_outlive_the_keeper_until_it_stops() {
     eventually("an ordered stop leaves nothing", TOLD, || manager.stored().is_empty());
 }
 
+/// Kills the keeper under load, and starts the service again.
+fn kill_under_load<'a>(
+    name: &str,
+    world: &'a World,
+    under: (&Manager, &Rig),
+    serve: &mut Serve,
+    mut seawall: Seawall<'a>,
+    findings: &mut Findings,
+) -> Seawall<'a> {
+    let (manager, rig) = under;
+    let load = Load::start(world);
+    load.go_on(serve);
+    seawall.kill_keeper();
+    let seawall = restart(world, manager, rig, seawall);
+    load.go_on(serve);
+    let row = load.stop(name);
+    row.judge(findings);
+    load::record(name, &[row]);
+    load::nothing_crossed(&serve.report(), findings);
+    findings.check(has_all(manager), format!("{name}: the store: {:?}", manager.stored()));
+    seawall
+}
+
 #[test]
 fn killing_the_keeper_under_a_manager_loses_no_connection() {
     let world = World::new();
@@ -56,18 +79,11 @@ fn killing_the_keeper_under_a_manager_loses_no_connection() {
     let mut seawall = start(&world, &manager, &rig);
     eventually("the store is whole", TOLD, || has_all(&manager));
     let mut findings = Findings::new();
-    let load = Load::start(&world);
-    for _ in 0..2 {
-        load.go_on(&mut serve);
-        seawall.kill_keeper();
-        seawall = restart(&world, &manager, &rig, seawall);
-        findings.check(has_all(&manager), format!("the store: {:?}", manager.stored()));
+    for round in 0..2 {
+        let name = format!("keeper-managed-{round}");
+        let under = (&manager, &rig);
+        seawall = kill_under_load(&name, &world, under, &mut serve, seawall, &mut findings);
     }
-    load.go_on(&mut serve);
-    let row = load.stop("kill -9 keeper, under a manager");
-    row.judge(&mut findings);
-    load::record("keeper-managed", &[row]);
-    load::nothing_crossed(&serve.finish(), &mut findings);
     let log = seawall.log();
     findings.check(!log.contains("takes no notes"), format!("the notes were taken up: {log}"));
     findings.settle();
@@ -78,7 +94,7 @@ fn a_keeper_that_was_upgraded_is_still_the_managers() {
     let world = World::new();
     let mut serve = load::serve(&world);
     let (manager, rig) = (Manager::new(), Rig::new());
-    let mut seawall = start(&world, &manager, &rig);
+    let seawall = start(&world, &manager, &rig);
     eventually("the store is whole", TOLD, || has_all(&manager));
     let answer = seawall.verb(&["upgrade", &rig.good().to_string_lossy()]);
     assert_eq!(answer.code, Some(0), "{answer:?}\n{}", seawall.log());
@@ -88,13 +104,9 @@ fn a_keeper_that_was_upgraded_is_still_the_managers() {
     assert!(has_all(&manager), "{:?}", manager.stored());
 
     let mut findings = Findings::new();
-    let load = Load::start(&world);
-    seawall.kill_keeper();
-    let seawall = restart(&world, &manager, &rig, seawall);
-    load.go_on(&mut serve);
-    let row = load.stop("kill -9 keeper, upgraded");
-    row.judge(&mut findings);
-    load::nothing_crossed(&serve.finish(), &mut findings);
+    let under = (&manager, &rig);
+    let seawall =
+        kill_under_load("keeper-upgraded", &world, under, &mut serve, seawall, &mut findings);
     findings.settle();
     let (code, _) = seawall.stop();
     assert_eq!(code, Some(0));
@@ -136,19 +148,14 @@ fn rules_of_a_later_epoch_that_stand_at_the_start_let_nothing_through() {
     let mut seawall = start(&world, &manager, &rig);
     eventually("the store is whole", TOLD, || has_all(&manager));
     let mut findings = Findings::new();
-    let load = Load::start(&world);
     for round in 0..3 {
         // Each change of policy is another epoch.
         for change in 0..=round {
             seawall.set_policy(&format!("{}# {change}\n", load::POLICY));
         }
-        load.go_on(&mut serve);
-        seawall.kill_keeper();
-        seawall = restart(&world, &manager, &rig, seawall);
-        load.go_on(&mut serve);
+        let name = format!("keeper-managed-later-{round}");
+        let under = (&manager, &rig);
+        seawall = kill_under_load(&name, &world, under, &mut serve, seawall, &mut findings);
     }
-    let row = load.stop("kill -9 keeper, of a later epoch");
-    row.judge(&mut findings);
-    load::nothing_crossed(&serve.finish(), &mut findings);
     findings.settle();
 }
