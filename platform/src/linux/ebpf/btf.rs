@@ -92,7 +92,7 @@ impl<'a> Btf<'a> {
     pub(super) fn function(&self, name: &str) -> Result<u32, NotesError> {
         let is_it = |at: &u32| {
             self.type_at(*at as usize).is_some_and(|found| {
-                found.kind == KIND_FUNCTION && self.string(found.name) == Some(name.as_bytes())
+                found.kind == KIND_FUNCTION && self.is_called(found.name, name)
             })
         };
         let index = self.starts.iter().position(is_it);
@@ -105,7 +105,7 @@ impl<'a> Btf<'a> {
         let structures = self.starts.iter().filter_map(|at| self.type_at(*at as usize));
         structures
             .filter(|found| found.kind == KIND_STRUCT && found.members > 0)
-            .find(|found| self.string(found.name) == Some(name.as_bytes()))
+            .find(|found| self.is_called(found.name, name))
     }
 
     /// A member's place in bits and its type; unnamed members are looked into.
@@ -157,6 +157,13 @@ impl<'a> Btf<'a> {
             has_bitfields: info >> 31 == 1,
             refers_to: read_u32(self.types, at + 8)?,
         })
+    }
+
+    /// Whether a name is this one; without looking for the end of every other.
+    fn is_called(&self, at: u32, name: &str) -> bool {
+        let rest = usize::try_from(at).ok().and_then(|at| self.strings.get(at..));
+        let after = rest.and_then(|rest| rest.strip_prefix(name.as_bytes()));
+        after.is_some_and(|after| after.first().is_none_or(|byte| *byte == 0))
     }
 
     fn string(&self, at: u32) -> Option<&[u8]> {
