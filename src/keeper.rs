@@ -320,8 +320,11 @@ impl Keeper {
             }
             ToKeeper::Withdraw { name } => self.descriptors.withdraw(&name),
             ToKeeper::SetRules { request, rules } => {
+                // Before they stand: a keeper after this one must not take labels
+                // of an epoch that it doesn't know for its own later ones.
+                self.descriptors.note_rules(&rules);
                 let result = self.firewall.set(rules);
-                if let Some(rules) = self.firewall.wanted() {
+                if let (Err(_), Some(rules)) = (&result, self.firewall.wanted()) {
                     self.descriptors.note_rules(rules);
                 }
                 self.tell_worker(&ToWorker::RulesSet { request, result });

@@ -41,18 +41,19 @@ pub(super) struct Firewall {
 }
 
 impl Firewall {
-    /// Finds out how rules are written here, and clears the labels of a run
-    /// before this one: its verdicts are not ours. Its rules stay until the
-    /// worker wants others; where it is known which they are, the worker is told.
+    /// Finds out how rules are written here. Where it is known which rules a
+    /// run before this one left, they are written again, its verdicts stand until
+    /// the worker moves to the next epoch, and decided flows go on. Otherwise its
+    /// labels are cleared, and its rules stay until the worker wants others.
     pub(super) fn open(
         asked: Option<Backend>,
         layout: Layout,
         standing: Option<WantedRules>,
     ) -> Result<Self, KeeperError> {
         let mut rules = Rules::detect(asked, layout)?;
-        events::labels_cleared(Conntrack::open()?.clear_labels(&layout)?);
-        if let Some(standing) = &standing {
-            rules.apply(standing)?;
+        match &standing {
+            Some(standing) => rules.apply(standing)?,
+            None => events::labels_cleared(Conntrack::open()?.clear_labels(&layout)?),
         }
         let next_look = Instant::now();
         Ok(Self { layout, rules, wanted: standing, mended: 0, broken: false, next_look })

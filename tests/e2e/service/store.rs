@@ -18,8 +18,8 @@ fn start<'a>(world: &'a World, manager: &Manager, rig: &Rig) -> Seawall<'a> {
 
 /// Starts the service again after its keeper has died, as `Restart=always` does.
 fn restart<'a>(world: &'a World, manager: &Manager, rig: &Rig, dead: Seawall<'a>) -> Seawall<'a> {
-    let (_, folder) = dead.stop();
-    let seawall = Seawall::on(&world.desk).policy(load::POLICY).folder(folder.expect("its folder"));
+    let folder = dead.leave_behind().expect("its folder");
+    let seawall = Seawall::on(&world.desk).policy(load::POLICY).folder(folder);
     let seawall = manager.start(seawall, &rig.installed()).start();
     manager.started();
     seawall

@@ -259,6 +259,12 @@ impl<'a> Seawall<'a> {
         (status.code(), self.folder.take())
     }
 
+    /// Gives the folder of one whose keeper is dead. Nobody is asked anything:
+    /// where a service manager keeps the API's listener, nobody would answer.
+    pub fn leave_behind(mut self) -> Option<TempDir> {
+        self.folder.take()
+    }
+
     /// How the keeper ended, if it has.
     pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.keeper.poll()
