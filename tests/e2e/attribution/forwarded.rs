@@ -1,7 +1,7 @@
 //! Connections that are forwarded, where the kernel noted nothing of them: of
 //! other network namespaces, of containers as a whole, of virtual machines.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lab::world::needs;
 use lab::{Deed, Family, Findings, Held, Programs, Running, Seawall, World, seawall};
@@ -89,7 +89,7 @@ fn a_virtual_machine_is_the_process_that_has_its_tap() {
          link set vms up\ntuntap add vm0 mode tap\nlink set vm0 master vms up\n",
         BRIDGE[0], BRIDGE[1],
     ));
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/attribution/guest.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/attribution/guest.py");
     let seawall = Seawall::on(&world.desk).policy(POLICY).start();
     let mut findings = Findings::new();
     for family in Family::BOTH {
@@ -97,7 +97,7 @@ fn a_virtual_machine_is_the_process_that_has_its_tap() {
         let words = ["vm0", &gateway.to_string(), &guest.to_string()].map(str::to_owned);
         let to = at(family, 7001);
         let mut command = world.desk.command("python3");
-        command.arg(script).args(words).args([to.ip().to_string(), to.port().to_string()]);
+        command.arg(&script).args(words).args([to.ip().to_string(), to.port().to_string()]);
         let machine = Running::start(&mut command);
         let connection = seawall.owned(&format!("machine of {family:?}"), |connection| {
             connection.flow.direction == Direction::Forwarded

@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use lab::seawall::{process, sample};
+use lab::seawall::sample;
 use lab::{Connect, Family, Host, Seawall, Serve, World, eventually, until};
 use seawall_runtime::ComponentState;
 
@@ -59,14 +59,14 @@ fn assert_sent(seawall: &Seawall<'_>, datagrams: u64, when: &str) {
     assert_eq!(seen, (expected, expected), "{when}: as shown, and as measured");
 }
 
-fn forgotten(seawall: &Seawall<'_>, left: f64) {
+/// Waits until so many sockets are followed, no more and no fewer.
+fn follows(seawall: &Seawall<'_>, sockets: usize) {
     let mut seen = None;
     until(FORGOTTEN, || {
         seen = sample(&seawall.metrics(), FOLLOWED);
-        seen.is_some_and(|followed| followed <= left).then_some(())
+        (seen == Some(sockets as f64)).then_some(())
     });
-    let are_gone = seen.is_some_and(|followed| followed <= left);
-    assert!(are_gone, "{seen:?} closed sockets are still followed");
+    assert_eq!(seen, Some(sockets as f64), "sockets that are followed");
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn what_short_lived_sockets_moved_counts_once_also_when_process_fails() {
     seawall.fault(&["process", "clear"]);
     open.send(&PAYLOAD).expect("sent");
     assert_sent(&seawall, 2 * SOCKETS + 2, "with the next incarnation");
-    // More datagrams than closed sockets: the open one is followed.
-    forgotten(&seawall, 1.0);
+    // The one that is open.
+    follows(&seawall, 1);
     assert_sent(&seawall, 2 * SOCKETS + 2, "when they are forgotten");
 }
 
@@ -112,6 +112,8 @@ fn sockets_that_closed_are_forgotten_whoever_s_they_were() {
     let _serve = Serve::start(&world.peer, &[to, to_v6, denied, denied_v6], &[]);
     let _desk_serve = Serve::start(&world.desk, &[desk], &[]);
     let seawall = Seawall::on(&world.desk).policy(POLICY).start();
+    let held = [(&world.desk, to), (&world.peer, desk), (&world.inner, to)]
+        .map(|(host, to)| host.connect(to, COUNTED).expect("it connects"));
     let calls = [
         (&world.desk, to),
         (&world.desk, to_v6),
@@ -126,10 +128,7 @@ fn sockets_that_closed_are_forgotten_whoever_s_they_were() {
     for call in calls {
         call.finish();
     }
-    eventually("sockets are followed", COUNTED, || {
-        sample(&seawall.metrics(), FOLLOWED).is_some_and(|followed| followed >= CALLS as f64)
-    });
-    let owned = seawall.try_connections().unwrap_or_default();
-    assert!(owned.iter().filter_map(process).count() > 0, "somebody's are among them");
-    forgotten(&seawall, 0.0);
+    follows(&seawall, held.len());
+    drop(held);
+    follows(&seawall, 0);
 }
