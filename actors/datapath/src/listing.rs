@@ -50,8 +50,11 @@ impl Listing {
     pub(crate) fn decided(&mut self, connection: Connection) {
         let is_local = connection.flow.responder.is_loopback();
         let live = connection.action == Action::Allow && !is_local;
-        let decided = self.number + 1;
-        self.put(Connection { live, ..connection }, decided);
+        // A later packet of an open one that was decided by itself makes it no newer.
+        let known = self.rows.get(&connection.flow).filter(|row| row.connection.live);
+        let place = known.map(|row| row.decided).filter(|place| *place > 0);
+        let place = place.unwrap_or(self.number + 1);
+        self.put(Connection { live, ..connection }, place);
     }
 
     /// Whether that flow was decided of late.

@@ -7,7 +7,7 @@ use std::path::Path as FilePath;
 use std::time::{Duration, SystemTime};
 
 use lab::probe::{Kind, Outcome, Patience};
-use lab::{Family, Seawall, World, eventually, mounts::packages};
+use lab::{Family, Seawall, World, eventually, mounts::packages, until};
 use seawall_messages::api::Connections;
 use seawall_messages::datapath::Connection;
 
@@ -94,16 +94,18 @@ fn the_clock_is_set_back_and_forth() {
 
 /// And its time is the one that Seawall was told.
 fn the_newest_is_listed_first(seawall: &Seawall<'_>, port: u16, seconds: i64, what: &str) {
-    let mut first = None;
-    eventually("the newest connection is listed first", MENDED, || {
+    let mut seen = None;
+    let first = until(MENDED, || {
         let answer = seawall.verb(&["connections", "--json", "--limit", "1"]);
         let list: Option<Connections> = serde_json::from_str(&answer.stdout).ok();
-        first = list.and_then(|list| list.connections.into_iter().next());
+        seen = list.and_then(|list| list.connections.into_iter().next());
         // Until the decision is told, the list knows of a connection only that it is tracked.
-        first.as_ref().is_some_and(|first| {
+        let is_it = |first: &Connection| {
             first.flow.destination_port() == Some(port) && first.decided != SystemTime::UNIX_EPOCH
-        })
+        };
+        seen.clone().filter(is_it)
     });
-    let offset = first.as_ref().map(offset_s).unwrap_or_default();
+    let first = first.unwrap_or_else(|| panic!("{what}: the newest isn't first, but {seen:?}"));
+    let offset = offset_s(&first);
     assert!((offset - seconds).abs() < 120, "{what}: Seawall's clock is {offset} s off");
 }

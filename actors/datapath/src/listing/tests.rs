@@ -184,4 +184,9 @@ fn the_last_decided_comes_first_whatever_the_clock_says() {
     let newest: Vec<_> = listing.newest().iter().map(|connection| connection.flow).collect();
     assert_eq!(newest, [flow(3), flow(2), flow(1)]);
     assert!(listing.knows(&flow(1)) && !listing.knows(&flow(4)));
+    listing.decided(decided(1, Action::Allow, 950));
+    assert_eq!(listing.newest()[0].flow, flow(3), "one that is open is no newer");
+    listing.looked(&tracked([2, 3]), GENERATION, at(990));
+    listing.decided(decided(1, Action::Allow, 991));
+    assert_eq!(listing.newest()[0].flow, flow(1), "the ends of one that is over are another's");
 }
