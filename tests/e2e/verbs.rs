@@ -217,17 +217,32 @@ fn the_metrics_listener_answers_nothing_else() {
     }
 }
 
+/// Listens where a service manager does.
+fn manager() -> (tempfile::TempDir, std::path::PathBuf, std::os::unix::net::UnixDatagram) {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("notify.sock");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a notify socket");
+    (folder, path, socket)
+}
+
 #[test]
 fn the_service_manager_is_told() {
     let world = World::new();
-    let folder = tempfile::TempDir::new().expect("a temporary folder");
-    let path = folder.path().join("notify.sock");
-    let manager = std::os::unix::net::UnixDatagram::bind(&path).expect("a notify socket");
-    manager.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
-    let hears = |wanted: &str| {
+    let (_folder, path, manager) = manager();
+    let (tell, told) = std::sync::mpsc::channel();
+    let listener = std::thread::spawn(move || {
         let mut buffer = [0_u8; 4096];
         while let Ok(length) = lab::uninterrupted(|| manager.recv(&mut buffer)) {
-            if String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == wanted) {
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if text == "END" || tell.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    let hears = |wanted: &str| {
+        let is_it = |text: &String| text.lines().any(|line| line == wanted);
+        while let Ok(text) = told.recv_timeout(Duration::from_secs(10)) {
+            if is_it(&text) {
                 return true;
             }
         }
@@ -242,4 +257,23 @@ fn the_service_manager_is_told() {
     let (code, _) = seawall.stop();
     assert_eq!(code, Some(0));
     assert!(hears("STOPPING=1"), "stopping");
+    let end = std::os::unix::net::UnixDatagram::unbound().expect("a socket");
+    end.send_to(b"END", &path).expect("it is heard");
+    listener.join().expect("it listened to the end");
+}
+
+#[test]
+fn a_service_manager_that_does_not_listen_holds_nothing_up() {
+    let world = World::new();
+    let (_folder, path, _manager) = manager();
+    let mut seawall = Seawall::on(&world.desk)
+        .environment("NOTIFY_SOCKET", &path.to_string_lossy())
+        .environment("WATCHDOG_USEC", "2000000")
+        .start();
+    assert_eq!(seawall.verb(&["status"]).code, Some(0));
+    let old = seawall.kill_worker();
+    seawall.wait_for_successor(old, Duration::from_secs(10)).expect("a successor in time");
+    assert_eq!(seawall.verb(&["status"]).code, Some(0));
+    let (code, _) = seawall.stop();
+    assert_eq!(code, Some(0));
 }
