@@ -77,7 +77,7 @@ fn what_can_not_be_explained_is_an_error_with_its_reason() {
         ),
         (
             r#"{"whom":"nobody","direction":"inbound","protocol":6,"remote":"127.0.0.1"}"#,
-            422,
+            400,
             "port",
         ),
         (r#"{"whom":"nobody","direction":"inbound","protocol":6,"remote":"name"}"#, 422, "IP"),
