@@ -50,8 +50,9 @@ impl Listing {
     pub(crate) fn decided(&mut self, connection: Connection) {
         let is_local = connection.flow.responder.is_loopback();
         let live = connection.action == Action::Allow && !is_local;
-        // A later packet of an open one that was decided by itself makes it no newer.
-        let known = self.rows.get(&connection.flow).filter(|row| row.connection.live);
+        // A later packet that was decided by itself makes its connection no newer.
+        let is_same = |row: &&Row| row.connection.live || !connection.permanent;
+        let known = self.rows.get(&connection.flow).filter(is_same);
         let place = known.map(|row| row.decided).filter(|place| *place > 0);
         let place = place.unwrap_or(self.number + 1);
         self.put(Connection { live, ..connection }, place);

@@ -187,6 +187,9 @@ fn the_last_decided_comes_first_whatever_the_clock_says() {
     listing.decided(decided(1, Action::Allow, 950));
     assert_eq!(listing.newest()[0].flow, flow(3), "one that is open is no newer");
     listing.looked(&tracked([2, 3]), GENERATION, at(990));
-    listing.decided(decided(1, Action::Allow, 991));
+    listing.decided(Connection { permanent: false, ..decided(1, Action::Allow, 990) });
+    assert_eq!(listing.newest()[0].flow, flow(3), "nor is one by its farewell");
+    listing.looked(&tracked([2, 3]), GENERATION, at(995));
+    listing.decided(decided(1, Action::Allow, 996));
     assert_eq!(listing.newest()[0].flow, flow(1), "the ends of one that is over are another's");
 }
