@@ -13,9 +13,10 @@ use serde::Serialize;
 
 pub(crate) use self::style::{
     ColorChoice, Style, choose_colors, chosen_colors, on_stderr as is_stderr_colored,
+    on_stdout as is_stdout_colored,
 };
 pub(crate) use self::table::{Cell, Table};
-pub(crate) use self::text::one_line;
+pub(crate) use self::text::{in_json, one_line, shortened, width};
 
 /// A line on standard output. A reader that went away is no error.
 pub(crate) fn line(text: impl Display) {

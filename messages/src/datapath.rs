@@ -1,6 +1,6 @@
 //! The conversation with `datapath`: flows seen, verdicts applied, the rules in the kernel.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use seawall_runtime::{AskError, Reply};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,14 @@ pub struct Connection {
     /// Its program, and what it moved; filled in for lists.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub used_by: Option<FlowUse>,
+}
+
+impl Connection {
+    /// How long ago it was decided; `None` where an earlier worker did that, who didn't say when.
+    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+        (self.decided != SystemTime::UNIX_EPOCH)
+            .then(|| now.duration_since(self.decided).unwrap_or_default())
+    }
 }
 
 /// A place in the list of changes of a run of the controller.

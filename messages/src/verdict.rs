@@ -1,6 +1,7 @@
 //! The conversation with `verdict`: what becomes of a connection, and why.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use seawall_runtime::Reply;
@@ -131,6 +132,20 @@ impl Reason {
     /// A reason that names no rule.
     pub const fn plain(layer: Layer, text: &'static str) -> Self {
         Self { layer, rule: None, app: None, text: Cow::Borrowed(text) }
+    }
+}
+
+/// The sentence, with the rule and the app that it names.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        if let Some((position, rule)) = &self.rule {
+            write!(f, " (rule {position}: {rule})")?;
+        }
+        match &self.app {
+            Some(app) => write!(f, ", for {app}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::ask;
 use super::known::{Happened, Known};
-use super::text::{clean, moment, reason};
+use super::text::moment;
 use crate::cli::Common;
 use crate::client::{Client, ClientError};
 use crate::output;
@@ -103,10 +103,12 @@ fn line(event: &'static str, connection: &Connection, form: Form) -> String {
             let app = connection.used_by.as_ref().map(|used_by| used_by.attribution.app().name);
             let app = app.as_deref().unwrap_or("Unidentified");
             let (action, flow) = (connection.action.as_str(), &connection.flow);
-            let text = format!("{at} {event:8} {action:6} {app}: {flow} ({})", reason(connection));
-            clean(&text).into_owned()
+            let reason = &connection.reason;
+            let text = format!("{at} {event:8} {action:6} {app}: {flow} ({reason})");
+            output::one_line(&text).into_owned()
         }
         Form::Json => serde_json::to_string(&Line { event, at, connection })
+            .map(|json| output::in_json(&json).into_owned())
             .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")),
     }
 }
@@ -145,7 +147,7 @@ mod tests {
         assert!(time.ends_with('Z') && time.contains('T'), "{time}");
         assert_eq!(
             rest,
-            " appeared reject evil\u{fffd}[2J: outbound TCP 10.77.0.1:40003 > 10.0.0.9:25 \
+            " appeared reject evil\\u{1b}[2J: outbound TCP 10.77.0.1:40003 > 10.0.0.9:25 \
              (outgoing_rules say no 10.0.0.9 TCP/25 (rule 2: - 10.0.0.9 TCP/25), for no mail)"
         );
         let json: serde_json::Value =

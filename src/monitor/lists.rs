@@ -9,7 +9,6 @@ use seawall_messages::process::{App, Rates, Traffic};
 use seawall_messages::{Action, Flow};
 
 use super::known::{Entry, Known, sum};
-use super::text;
 
 /// What comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,7 +189,7 @@ fn passes(entry: &Entry, filter: &str) -> bool {
         || entry.process().is_some_and(|process| has(&process.path))
         || has(verdict(entry))
         || has(&connection.flow.to_string())
-        || has(&text::reason(connection))
+        || has(&connection.reason.to_string())
 }
 
 /// What became of it, in a word.

@@ -20,6 +20,7 @@ use super::model::{Effect, Input, Key, Model, Move};
 use super::view::{self, Palette};
 use crate::cli::Common;
 use crate::client::ClientError;
+use crate::output;
 use crate::verbs::Outcome;
 
 /// How often Seawall is asked what is new.
@@ -71,8 +72,8 @@ impl Screen {
             give_back();
             usual(info);
         }));
-        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let palette = if no_colour { Palette::Plain } else { Palette::Colours };
+        let is_colored = output::is_stdout_colored();
+        let palette = if is_colored { Palette::Colours } else { Palette::Plain };
         let mut output = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout());
         terminal::enable_raw_mode()?;
         let begun = execute!(output, EnterAlternateScreen, cursor::Hide)

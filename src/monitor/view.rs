@@ -1,5 +1,5 @@
 //! Draws the model: state in, cells out. Nothing is told by colour alone, and no text
-//! of others gets to the terminal but through [`text::clean`].
+//! of others gets to the terminal but through [`fit`].
 
 mod popup;
 
@@ -315,9 +315,9 @@ fn of_connection(entry: &Entry, column: Column, now: SystemTime) -> String {
         Column::ReceivedRate => rate(entry.rates().received_bytes_per_s),
         Column::Sent => moved(entry.traffic().map(|traffic| traffic.sent_bytes)),
         Column::Received => moved(entry.traffic().map(|traffic| traffic.received_bytes)),
-        Column::Age => text::age(connection, now).map_or("-".to_owned(), |age| span(age.as_secs())),
+        Column::Age => connection.age(now).map_or("-".to_owned(), |age| span(age.as_secs())),
         Column::Pid => entry.process().map_or("-".to_owned(), |it| it.key.pid.to_string()),
-        Column::Reason => text::reason(connection),
+        Column::Reason => connection.reason.to_string(),
         Column::Open | Column::Denied | Column::Graph => String::new(),
     }
 }

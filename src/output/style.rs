@@ -48,7 +48,8 @@ pub(crate) fn chosen_colors() -> ColorChoice {
     CHOICE.get().copied().unwrap_or_default()
 }
 
-pub(super) fn on_stdout() -> bool {
+/// Whether standard output is coloured.
+pub(crate) fn on_stdout() -> bool {
     is_wanted(std::io::stdout().is_terminal())
 }
 

@@ -19,7 +19,7 @@ pub(super) fn lines(text: &str) -> Cow<'_, str> {
 }
 
 /// JSON, in which only strings hold such characters; the same to whoever parses it.
-pub(super) fn in_json(json: &str) -> Cow<'_, str> {
+pub(crate) fn in_json(json: &str) -> Cow<'_, str> {
     let is_unfit = |c| is_unfit(c) && c != '\n';
     if !json.contains(is_unfit) {
         return Cow::Borrowed(json);
@@ -27,7 +27,9 @@ pub(super) fn in_json(json: &str) -> Cow<'_, str> {
     let mut text = String::with_capacity(json.len() + 16);
     for c in json.chars() {
         match is_unfit(c) {
-            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            true => {
+                text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")))
+            }
             false => text.push(c),
         }
     }
@@ -49,22 +51,21 @@ fn escaped(text: &str, is_unfit: impl Fn(char) -> bool) -> Cow<'_, str> {
 }
 
 /// Control characters, and those that turn the direction of text or hide in it
-/// (Unicode Standard Annex 9, and general category Cf nearby). All are in the basic plane.
+/// (Unicode Standard Annex 9, and general category Cf nearby).
 fn is_unfit(c: char) -> bool {
     c.is_control()
-        || matches!(
-            c,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
-        )
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Columns of a terminal that the text takes.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
 /// The beginning of the text that fits, with `…` where some was left out.
-pub(super) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     if width(text) <= most {
         return Cow::Borrowed(text);
     }
@@ -113,6 +114,7 @@ mod tests {
             ("\u{9b}2J\u{7f}", "\\u{9b}2J\\u{7f}"),
             ("exe\u{202e}gpj", "exe\\u{202e}gpj"),
             ("hid\u{200b}den\u{feff}", "hid\\u{200b}den\\u{feff}"),
+            ("tag\u{e0041}", "tag\\u{e0041}"),
         ];
         for (text, expected) in cases {
             assert_eq!(one_line(text), expected);
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn json_says_the_same_without_them() {
-        let value = "a\u{9b}b\u{202e}c\u{7f}d\u{1b}";
+        let value = "a\u{9b}b\u{202e}c\u{7f}d\u{1b}\u{e0041}";
         let json = serde_json::to_string_pretty(&[value]).expect("JSON");
         let shown = in_json(&json);
         assert!(!shown.contains(|c: char| is_unfit(c) && c != '\n'), "{shown}");

@@ -26,32 +26,19 @@ fn table(connections: &[Connection], now: SystemTime) -> Table<6> {
     let headings = ["AGE", "VERDICT", "OPEN", "APP", "CONNECTION", "REASON"];
     let mut table = Table::new(headings).yielding(&[5, 3]);
     for connection in connections {
-        // Decided by an earlier worker, who did not say when.
-        let age = match connection.decided {
-            SystemTime::UNIX_EPOCH => "-".to_owned(),
-            decided => output::span(now.duration_since(decided).unwrap_or_default().as_secs()),
-        };
-        let mut reason = match &connection.reason.rule {
-            Some((position, rule)) => {
-                format!("{} (rule {position}: {rule})", connection.reason.text)
-            }
-            None => connection.reason.text.to_string(),
-        };
-        if let Some(app) = &connection.reason.app {
-            reason.push_str(&format!(", for {app}"));
-        }
+        let age = connection.age(now).map(|age| output::span(age.as_secs()));
         let app = connection.used_by.as_ref().map(|of| of.attribution.app().name);
         let style = match connection.action {
             Action::Allow => Style::Good,
             Action::Reject | Action::Drop => Style::Bad,
         };
         table.row([
-            Cell::from(age),
+            Cell::from(age.unwrap_or_else(|| "-".to_owned())),
             Cell::styled(style, connection.action.as_str()),
             Cell::from(if connection.live { "yes" } else { "no" }),
             Cell::from(app.unwrap_or_default()),
             Cell::from(connection.flow.to_string()),
-            Cell::from(reason),
+            Cell::from(connection.reason.to_string()),
         ]);
     }
     table

@@ -12,7 +12,8 @@ use crate::monitor::choice;
 use crate::monitor::known::Entry;
 use crate::monitor::lists::{AppRow, app_id};
 use crate::monitor::model::{Dialog, Mode, Model, Pane, Stage};
-use crate::monitor::text::{self, clean, fit};
+use crate::monitor::text::{self, fit};
+use crate::output::one_line;
 use crate::output::{bytes, span};
 
 /// Widest box.
@@ -108,7 +109,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     let width = width.max(2);
     let mut lines = vec![String::new()];
     let mut used = 0;
-    for character in clean(text).chars() {
+    for character in one_line(text).chars() {
         let columns = character.width().unwrap_or(0);
         if used + columns > width {
             let rest = lines.last_mut().and_then(|line| {
@@ -178,9 +179,9 @@ fn of_connection(entry: &Entry, model: &Model, width: usize) -> Vec<String> {
         (None, _, false) => "",
     };
     facts.say("verdict", &format!("{}{more}", connection.action.as_str()));
-    facts.say("reason", &text::reason(connection));
+    facts.say("reason", &connection.reason.to_string());
     facts.say("policy", &format!("generation {}", connection.generation.0));
-    let decided = match text::age(connection, model.now) {
+    let decided = match connection.age(model.now) {
         Some(age) => {
             format!("{} ago, at {}", span(age.as_secs()), text::moment(connection.decided))
         }
@@ -291,7 +292,7 @@ mod tests {
         assert_eq!(wrapped("abcdef", 4), ["abcd", "ef"]);
         assert_eq!(wrapped("", 4), [""]);
         assert_eq!(wrapped("漢字漢", 4), ["漢字", "漢"]);
-        assert_eq!(wrapped("a\u{1b}b", 4), ["a\u{fffd}b"]);
+        assert_eq!(wrapped("a\u{1b}b", 8), ["a\\u{1b}b"]);
         assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
         assert_eq!(wrapped("one two", 3), ["one", " tw", "o"]);
     }

@@ -3,10 +3,13 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use lab::{Seawall, World, eventually};
+use lab::{Seawall, World, eventually, until};
 use serde_json::Value;
 
 use super::common::{Caller, SOON};
+
+/// From one caller to the next.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 
 #[test]
 fn a_line_for_what_appears_changes_and_ends() {
@@ -89,7 +92,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
         eventually("it follows", SOON, || {
             callers.push(Caller::start(&world, port));
             port += 1;
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            until(PAUSE, || reader.is_finished().then_some(()));
             reader.is_finished()
         });
     });
