@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lab::probe::{Kind, Outcome, Path, Patience};
-use lab::{Family, Host, Seawall, Talk, World, eventually};
+use lab::{DockerBridge, Family, Host, Seawall, Talk, World, eventually};
 use socket2::{Domain, Socket, Type};
 
 const PATIENCE: Patience = Patience(Duration::from_millis(2500));
@@ -50,37 +50,13 @@ COMMIT
 COMMIT
 ";
 
-const DOCKER: &str = "\
-*nat
-:DOCKER - [0:0]
--A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
--A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
--A POSTROUTING -s 10.77.2.0/24 ! -o inner -j MASQUERADE
--A DOCKER -i inner -j RETURN
--A DOCKER ! -i inner -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.77.2.2:7080
--A DOCKER ! -i inner -p tcp -m tcp --dport 8081 -j DNAT --to-destination 10.77.2.2:7180
-COMMIT
-*filter
-:FORWARD DROP [0:0]
-:DOCKER - [0:0]
-:DOCKER-ISOLATION-STAGE-1 - [0:0]
-:DOCKER-ISOLATION-STAGE-2 - [0:0]
-:DOCKER-USER - [0:0]
--A DOCKER -d 10.77.2.2/32 ! -i inner -o inner -p tcp -m tcp --dport 7080 -j ACCEPT
--A DOCKER -d 10.77.2.2/32 ! -i inner -o inner -p tcp -m tcp --dport 7180 -j ACCEPT
--A DOCKER-ISOLATION-STAGE-1 -i inner ! -o inner -j DOCKER-ISOLATION-STAGE-2
--A DOCKER-ISOLATION-STAGE-1 -j RETURN
--A DOCKER-ISOLATION-STAGE-2 -o inner -j DROP
--A DOCKER-ISOLATION-STAGE-2 -j RETURN
--A DOCKER-USER -j RETURN
--I FORWARD 1 -i inner -o inner -j ACCEPT
--I FORWARD 1 -i inner ! -o inner -j ACCEPT
--I FORWARD 1 -o inner -j DOCKER
--I FORWARD 1 -o inner -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
--I FORWARD 1 -j DOCKER-ISOLATION-STAGE-1
--I FORWARD 1 -j DOCKER-USER
-COMMIT
-";
+const DOCKER: DockerBridge<'_> = DockerBridge {
+    interface: "inner",
+    network: "10.77.2.0/24",
+    container: "10.77.2.2",
+    published: [(8080, 7080), (8081, 7180)],
+    spared: None,
+};
 
 const MULLVAD: &str = "\
 *mangle
@@ -218,7 +194,7 @@ fn tailscale() {
 
 #[test]
 fn docker() {
-    beside(DOCKER, |world, what| {
+    beside(&DOCKER.rules(), |world, what| {
         let desk = World::address(World::DESK, Family::V4);
         let inner = World::address(World::INNER, Family::V4);
         let _published = world.inner.listen(SocketAddr::new(inner, 7080));

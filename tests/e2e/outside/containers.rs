@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lab::probe::Path;
-use lab::{Family, Serve, World};
+use lab::{DockerBridge, Family, Serve, World};
 
 use super::scene::{FORBIDDEN, OPEN, Scene, Strictness, survives};
 
@@ -12,40 +12,14 @@ const CONTAINER: &str = "172.17.0.2";
 const BRIDGE: &str = "172.17.0.1";
 const EASY: Duration = Duration::from_secs(3);
 
-/// The rules of Docker 20 and later, and what lets the lab's other traffic through its FORWARD.
-const RULES: &str = "\
-*nat
-:DOCKER - [0:0]
--A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
--A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
--A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
--A DOCKER -i docker0 -j RETURN
--A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:7001
--A DOCKER ! -i docker0 -p tcp -m tcp --dport 8081 -j DNAT --to-destination 172.17.0.2:7101
-COMMIT
-*filter
-:FORWARD DROP [0:0]
-:DOCKER - [0:0]
-:DOCKER-ISOLATION-STAGE-1 - [0:0]
-:DOCKER-ISOLATION-STAGE-2 - [0:0]
-:DOCKER-USER - [0:0]
--A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 7001 -j ACCEPT
--A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 7101 -j ACCEPT
--A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2
--A DOCKER-ISOLATION-STAGE-1 -j RETURN
--A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP
--A DOCKER-ISOLATION-STAGE-2 -j RETURN
--A DOCKER-USER -i inner -j ACCEPT
--A DOCKER-USER -o inner -j ACCEPT
--A DOCKER-USER -j RETURN
--I FORWARD 1 -i docker0 -o docker0 -j ACCEPT
--I FORWARD 1 -i docker0 ! -o docker0 -j ACCEPT
--I FORWARD 1 -o docker0 -j DOCKER
--I FORWARD 1 -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
--I FORWARD 1 -j DOCKER-ISOLATION-STAGE-1
--I FORWARD 1 -j DOCKER-USER
-COMMIT
-";
+/// What lets the lab's other traffic through Docker's FORWARD is a user's.
+const DOCKER: DockerBridge<'_> = DockerBridge {
+    interface: "docker0",
+    network: "172.17.0.0/16",
+    container: CONTAINER,
+    published: [(8080, OPEN), (8081, FORBIDDEN)],
+    spared: Some("inner"),
+};
 
 #[test]
 fn containers_appear_and_their_traffic_is_judged() {
@@ -56,7 +30,7 @@ fn containers_appear_and_their_traffic_is_judged() {
             "link add docker0 type bridge\naddr add {BRIDGE}/16 dev docker0\nlink set docker0 up\n"
         ));
         let flavour = if scene.backend == "nft" { "iptables-nft" } else { scene.backend };
-        desk.restore(flavour, RULES);
+        desk.restore(flavour, &DOCKER.rules());
         scene.goes_on("with a bridge and Docker's rules");
 
         let container = world.another_host("container");

@@ -16,6 +16,7 @@
 
 pub mod check;
 pub mod crowd;
+pub mod docker;
 pub mod load;
 pub mod mounts;
 pub mod neighbourhood;
@@ -32,6 +33,7 @@ pub mod wire;
 pub mod world;
 
 pub use check::{Findings, eventually, patient, uninterrupted, until};
+pub use docker::DockerBridge;
 pub use load::{Connect, Serve, Stream, Udp};
 pub use mounts::MountNamespace;
 pub use neighbourhood::Neighbourhood;
