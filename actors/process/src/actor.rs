@@ -25,7 +25,7 @@ use crate::watch;
 /// How often traffic is looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The shortest pause between two looks for those who follow along.
+/// The shortest pause between two looks for those who ask.
 const LOOK_AT_MOST: Duration = Duration::from_millis(500);
 
 /// How often desktop files are read again.
@@ -149,20 +149,18 @@ impl Processes {
                 }
             }
             Message::Uses { flows, reply } => {
-                self.look(now)?;
+                self.look_if_due(now)?;
                 let each = |flow| self.flow_use(flow, &snapshot, now);
                 reply.send(flows.iter().map(each).collect::<Result<_, _>>()?);
             }
             Message::Moves { flows, since, reply } => {
-                if self.pace.is_due(now) {
-                    self.look(now)?;
-                }
+                self.look_if_due(now)?;
                 let each = |flow| self.flow_use(flow, &snapshot, now);
                 let uses = flows.iter().map(each).collect::<Result<_, _>>()?;
                 reply.send((uses, self.ledger.with(|ledger| ledger.moves(since, now))?));
             }
             Message::Apps { open, reply } => {
-                self.look(now)?;
+                self.look_if_due(now)?;
                 for flow in &open {
                     self.flow_use(flow, &snapshot, now)?;
                 }
@@ -366,6 +364,12 @@ impl Processes {
             }
         }
         Ok(())
+    }
+
+    /// For lists, which many may ask for: a look at many sockets takes its time, and
+    /// verdicts wait behind it.
+    fn look_if_due(&mut self, now: Instant) -> Result<(), LeaseError> {
+        if self.pace.is_due(now) { self.look(now) } else { Ok(()) }
     }
 
     /// Looks at what all sockets moved.
