@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime};
 use seawall_messages::datapath::{Connection, ConnectionChanges, Cursor};
 use seawall_messages::{Action, Flow, Judgement, Layer, Lifetime, PolicyGeneration, Reason};
 
-/// Connections that are remembered.
-const MOST_LISTED: usize = 20_000;
+/// Connections that are remembered: as many as a hash map of 16,384 places holds. Of them, after
+/// [`MAKE_ROOM`] went, there are still more than one list shows.
+const MOST_LISTED: usize = 14_336;
 /// Of those, how many go when room is needed.
 const MAKE_ROOM: usize = MOST_LISTED / 4;
 /// Connections in one list, and of an earlier worker's that are taken up.
@@ -137,10 +138,10 @@ impl Listing {
     fn put(&mut self, connection: Connection, decided: u64) {
         self.number += 1;
         let flow = connection.flow;
-        self.rows.insert(flow, Row { connection, decided, changed: self.number });
-        if self.rows.len() > MOST_LISTED {
+        if self.rows.len() >= MOST_LISTED && !self.rows.contains_key(&flow) {
             self.make_room();
         }
+        self.rows.insert(flow, Row { connection, decided, changed: self.number });
     }
 
     /// Forgets what is over, oldest first, and then what is oldest. Who follows

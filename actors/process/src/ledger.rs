@@ -20,8 +20,8 @@ mod socket;
 
 /// Connections whose owner is remembered.
 const MOST_FLOWS: usize = 20_000;
-/// Sockets whose traffic is followed.
-const MOST_SOCKETS: usize = 65_536;
+/// Sockets whose traffic is followed: as many as a hash map of 65,536 places holds.
+const MOST_SOCKETS: usize = 57_344;
 /// Room that is never given back.
 const FEW_SOCKETS: usize = 1_024;
 /// Apps whose traffic is added up. What more there are count as one.
