@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::CapabilitySet;
 use seawall_platform::linux::link::Link;
-use seawall_platform::linux::privileges;
+use seawall_platform::linux::{memory, privileges};
 
 pub(crate) use self::{
     error::WorkerError,
@@ -49,6 +49,7 @@ pub(crate) enum Finish {
 
 /// The hidden verb `worker`.
 pub(crate) fn run(arguments: &WorkerArguments) -> Outcome {
+    memory::give_back_what_is_freed();
     crate::logging::start();
     // The file it was started from is called `exe`; a failure costs only the name.
     let _ = rustix::thread::set_name(c"seawall-worker");

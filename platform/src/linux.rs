@@ -6,6 +6,7 @@ pub mod inherited;
 pub mod journal;
 pub mod layout;
 pub mod link;
+pub mod memory;
 pub mod neighbours;
 mod netlink;
 pub mod privileges;
