@@ -143,6 +143,10 @@ impl Controller {
         };
         let questions = connections.iter().map(question).collect();
         self.arguments.process.offer(process::Message::Decided(questions));
+        // What goes to make room is what is over, and only a look tells.
+        if self.decided.lacks_room_for(connections.len()) {
+            self.look_if_due();
+        }
         for connection in connections {
             self.decided.decided(connection);
         }
@@ -319,10 +323,14 @@ impl Controller {
 
     /// What changed since then. Those who ask often share a look.
     fn changes(&mut self, since: Cursor) -> ConnectionChanges {
+        self.look_if_due();
+        self.decided.changes(since)
+    }
+
+    fn look_if_due(&mut self) {
         if self.pace.is_due(Instant::now()) {
             self.look();
         }
-        self.decided.changes(since)
     }
 
     /// Looks which connections the kernel still tracks.
@@ -332,7 +340,7 @@ impl Controller {
             Ok(tracked) => tracked,
             Err(error) => {
                 tracing::warn!(problem = error.chain(), "Live connections could not be listed");
-                Vec::new()
+                return;
             }
         };
         let standing = *self.arguments.standing.load();

@@ -46,6 +46,11 @@ impl Listing {
         Self { feed, number: 0, rows: HashMap::new() }
     }
 
+    /// Whether some must go for so many more.
+    pub(crate) fn lacks_room_for(&self, more: usize) -> bool {
+        self.rows.len() + more > MOST_LISTED
+    }
+
     /// A connection was decided. One that passes is taken for open until a look
     /// says otherwise; of loopback none will.
     pub(crate) fn decided(&mut self, connection: Connection) {

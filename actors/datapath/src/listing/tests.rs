@@ -176,6 +176,19 @@ fn room_is_made_of_what_is_over_first_and_who_follows_along_knows_the_same_open_
 }
 
 #[test]
+fn after_a_look_open_ones_outlast_younger_ones_that_are_over() {
+    let mut listing = Listing::new(1);
+    let many = u32::try_from(MOST_LISTED).expect("a small number");
+    assert!(!listing.lacks_room_for(MOST_LISTED));
+    (0..many).for_each(|number| listing.decided(decided(number, Action::Allow, 0)));
+    assert!(listing.lacks_room_for(1));
+    listing.looked(&tracked(0..100), GENERATION, at(5));
+    listing.decided(decided(many, Action::Allow, 5));
+    let open = listing.rows.values().filter(|row| row.connection.live).count();
+    assert_eq!(open, 101);
+}
+
+#[test]
 fn the_last_decided_comes_first_whatever_the_clock_says() {
     let mut listing = Listing::new(1);
     for (number, seconds) in [(1, 900), (2, 100), (3, 500)] {
