@@ -58,6 +58,27 @@ need_rust() {
     has cargo || fail "Rust is missing: install rustup (https://rustup.rs), then try again"
 }
 
+# unpack_debian FOLDER: a Debian 12 with the least there can be, and what a network is seen with.
+# Unpacked once, copied each time. As root.
+unpack_debian() {
+    local base="$tools/debian-12.tar" folder
+    if [ ! -f "$base" ]; then
+        need_commands debootstrap=debootstrap
+        need_files /usr/share/keyrings/debian-archive-keyring.gpg=debian-archive-keyring
+        say "Unpacking a small Debian 12 with debootstrap (a few minutes)"
+        folder=$(mktemp -d)
+        debootstrap --variant=minbase --include=iptables,iproute2,procps bookworm "$folder/base" \
+            "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$folder/log" 2>&1 ||
+            { tail -n 20 "$folder/log" >&2; rm -rf "$folder"; fail "debootstrap failed"; }
+        mkdir -p "$tools"
+        tar -C "$folder/base" -cf "$base.new" .
+        mv "$base.new" "$base"
+        rm -rf "$folder"
+    fi
+    mkdir -p "$1"
+    tar -C "$1" -xf "$base"
+}
+
 # Only the one program of Debian's package is unpacked: installed whole, it would start a server.
 need_promtool() {
     has promtool && return 0

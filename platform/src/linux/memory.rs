@@ -6,7 +6,7 @@ const MAPPED_FROM_BYTES: libc::c_int = 128 * 1024;
 const KEPT_BYTES: libc::c_int = 128 * 1024;
 /// Heaps that threads share. By default there may be eight for each processor, each of
 /// which keeps what its busiest moment took.
-const MOST_HEAPS: libc::c_int = 2;
+const MOST_HEAPS: libc::c_int = 4;
 
 /// Has what tables and lists took in a busy moment given back when it is freed (mallopt(3)). By
 /// default the C library raises its bounds with each large allocation that is freed, and keeps

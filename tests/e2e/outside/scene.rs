@@ -176,26 +176,39 @@ impl<'a> Scene<'a> {
             let took = talk.round_trip(STALL);
             self.findings.check(took.is_ok(), format!("{when}: {name} talks on: {took:?}"));
         }
-        for family in Family::BOTH {
-            for (direction, path) in directions(self.world, family) {
-                self.is_judged(&format!("{when}: {direction} {family:?}"), &path);
+        self.all_are_judged(&when);
+    }
+
+    /// Tries the paths to different addresses at once; those to the same share a port.
+    fn all_are_judged(&mut self, when: &str) {
+        let world = self.world;
+        let found = std::thread::scope(|scope| {
+            let begun = Family::BOTH.map(|family| {
+                let [outbound, inbound, forwarded] = directions(world, family);
+                [vec![inbound], vec![outbound, forwarded]].map(|paths| {
+                    scope.spawn(move || {
+                        let mut findings = Findings::new();
+                        for (direction, path) in paths {
+                            findings
+                                .join(judged(&format!("{when}: {direction} {family:?}"), &path));
+                        }
+                        findings
+                    })
+                })
+            });
+            begun.into_iter().flatten().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+        });
+        for findings in found {
+            match findings {
+                Ok(findings) => self.findings.join(findings),
+                Err(panic) => std::panic::resume_unwind(panic),
             }
         }
     }
 
     /// On this path, too, what is allowed connects and what is forbidden does not.
     pub(crate) fn is_judged(&mut self, what: &str, path: &Path<'_>) {
-        let open = path.send(Kind::Tcp, OPEN, PATIENCE).outcome;
-        self.findings.check(open == Outcome::Connected, format!("{what}: allowed: {open:?}"));
-        let closed = path.send(Kind::Tcp, FORBIDDEN, Patience(UNANSWERED)).outcome;
-        self.findings.check(is_denial(closed), format!("{what}: forbidden: {closed:?}"));
-        let mut ear = path.listen(Kind::Udp, OPEN);
-        let sent = path.send(Kind::Udp, OPEN, Patience(SHORT));
-        let heard = ear.hears(sent.token, MENDED);
-        self.findings.check(heard, format!("{what}: an allowed datagram arrives"));
-        let mut ear = path.listen(Kind::Udp, FORBIDDEN);
-        let sent = path.send(Kind::Udp, FORBIDDEN, Patience(SHORT));
-        self.findings.check(!ear.heard(sent.token), format!("{what}: a forbidden datagram"));
+        self.findings.join(judged(what, path));
     }
 
     /// Notes what a test found by itself.
@@ -223,6 +236,23 @@ impl<'a> Scene<'a> {
         }
         self.findings.settle();
     }
+}
+
+/// Whether what is allowed connects on this path, and what is forbidden does not.
+fn judged(what: &str, path: &Path<'_>) -> Findings {
+    let mut findings = Findings::new();
+    let open = path.send(Kind::Tcp, OPEN, PATIENCE).outcome;
+    findings.check(open == Outcome::Connected, format!("{what}: allowed: {open:?}"));
+    let closed = path.send(Kind::Tcp, FORBIDDEN, Patience(UNANSWERED)).outcome;
+    findings.check(is_denial(closed), format!("{what}: forbidden: {closed:?}"));
+    let mut ear = path.listen(Kind::Udp, OPEN);
+    let sent = path.send(Kind::Udp, OPEN, Patience(SHORT));
+    let heard = ear.hears(sent.token, MENDED);
+    findings.check(heard, format!("{what}: an allowed datagram arrives"));
+    let mut ear = path.listen(Kind::Udp, FORBIDDEN);
+    let sent = path.send(Kind::Udp, FORBIDDEN, Patience(SHORT));
+    findings.check(!ear.heard(sent.token), format!("{what}: a forbidden datagram"));
+    findings
 }
 
 /// Time for a datagram to be denied.

@@ -69,6 +69,12 @@ impl Findings {
         }
     }
 
+    /// Takes in what another look found.
+    pub fn join(&mut self, other: Self) {
+        self.checked += other.checked;
+        self.wrong.extend(other.wrong);
+    }
+
     /// How many were wrong so far.
     pub fn wrong(&self) -> usize {
         self.wrong.len()
