@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use lab::load::program;
-use lab::{Findings, Running, run, run_ok};
+use lab::world::needs;
+use lab::{Findings, Running, eventually, run, run_ok};
 use rustix::process::Signal;
 
 /// How long it may take to build up, and to take everything down, on a busy machine.
@@ -42,6 +43,68 @@ fn account<'a>(output: &'a str, program: &str) -> &'a str {
     let last = output.rsplit(LOOK).next().unwrap_or_default();
     let line = last.lines().find_map(|line| line.trim().strip_prefix(program));
     line.unwrap_or_else(|| panic!("nothing of {program} in: {output}")).trim()
+}
+
+/// The commands that it says to try, without `sudo` and what is said of them.
+fn to_try(demo: &Running) -> Vec<String> {
+    let mut commands = Vec::new();
+    loop {
+        let line = demo.line(STARTS).unwrap_or_else(|| panic!("it ended: {}", demo.stderr()));
+        if line.starts_with(LOOK) {
+            return commands;
+        }
+        let command = line.strip_prefix("  sudo ").and_then(|rest| rest.split("   ").next());
+        commands.extend(command.map(|command| command.trim_end().to_owned()));
+    }
+}
+
+#[test]
+fn what_it_says_to_try_works() {
+    needs("curl");
+    let mut demo = start(&[]);
+    let commands = to_try(&demo);
+    let that = |word: &str| {
+        let found = commands.iter().filter(|command| command.contains(word));
+        found.cloned().collect::<Vec<_>>()
+    };
+    let shell = |command: &str| run(Command::new("sh").args(["-c", command]));
+    let only = |word: &str| {
+        let found = that(word);
+        assert_eq!(found.len(), 1, "{word}: {commands:?}");
+        found[0].clone()
+    };
+    let status = only(" status ");
+    for (command, word) in [
+        (status.clone(), "PROTECTED"),
+        (only(" ps "), "Browser"),
+        (only(" connections "), "a rule denies it"),
+        (only(" components "), "verdict"),
+    ] {
+        let said = shell(&command);
+        assert!(said.ok() && said.stdout.contains(word), "{command}: {said:?}");
+    }
+    let [page, tracker, neighbour] = that(" curl ").try_into().expect("three calls");
+    assert!(shell(&page).ok(), "{page}: {:?}", shell(&page));
+    // curl(1): 7, it couldn't connect; 28, nobody answered.
+    for (command, code) in [(tracker, 7), (neighbour, 28)] {
+        let said = shell(&command);
+        assert_eq!(said.code, Some(code), "{command}: {said:?}");
+    }
+    let kill = shell(&only("kill -9 "));
+    assert!(kill.ok(), "{kill:?}");
+    eventually("a successor judges", STARTS, || {
+        let said = shell(&status);
+        said.stdout.starts_with("PROTECTED") && said.stdout.contains("1 crashed before it")
+    });
+    assert!(shell(&page).ok(), "nothing broke");
+    let file = only("nano ").replace("nano ", "");
+    let policy = std::fs::read_to_string(&file).expect("the demo's policy");
+    let blocked = policy.replace("\"permit\"", "\"block\"");
+    assert_ne!(policy, blocked);
+    std::fs::write(&file, blocked).expect("it can be written");
+    eventually("the changed policy is in force", STARTS, || shell(&page).code == Some(7));
+    demo.signal(Signal::INT);
+    assert!(demo.wait(ENDS).is_some_and(|status| status.success()), "{}", demo.stderr());
 }
 
 #[test]

@@ -106,7 +106,9 @@ pub(super) fn rate(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Re
 }
 
 /// At a steady rate: CPU of each, and the time until its byte is back. All
-/// that the contenders do to that time is done to the first packet.
+/// that the contenders do to that time is done to the first packet. What is
+/// promised of CPU is promised of judging alone: what it costs to know whose a
+/// connection is has a scenario of its own.
 pub(super) fn first_packet(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<()> {
     for places in Places::ALL {
         first_packet_to(places, setting, findings)?;
@@ -121,24 +123,27 @@ fn first_packet_to(
 ) -> anyhow::Result<()> {
     let seconds = setting.seconds.max(2.0);
     let load = Connect { to: places.addresses(), ..Connect::at_rate(ANY, STEADY_RATE, seconds) };
-    let contenders = [Contender::Seawall, Contender::BareG];
+    let judging = Contender::SeawallLookUpLeftOut;
+    let contenders = [Contender::Seawall, Contender::BareG, judging];
     let rounds = run(setting, findings, &contenders, &load)?;
-    let mut row = |name: &str, unit, quantity: &dyn Fn(&Measured) -> f64, comparison, promise| {
-        let ours = rounds.of(Contender::Seawall, quantity);
-        let theirs = rounds.of(Contender::BareG, quantity);
+    let mut row = |ours, name: &str, quantity: &dyn Fn(&Measured) -> f64, comparison, promise| {
+        let (ours, theirs) = (rounds.of(ours, quantity), rounds.of(Contender::BareG, quantity));
         let baseline = (Contender::BareG.name(), theirs.as_slice());
         let name = format!("{name}, {}", places.name());
         findings.rows.push(
-            Row::paired(name, unit, &ours, baseline, comparison)
+            Row::paired(name, "us", &ours, baseline, comparison)
                 .promised(promise, setting.strictness),
         );
     };
     let p50 = |measured: &Measured| measured.report.time_us.p50 as f64;
     let p99 = |measured: &Measured| measured.report.time_us.p99 as f64;
+    let cpu = &Measured::cpu_us_each;
     let (ratio, difference) = (Comparison::Ratio, Comparison::Difference);
-    row("CPU of a new connection", "us", &Measured::cpu_us_each, ratio, Promise::AtMost(2.0));
-    row("first packet, p50", "us", &p50, difference, Promise::AtMost(80.0));
-    row("first packet, p99", "us", &p99, difference, Promise::AtMost(400.0));
+    let aside = "CPU of a new connection, look-up aside";
+    row(judging, aside, cpu, ratio, Promise::AtMost(2.0));
+    row(Contender::Seawall, "CPU of a new connection", cpu, ratio, Promise::None);
+    row(Contender::Seawall, "first packet, p50", &p50, difference, Promise::AtMost(80.0));
+    row(Contender::Seawall, "first packet, p99", &p99, difference, Promise::AtMost(400.0));
     Ok(())
 }
 
