@@ -338,8 +338,10 @@ impl Processes {
             process.map(|process| Attribution { method: owner.method, process: Some(process) });
         let traffic = ebpf::traffic_of(&closed.traffic);
         let counter = Counter::Socket(closed.owner.cookie);
-        let left =
-            self.ledger.with(|ledger| ledger.closed(counter, traffic, owner.as_ref(), now))?;
+        let protocol = Protocol(closed.tuple.protocol);
+        let left = self
+            .ledger
+            .with(|ledger| ledger.closed(counter, protocol, traffic, owner.as_ref(), now))?;
         if let Some((app, moved)) = left.counted {
             events::moved(&app, moved);
         }

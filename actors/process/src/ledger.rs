@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use seawall_messages::Flow;
 use seawall_messages::process::{
     App, AppMoves, AppUse, Attribution, FlowUse, Method, Moves, Process, Rates, SocketMoves,
     Traffic,
 };
+use seawall_messages::{Flow, Protocol};
 use seawall_runtime::BoundedTable;
 
 pub(crate) use self::socket::Counter;
@@ -185,10 +185,11 @@ impl Ledger {
         self.add(&app, new).map(|label| (label, new))
     }
 
-    /// A socket closed that moved so much, and that `owner` owns, if that is known.
+    /// A socket of that protocol closed that moved so much, and that `owner` owns, if that is known.
     pub(crate) fn closed(
         &mut self,
         counter: Counter,
+        protocol: Protocol,
         traffic: Traffic,
         owner: Option<&Attribution>,
         now: Instant,
@@ -205,8 +206,15 @@ impl Ledger {
             let app = self.account(owner);
             self.add(&app, traffic).map(|label| (label, traffic))
         });
-        self.closed
-            .insert(counter, counted.as_ref().map(|(_, traffic)| *traffic).unwrap_or_default());
+        let traffic = counted.as_ref().map(|(_, traffic)| *traffic).unwrap_or_default();
+        self.closed.insert(counter, traffic);
+        // A datagram may be waiting for its verdict, and its connection be another socket's by now:
+        // then nobody tells of this one.
+        let may_move_more = protocol != Protocol::TCP && self.sockets.len() < MOST_SOCKETS / 2;
+        if let Some(owner) = owner.filter(|_| may_move_more) {
+            let app = self.account(owner);
+            self.sockets.insert(counter, Socket::closed_lately(app, traffic, now));
+        }
         Closed { flows: Vec::new(), counted }
     }
 

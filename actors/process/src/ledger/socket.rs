@@ -12,6 +12,8 @@ use seawall_messages::{Flow, Protocol};
 const MOST_FLOWS_PER_SOCKET: usize = 4_096;
 /// A closed socket goes on sending for a while: what it had left, and its farewell.
 const LINGERS: Duration = Duration::from_secs(20);
+/// The last datagram of a closed socket that nobody tells of is through by then, or never.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// The shortest time that rates are worked out over: of less they would jump.
 const RATES_OVER: Duration = Duration::from_millis(500);
 /// Rates are those of the time between the last two looks, unless that is longer ago.
@@ -72,6 +74,12 @@ impl Socket {
             changed: 0,
             flows: HashSet::new(),
         }
+    }
+
+    /// One that closed just now, and of which nobody may ever tell.
+    pub(super) fn closed_lately(app: Arc<str>, counted: Traffic, now: Instant) -> Self {
+        let closed = now.checked_sub(LINGERS.saturating_sub(ON_ITS_WAY));
+        Self { closed: Some(closed.unwrap_or(now)), ..Self::new(app, Some(counted), now) }
     }
 
     /// Whether it closed so lately that there may be more to count; `None`: it is open.

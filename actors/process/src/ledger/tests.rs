@@ -84,12 +84,12 @@ fn a_closed_socket_is_looked_at_once_more_and_then_forgotten() {
     ledger.note(datagrams(2), &found("curl", 7, Some(11)), start);
     ledger.looked(Counter::Socket(11), sent(20), start);
     assert_eq!(ledger.sockets(at(1)), [11]);
-    let left = ledger.closed(Counter::Socket(11), sent(50), None, at(1));
+    let left = ledger.closed(Counter::Socket(11), Protocol::TCP, sent(50), None, at(1));
     let mut had = left.flows;
     had.sort();
     assert_eq!(had, [datagrams(1), datagrams(2)]);
     assert_eq!(left.counted.map(|(_, new)| new.sent_bytes), Some(30));
-    let unknown = ledger.closed(Counter::Socket(99), sent(0), None, start);
+    let unknown = ledger.closed(Counter::Socket(99), Protocol::TCP, sent(0), None, start);
     assert!(unknown.flows.is_empty() && unknown.counted.is_none());
     ledger.expire(at(2));
     assert!(ledger.sockets(at(2)).is_empty(), "what it moves from now on can wait");
@@ -109,7 +109,12 @@ fn a_count_that_was_pushed_out_before_the_end_takes_nothing_away() {
     let mut ledger = Ledger::default();
     ledger.note(flow(1), &found("curl", 7, Some(11)), start);
     ledger.looked(Counter::Socket(11), sent(60), start);
-    assert!(ledger.closed(Counter::Socket(11), Traffic::default(), None, start).counted.is_none());
+    assert!(
+        ledger
+            .closed(Counter::Socket(11), Protocol::TCP, Traffic::default(), None, start)
+            .counted
+            .is_none()
+    );
     let of = ledger.flow_use(&flow(1), start).expect("noted");
     assert_eq!(of.traffic, Some(sent(60)));
 }
@@ -121,7 +126,8 @@ fn a_socket_that_closed_before_its_connection_was_told_counts_once_and_is_forgot
         let mut ledger = Ledger::default();
         let found = found("curl", 7, Some(11));
         let owner = owner_was_known.then_some(&found.attribution);
-        let counted = ledger.closed(Counter::Socket(11), sent(60), owner, start).counted;
+        let counted =
+            ledger.closed(Counter::Socket(11), Protocol::TCP, sent(60), owner, start).counted;
         assert_eq!(counted.is_some(), owner_was_known);
         ledger.note(flow(1), &found, start);
         ledger.looked(Counter::Socket(11), sent(60), start);
@@ -134,13 +140,39 @@ fn a_socket_that_closed_before_its_connection_was_told_counts_once_and_is_forgot
     }
 }
 
+/// It waited for its verdict when its socket closed, and nobody tells of that socket.
+#[test]
+fn a_datagram_that_leaves_after_its_socket_closed_counts() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let owner = found("curl", 7, None).attribution;
+    let mut ledger = Ledger::default();
+    let mut close = |cookie, protocol, owner| {
+        ledger.closed(Counter::Socket(cookie), protocol, Traffic::default(), owner, start);
+    };
+    close(11, Protocol::UDP, Some(&owner));
+    close(12, Protocol::TCP, Some(&owner));
+    close(13, Protocol::UDP, None);
+    assert!(ledger.sockets(at(1)).is_empty(), "it may still wait");
+    ledger.expire(at(1));
+    assert_eq!(
+        ledger.sockets(at(5)),
+        [11],
+        "of the others it is told, or nobody knows whose they are"
+    );
+    ledger.looked(Counter::Socket(11), sent(60), at(5));
+    ledger.expire(at(5));
+    assert!(ledger.sockets(at(5)).is_empty() && ledger.has_closed(11));
+    assert_eq!(ledger.apps(&[], at(5))[0].traffic.sent_bytes, 60);
+}
+
 #[test]
 fn room_that_a_storm_took_is_given_back() {
     let start = Instant::now();
     let mut ledger = Ledger::default();
     for cookie in 1..=50_000 {
         ledger.note(flow(1), &found("curl", 7, Some(cookie)), start);
-        ledger.closed(Counter::Socket(cookie), sent(1), None, start);
+        ledger.closed(Counter::Socket(cookie), Protocol::TCP, sent(1), None, start);
     }
     let taken = ledger.sockets.capacity();
     ledger.expire(start + Duration::from_secs(30));
@@ -163,8 +195,9 @@ fn apps_are_bounded() {
     let mut ledger = Ledger::default();
     for number in 0..MOST_APPS + 10 {
         let owner = found(&format!("app-{number}"), 1, None).attribution;
-        let counted =
-            ledger.closed(Counter::Socket(number as u64), sent(1), Some(&owner), start).counted;
+        let counted = ledger
+            .closed(Counter::Socket(number as u64), Protocol::TCP, sent(1), Some(&owner), start)
+            .counted;
         let label = counted.expect("its owner is known").0;
         // One is there from the start: nobody's, which also takes what is too many.
         let expected = match number + 1 {
