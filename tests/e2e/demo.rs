@@ -107,6 +107,57 @@ fn what_it_says_to_try_works() {
     assert!(demo.wait(ENDS).is_some_and(|status| status.success()), "{}", demo.stderr());
 }
 
+/// Its part for another terminal, as a shell takes it, with the exit code of each line.
+#[test]
+fn the_tour_of_the_readme_works() {
+    needs("curl");
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme).expect("there is a README.md");
+    let (_, tour) = readme.split_once("## A five-minute tour").expect("there is a tour");
+    let block = tour.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
+    let seawall = lab::seawall::binary();
+    let block = block.expect("it has commands").replace("sudo ", "");
+    let block = block.replace("$OLDPWD/target/release/seawall", &seawall.to_string_lossy());
+    let mut script = String::new();
+    for line in block.lines().filter(|line| !line.contains("nano")) {
+        script.push_str(&format!("{line}\necho \"[$?] {}\"\n", line.replace(['"', '$'], "")));
+        if line.contains("kill") {
+            script.push_str("for i in $(seq 100); do $seawall status $at >/dev/null && break; sleep 0.1; done\n");
+        }
+    }
+    let mut demo = start(&[]);
+    to_try(&demo);
+    let said = run(Command::new("bash").args(["-c", &script]));
+    let code = |word: &str| {
+        let lines = said.stdout.lines().filter(|line| line.starts_with('[') && line.contains(word));
+        lines.map(|line| line[1..].split(']').next().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let mut findings = Findings::new();
+    for (command, codes) in [
+        ("cd /tmp", &["0"][..]),
+        ("seawall status", &["0", "0"]),
+        ("seawall ps", &["0"]),
+        ("seawall connections", &["0"]),
+        ("seawall explain", &["0"]),
+        ("curl http://45.77.7.10/", &["0"]),
+        ("curl http://45.77.7.12/", &["7"]),
+        ("curl -m 3", &["28"]),
+        ("kill -9", &["0"]),
+    ] {
+        let seen = code(command);
+        findings.check(seen == codes, format!("{command}: {seen:?}"));
+    }
+    for word in ["PROTECTED", "Browser", "DENIED", "a rule denies it", "1 crashed before it"] {
+        findings.check(said.stdout.contains(word), format!("it shows {word}"));
+    }
+    if findings.wrong() > 0 {
+        findings.check(false, format!("{script}\n{said:?}"));
+    }
+    findings.settle();
+    demo.signal(Signal::INT);
+    assert!(demo.wait(ENDS).is_some_and(|status| status.success()), "{}", demo.stderr());
+}
+
 #[test]
 fn the_demo_shows_what_it_says_and_leaves_nothing_behind() {
     let mut killed = start(&[]);
