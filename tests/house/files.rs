@@ -17,7 +17,7 @@ const ACTOR_FILES: [&str; 5] = ["lib.rs", "actor.rs", "error.rs", "events.rs", "
 
 /// Where an absolute path may point: places that every Linux machine has, its control groups
 /// among them, and our API's routes.
-const KNOWN_PLACES: [&str; 17] = [
+const KNOWN_PLACES: [&str; 18] = [
     "bin",
     "boot",
     "dev",
@@ -32,6 +32,7 @@ const KNOWN_PLACES: [&str; 17] = [
     "sbin",
     "sys",
     "system.slice",
+    "tmp",
     "usr",
     "v1",
     "var",
