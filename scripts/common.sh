@@ -45,9 +45,27 @@ need_files() {
 install_packages() {
     has apt-get || fail "these are missing, and there is no apt-get to install them: $*"
     say "Installing with apt-get: $*"
-    as_root "apt-get" apt-get update -qq
+    as_root "apt-get" apt-get "${apt_options[@]}" update -qq
     as_root "apt-get" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$@"
+        apt-get "${apt_options[@]}" install -y -qq --no-install-recommends "$@"
+}
+
+# Whether this machine's sources offer a package.
+is_offered() {
+    apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [0-9]'
+}
+
+# From here on apt works with Debian 12 and its security archive, whatever the sources of this machine are. Their lists
+# are in target/tools/apt; nothing of the machine's settings is touched.
+apt_options=()
+use_bookworm_with_security() {
+    local apt="$tools/apt" mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+    local keys=/usr/share/keyrings/debian-archive-keyring.gpg
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+    printf 'deb [signed-by=%s] %s %s main\n' $keys "$mirror" bookworm $keys "$mirror-security" bookworm-security \
+        >"$apt/sources.list"
+    apt_options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$apt/lists"
+        -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root)
 }
 
 need_rust() {
