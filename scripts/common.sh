@@ -33,6 +33,13 @@ need_commands() {
     [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
 }
 
+# need_compiler [COMMAND=PACKAGE...]: what Rust links with, and further compilers. Debian's gcc only recommends the C
+# library's files, without which nothing links.
+need_compiler() {
+    need_commands cc=gcc "$@"
+    need_files /usr/include/stdlib.h=libc6-dev
+}
+
 # need_files FILE=PACKAGE...: installs the Debian packages of missing files.
 need_files() {
     local missing=() pair
