@@ -246,10 +246,10 @@ impl Processes {
         snapshot: &Snapshot,
         now: Instant,
     ) -> Result<(), LeaseError> {
+        let question = self.asked_now(question);
         let known = self.ledger.with(|ledger| ledger.recall(&question.flow))?;
-        let is_same = known.is_some_and(|known| is_confirmed(&known, question));
+        let is_same = known.is_some_and(|known| is_confirmed(&known, &question));
         if !is_same {
-            let question = self.asked_now(question);
             let found = self.find(&question, snapshot);
             self.remember(question.flow, &found, now)?;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lab::process::run;
 use lab::seawall::{initiator_port, process};
-use lab::{Deed, Family, Held, Programs, Seawall, Serve, World, eventually};
+use lab::{Deed, Family, Held, Programs, Seawall, Serve, World, eventually, until};
 use seawall_messages::Protocol;
 use seawall_messages::keeper::Layout;
 use seawall_platform::linux::conntrack::Conntrack;
@@ -37,14 +37,17 @@ fn a_flow_taken_over_is_its_new_programs() {
         let (first, second) = (2 * round, 2 * round + 1);
         start(first, deed).end();
         let _second = start(second, deed);
-        eventually(&format!("{deed:?} is the second program's"), LISTED, || {
+        let mut seen = None;
+        let is_the_seconds = until(LISTED, || {
             let newest = seawall.connections().connections.into_iter().find(|connection| {
                 connection.flow.protocol == deed.protocol()
                     && initiator_port(&connection.flow) == Some(FROM_PORT)
             });
-            let newest = newest.as_ref().and_then(process);
-            newest.is_some_and(|process| runs(process, &programs.app(second)))
+            seen = newest;
+            let process = seen.as_ref().and_then(process);
+            process.filter(|process| runs(process, &programs.app(second))).map(|_| ())
         });
+        assert!(is_the_seconds.is_some(), "{deed:?} is not the second program's: {seen:#?}");
     }
 }
 
