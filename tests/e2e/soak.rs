@@ -13,10 +13,10 @@ const WARM_UP: f64 = 0.4;
 /// What memory may grow after that, from floor to floor: a table on its way to its bound doubles
 /// once, and tables are filled and forgotten in turns.
 const GROWTH_KIB: u64 = 8 * 1024;
-/// In the long form most of so many parts have the floor of the one before, give or take a hundredth:
+/// In the long form most of so many parts have the floor of the one before, give or take this:
 /// a table that doubles is a step, a leak is a slope.
 const PARTS: usize = 12;
-const LEVEL_KIB: u64 = 512;
+const LEVEL_KIB: u64 = 128;
 /// What both processes may take under this load.
 const PSS_KIB: u64 = 80 * 1024;
 /// More connections than Seawall remembers decisions.

@@ -340,6 +340,7 @@ impl Controller {
             Ok(tracked) => tracked,
             Err(error) => {
                 tracing::warn!(problem = error.chain(), "Live connections could not be listed");
+                self.pace.done(started, started.elapsed());
                 return;
             }
         };
