@@ -206,8 +206,8 @@ impl TreeBuilder {
         }
         let plan = Plan::new(groups, children, Jitter::new(crate::clock::now_ns()), Instant::now());
         let (booted, boot) = sync_channel(1);
-        let orders = Orders { plan, seats, on_fatal, booted };
-        let (supervisor, thread) = start_supervisor(orders)?;
+        let make = |origin| Orders { plan, seats, on_fatal, booted, origin };
+        let (supervisor, thread) = start_supervisor(make)?;
         let gone = || TreeError::Start {
             name: "supervisor".to_owned(),
             reason: "it ended during the start".to_owned(),
@@ -266,8 +266,10 @@ impl Kernel {
 
 /// Starts the supervisor on a thread and runtime of its own.
 fn start_supervisor(
-    orders: Orders,
+    orders: impl FnOnce(Instant) -> Orders,
 ) -> Result<(ActorRef<Notice>, std::thread::JoinHandle<()>), TreeError> {
+    // Before the runtime's clock, by less than the millisecond that it rounds up to.
+    let orders = orders(Instant::now());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

@@ -22,8 +22,8 @@ use seawall_runtime::{
 
 use super::Finish;
 
-/// How often the keeper hears that we live.
-const BEAT: Duration = Duration::from_millis(500);
+/// How often the keeper hears that we live: it gives us up after three seconds.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Requests that may be unanswered: `datapath` makes one at a time.
 const MAX_PENDING: usize = 64;

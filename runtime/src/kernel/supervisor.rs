@@ -27,6 +27,8 @@ pub(super) struct Orders {
     pub(super) seats: Vec<Seat>,
     pub(super) on_fatal: OnFatal,
     pub(super) booted: SyncSender<Result<(), TreeError>>,
+    /// When the clock of its runtime began.
+    pub(super) origin: Instant,
 }
 
 /// The actor; what it knows is in [`Tree`].
@@ -71,13 +73,13 @@ impl ractor::Actor for Supervisor {
         myself: ActorRef<Notice>,
         orders: Orders,
     ) -> Result<Tree, ActorProcessingErr> {
-        let Orders { plan, seats, on_fatal, booted } = orders;
+        let Orders { plan, seats, on_fatal, booted, origin } = orders;
         Ok(Tree {
             myself,
             plan,
             seats,
             leaks: Leaks::default(),
-            pulse: Pulse::new(Instant::now()),
+            pulse: Pulse::new(origin),
             alarm: None,
             on_fatal,
             booted: Some(booted),
@@ -322,14 +324,14 @@ impl Tree {
     /// The health check.
     fn look_after_all(&mut self, now: Instant) {
         self.alarm = None;
-        let credited = self.pulse.credit(now);
+        let credit = self.pulse.credit(now);
         let too_late = self.ending.as_ref().is_some_and(|ending| now >= ending.deadline);
         let mut pause = self.leaks.pause();
         for index in 0..self.seats.len() {
             let activity = self.seats[index].activity(self.plan.phase(index));
             let seat = &mut self.seats[index];
             let deadlines = seat.member.vitals().spec.deadlines;
-            let hung = seat.watch.look(activity, credited, &deadlines);
+            let hung = seat.watch.look(activity, activity.age(), credit, &deadlines);
             if hung || (too_late && seat.current.is_some()) {
                 let activity = if hung { activity } else { Activity::Ending };
                 self.abandon(index, activity, now);
@@ -337,7 +339,7 @@ impl Tree {
             pause = pause.min(activity.pause(&deadlines));
         }
         self.pulse.plan(pause);
-        if let Some(names) = self.leaks.too_many(credited) {
+        if let Some(names) = self.leaks.too_many(credit.still) {
             let why = format!("threads leaked: {}", names.join(", "));
             let name = names.first().copied().unwrap_or_default();
             self.give_up(name, why.clone(), why, now);
