@@ -11,6 +11,7 @@ use seawall_platform::linux::rules::Backend;
 use crate::client::USUAL_RUN_DIR;
 use crate::output::ColorChoice;
 use crate::verbs::explain::{self, Target};
+use crate::verbs::{pause, rule};
 
 /// Version as shown, with a word for builds that can break themselves on purpose.
 pub(crate) const VERSION: &str = if cfg!(feature = "fault-injection") {
@@ -154,8 +155,8 @@ pub(crate) enum Verb {
         common: Common,
     },
 
-    /// Add a rule to the policy file, and wait until it is in force
-    #[command(after_help = EXIT_CODES)]
+    /// Show rules and what they did, add one to the policy file, look at one, or try a whole policy
+    #[command(after_help = EXIT_CODES, visible_alias = "rules")]
     Rule {
         #[command(subcommand)]
         what: RuleVerb,
@@ -174,6 +175,23 @@ pub(crate) enum Verb {
         #[command(flatten)]
         common: Common,
     },
+
+    /// Let everything pass for a while; afterwards the policy holds again
+    ///
+    /// Live connections are judged again when it ends. It outlives restarts of
+    /// Seawall and of the machine, and never lasts longer than was said.
+    #[command(after_help = EXIT_CODES)]
+    Pause {
+        /// How long: 10m, 90s, 1h30m; at most 24h
+        #[arg(value_name = "TIME", value_parser = pause::length)]
+        length: std::time::Duration,
+        #[command(flatten)]
+        common: Common,
+    },
+
+    /// End a pause now
+    #[command(after_help = EXIT_CODES)]
+    Resume(Common),
 
     /// Read the policy file again now, and wait until it is in force
     #[command(after_help = EXIT_CODES)]
@@ -367,6 +385,57 @@ pub(crate) enum RuleVerb {
         #[arg(allow_hyphen_values = true)]
         rule: String,
     },
+    /// Show the rules in force with the connections that each decided since the worker started
+    List {
+        /// Only those for one app: its name in the policy, or the path or id that it is known by
+        #[arg(long, value_name = "NAME|PATH|TAG")]
+        app: Option<String>,
+    },
+    /// Say whether a line is a rule, and what it says of something
+    ///
+    /// Needs no running Seawall. Exit code 0: it is a rule, whether it matches
+    /// or not; 2: it is none.
+    Check(RuleCheck),
+    /// Try a policy file against what you expect of it
+    ///
+    /// FILE has sections such as
+    ///
+    ///   [[expect]]
+    ///   app = "/usr/bin/curl"     # or an app's id; nobody, if left out
+    ///   target = "9.9.9.9:443"    # port 443, if left out
+    ///   protocol = "tcp"          # that, if left out
+    ///   inbound = false           # that, if left out
+    ///   result = "permit"         # or "deny"
+    ///   rule = "+ 9.9.9.9"        # the rule that decides; any, if left out
+    ///
+    /// Needs no running Seawall. Exit code 0: all are met; 1: they are not.
+    #[command(verbatim_doc_comment)]
+    Test {
+        /// The file of expectations
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+/// What `seawall rule check` is asked.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RuleCheck {
+    /// The rule, such as "- .example.com TCP/443"
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) rule: String,
+    /// The name that is called
+    #[arg(long, value_parser = rule::domain)]
+    pub(crate) domain: Option<String>,
+    /// The address that is called
+    #[arg(long)]
+    pub(crate) ip: Option<std::net::IpAddr>,
+    /// The protocol: a name, such as udp or icmp, or a number
+    #[arg(long, value_parser = explain::protocol)]
+    pub(crate) protocol: Option<Protocol>,
+    /// The port that is called
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
 }
 
 /// What to do with the service.

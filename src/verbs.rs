@@ -12,10 +12,11 @@ pub(crate) mod explain;
 #[cfg(feature = "fault-injection")]
 mod fault;
 mod manual;
+pub(crate) mod pause;
 mod ps;
 mod reload;
 mod remove_rules;
-mod rule;
+pub(crate) mod rule;
 mod service;
 mod status;
 mod upgrade;
@@ -78,6 +79,8 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Monitor { plain, once, common } => monitor::perform(plain, once, &common),
         Verb::Rule { what, common } => rule::perform(&what, &common),
         Verb::Adopted { what, common } => adopted::perform(what, &common),
+        Verb::Pause { length, common } => pause::begin(length, &common),
+        Verb::Resume(common) => pause::end(&common),
         Verb::Reload(common) => reload::perform(&common),
         #[cfg(feature = "fault-injection")]
         Verb::Fault { component, fault, common } => fault::perform(component, fault, &common),

@@ -4,6 +4,7 @@ mod attribution;
 mod bulk;
 mod connections;
 mod datagrams;
+mod deciding;
 mod footprint;
 mod monitor;
 mod peers;
@@ -52,6 +53,8 @@ pub(crate) enum Scenario {
     Attribution,
     /// Eight programs that connect as fast as they can, and what is lost of them.
     Storm,
+    /// The decision itself, by the length of the list of rules.
+    Deciding,
     /// Small datagrams, every one judged.
     Datagrams,
     /// The longest gap in a stream while the worker is killed.
@@ -74,6 +77,7 @@ impl Scenario {
             Self::FirstPacket => connections::first_packet(setting, findings),
             Self::Attribution => attribution::price(setting, findings),
             Self::Storm => storm::of_connections(setting, findings),
+            Self::Deciding => deciding::costs(setting, findings),
             Self::Datagrams => datagrams::judged(setting, findings),
             Self::Recovery => recovery::worker_killed(setting, findings),
             Self::Monitor => monitor::follows(setting, findings),

@@ -1,10 +1,13 @@
 //! What the command and the API say to each other: JSON bodies, stable field names.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use seawall_runtime::ComponentStatus;
 use serde::{Deserialize, Serialize};
 
 use crate::datapath::{Connection, ConnectionChanges, DatapathStatus};
-use crate::policy::{AddedRule, Adopted, Mode, PolicyStatus};
+use crate::policy::{AddedRule, Adopted, Mode, PolicyGeneration, PolicyStatus, RuleList};
 use crate::process::{AppUse, HookStatus, Moves};
 
 /// Name of the API's Unix socket in the run folder.
@@ -33,6 +36,52 @@ pub enum Protection {
     Degraded,
     /// Packets are not judged. Exit code 4.
     NotProtected,
+}
+
+/// `POST /v1/pause`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeginPause {
+    /// How long everything shall pass, in seconds.
+    pub seconds: u64,
+}
+
+/// The answer to `POST` and `DELETE /v1/pause`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// What is in force now.
+    pub policy: PolicyStatus,
+}
+
+/// `GET /v1/rules`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesInForce {
+    /// The policy that they are of.
+    pub generation: PolicyGeneration,
+    /// Those of apps first, each list in order.
+    pub rules: Vec<RuleInForce>,
+}
+
+/// A rule of the policy in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleInForce {
+    /// Whose rule; `None`: everybody's.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub app: Option<Arc<str>>,
+    /// Which list.
+    pub list: RuleList,
+    /// Position in the list, from 1.
+    pub position: u32,
+    /// The rule.
+    pub rule: Arc<str>,
+    /// Why it decides nothing now, if so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub idle: Option<String>,
+    /// Connections that it decided since the worker started.
+    pub connections: u64,
+    /// When it decided the last of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last: Option<SystemTime>,
 }
 
 /// `GET /v1/status`

@@ -1,5 +1,6 @@
 //! The conversation with `datapath`: flows seen, verdicts applied, the rules in the kernel.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use seawall_runtime::{AskError, Reply};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::flow::Flow;
 use crate::policy::PolicyGeneration;
 use crate::process::{FlowUse, Owner};
-use crate::verdict::{Action, Judgement, Reason};
+use crate::verdict::{Action, Judgement, Layer, Reason};
 
 /// A connection with its verdict, for lists.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,6 +88,21 @@ pub struct DatapathStatus {
     pub problems: Vec<String>,
 }
 
+/// What a rule did since the worker started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleHits {
+    /// The list that it stands in.
+    pub layer: Layer,
+    /// The app whose list that is; `None` for the one for all.
+    pub app: Option<Arc<str>>,
+    /// The rule.
+    pub rule: Arc<str>,
+    /// Connections that it decided.
+    pub connections: u64,
+    /// When it decided the last one.
+    pub last: SystemTime,
+}
+
 /// What the `datapath` controller is told and asked.
 #[derive(Debug)]
 pub enum Message {
@@ -125,6 +141,11 @@ pub enum Message {
         since: Cursor,
         /// Changes, at most 1,000.
         reply: Reply<ConnectionChanges>,
+    },
+    /// From `api`: what rules did. Asking again is safe.
+    RuleHits {
+        /// Those that decided anything, in no order.
+        reply: Reply<Vec<RuleHits>>,
     },
     /// From `api`. Asking again is safe.
     Status {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::{Direction, Flow, Protocol};
+use crate::flow::{Direction, Flow, Protocol, Transport};
 use crate::process::{App, Process};
 use crate::verdict::Judgement;
 
@@ -98,6 +98,8 @@ pub enum Step {
     AlwaysPasses,
     /// Connections that were established when Seawall first started.
     AdoptedSession,
+    /// A pause.
+    Paused,
     /// `block_inbound`.
     BlockInbound,
     /// `block_internet`.
@@ -145,11 +147,49 @@ pub struct StepTaken {
     pub saw: String,
 }
 
+/// ICMP types of an echo request (RFC 792, RFC 4443).
+const ECHO: u8 = 8;
+const ECHO_V6: u8 = 128;
+
+impl Explain {
+    /// The connection that is meant, from or to this machine's own address; or
+    /// why there is none like that.
+    pub fn flow(&self, own: IpAddr) -> Result<Flow, &'static str> {
+        let remote = self.remote.to_canonical();
+        let (initiator, responder) = match self.direction {
+            Direction::Outbound => (own, remote),
+            Direction::Inbound => (remote, own),
+            Direction::Forwarded => return Err("forwarded connections aren't explained"),
+        };
+        let echo = |kind| Transport::Icmp { kind, code: 0, identifier: 0 };
+        let transport = match (self.protocol, self.port) {
+            (protocol, Some(responder)) if protocol.has_ports() => {
+                Transport::Ports { initiator: 0, responder }
+            }
+            (protocol, None) if protocol.has_ports() => return Err("the protocol needs a port"),
+            (_, Some(_)) => return Err("the protocol has no ports"),
+            (Protocol::ICMP, None) if remote.is_ipv4() => echo(ECHO),
+            (Protocol::ICMPV6, None) if remote.is_ipv6() => echo(ECHO_V6),
+            (Protocol::ICMP, None) => return Err("ICMP is of IPv4; IPv6 has ICMP6"),
+            (Protocol::ICMPV6, None) => return Err("ICMP6 is of IPv6; IPv4 has ICMP"),
+            _ => Transport::Portless,
+        };
+        Ok(Flow {
+            direction: self.direction,
+            protocol: self.protocol,
+            initiator,
+            responder,
+            transport,
+        })
+    }
+}
+
 impl Step {
     /// All of them, in the order of the decision.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AlwaysPasses,
         Self::AdoptedSession,
+        Self::Paused,
         Self::BlockInbound,
         Self::BlockInternet,
         Self::BlockLan,
@@ -167,6 +207,7 @@ impl Step {
         match self {
             Self::AlwaysPasses => "always passes",
             Self::AdoptedSession => "adopted sessions",
+            Self::Paused => "pause",
             Self::BlockInbound => "block_inbound",
             Self::BlockInternet => "block_internet",
             Self::BlockLan => "block_lan",
@@ -199,6 +240,73 @@ impl fmt::Display for Whom {
             Self::Path(text) | Self::App(text) => f.write_str(text),
             Self::Pid(pid) => write!(f, "process {pid}"),
             Self::Nobody => f.write_str("nobody"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(
+        direction: Direction,
+        protocol: Protocol,
+        remote: &str,
+        port: Option<u16>,
+    ) -> Result<String, String> {
+        let remote: IpAddr = remote.parse().expect("an address");
+        let request = Explain { whom: Whom::Nobody, direction, protocol, remote, port };
+        let own = if remote.to_canonical().is_ipv4() { "10.0.0.1" } else { "fd00::1" };
+        let flow = request.flow(own.parse().expect("an address"));
+        flow.map(|flow| flow.to_string()).map_err(str::to_owned)
+    }
+
+    #[test]
+    fn a_connection_is_made_of_what_was_said() {
+        use Direction::{Inbound, Outbound};
+        let cases = [
+            (
+                Outbound,
+                Protocol::TCP,
+                "9.9.9.9",
+                Some(443),
+                "outbound TCP 10.0.0.1:0 > 9.9.9.9:443",
+            ),
+            (Inbound, Protocol::UDP, "9.9.9.9", Some(53), "inbound UDP 9.9.9.9:0 > 10.0.0.1:53"),
+            (Outbound, Protocol::TCP, "fd00::2", Some(1), "outbound TCP [fd00::1]:0 > [fd00::2]:1"),
+            (
+                Outbound,
+                Protocol::TCP,
+                "::ffff:9.9.9.9",
+                Some(1),
+                "outbound TCP 10.0.0.1:0 > 9.9.9.9:1",
+            ),
+            (
+                Outbound,
+                Protocol::ICMP,
+                "9.9.9.9",
+                None,
+                "outbound ICMP 10.0.0.1 > 9.9.9.9 type 8 code 0",
+            ),
+            (Inbound, Protocol(47), "9.9.9.9", None, "inbound 47 9.9.9.9 > 10.0.0.1"),
+        ];
+        for (direction, protocol, remote, port, expected) in cases {
+            assert_eq!(flow(direction, protocol, remote, port).as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn what_fits_nowhere_is_refused() {
+        use Direction::{Forwarded, Outbound};
+        let cases = [
+            (Forwarded, Protocol::TCP, "9.9.9.9", Some(1)),
+            (Outbound, Protocol::TCP, "9.9.9.9", None),
+            (Outbound, Protocol::ICMP, "9.9.9.9", Some(1)),
+            (Outbound, Protocol::ICMP, "fd00::2", None),
+            (Outbound, Protocol::ICMPV6, "9.9.9.9", None),
+        ];
+        for (direction, protocol, remote, port) in cases {
+            assert!(flow(direction, protocol, remote, port).is_err(), "{protocol} {remote}");
         }
     }
 }

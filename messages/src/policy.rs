@@ -8,13 +8,14 @@ mod tests;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use seawall_runtime::Reply;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::{Direction, Flow, Protocol};
 use crate::process::Attribution;
-use crate::rule::{Permission, Rule};
+use crate::rule::{Data, Permission, Rule, Rules};
 
 pub use self::fingerprint::{Fingerprint, Pattern};
 pub use self::new_rule::{AddedRule, AppMatch, NewRule, RuleList, RulePlace, RuleRefusal};
@@ -108,9 +109,9 @@ pub struct Filter {
     /// Deny connections of this machine with itself.
     pub block_local: bool,
     /// Rules for outbound and forwarded connections, first match decides.
-    pub outgoing_rules: Vec<Rule>,
+    pub outgoing_rules: Rules,
     /// Rules for inbound connections, first match decides.
-    pub incoming_rules: Vec<Rule>,
+    pub incoming_rules: Rules,
 }
 
 /// What is permitted to one app: the same keys. Switches that are `None` are
@@ -128,9 +129,9 @@ pub struct AppFilter {
     /// Deny connections of this machine with itself.
     pub block_local: Option<bool>,
     /// Rules for outbound and forwarded connections, first match decides.
-    pub outgoing_rules: Vec<Rule>,
+    pub outgoing_rules: Rules,
     /// Rules for inbound connections, first match decides.
-    pub incoming_rules: Vec<Rule>,
+    pub incoming_rules: Rules,
 }
 
 /// `[[app]]`: what is permitted to the processes that a fingerprint fits.
@@ -159,6 +160,8 @@ pub struct Snapshot {
     pub mode: Mode,
     /// What was there before the first start.
     pub adopted: Vec<Adopted>,
+    /// Whether everything passes for now.
+    pub paused: bool,
 }
 
 impl Filter {
@@ -170,8 +173,8 @@ impl Filter {
             block_lan: false,
             block_internet: false,
             block_local: false,
-            outgoing_rules: Vec::new(),
-            incoming_rules: Vec::new(),
+            outgoing_rules: Rules::default(),
+            incoming_rules: Rules::default(),
         }
     }
 }
@@ -188,6 +191,7 @@ impl Snapshot {
             permanent_verdicts: false,
             mode: Mode::Open,
             adopted: Vec::new(),
+            paused: false,
         }
     }
 
@@ -195,14 +199,18 @@ impl Snapshot {
     pub fn judges_loopback(&self) -> bool {
         let forbids =
             |rule: &Rule| rule.permission == Permission::Deny && rule.entity.names_loopback();
-        let lists = [&self.filter.outgoing_rules, &self.filter.incoming_rules];
+        self.filter.block_local
+            || self.apps.iter().any(|app| app.filter.block_local == Some(true))
+            || self.lists().flatten().any(forbids)
+    }
+
+    /// All its lists of rules.
+    pub fn lists(&self) -> impl Iterator<Item = &Rules> {
         let of_apps = self
             .apps
             .iter()
             .flat_map(|app| [&app.filter.outgoing_rules, &app.filter.incoming_rules]);
-        self.filter.block_local
-            || self.apps.iter().any(|app| app.filter.block_local == Some(true))
-            || lists.into_iter().chain(of_apps).flatten().any(forbids)
+        [&self.filter.outgoing_rules, &self.filter.incoming_rules].into_iter().chain(of_apps)
     }
 
     /// Whether a verdict may depend on whose connection it is.
@@ -241,6 +249,42 @@ pub struct PolicyStatus {
     /// brings into force, by name: `service.queue_base`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub restart_needed: Vec<String>,
+    /// Rules that decide nothing yet; the first [`Self::MOST_IDLE_RULES`] of them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub idle_rules: Vec<IdleRule>,
+    /// Seconds of a pause that are left, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub paused_s: Option<u64>,
+}
+
+impl PolicyStatus {
+    /// Most rules in [`Self::idle_rules`].
+    pub const MOST_IDLE_RULES: usize = 100;
+}
+
+/// A rule that decides nothing, because it needs what isn't there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleRule {
+    /// The rule.
+    pub rule: Arc<str>,
+    /// What it needs.
+    pub lacks: Data,
+}
+
+impl IdleRule {
+    /// Those of some lists.
+    pub fn of<'a>(lists: impl Iterator<Item = &'a Rules>) -> Vec<Self> {
+        let idle = |rule: &Rule| {
+            rule.entity.lacks().map(|lacks| Self { rule: Arc::clone(&rule.text), lacks })
+        };
+        lists.flatten().filter_map(idle).collect()
+    }
+}
+
+impl std::fmt::Display for IdleRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` decides nothing: it needs {}", self.rule, self.lacks.missing())
+    }
 }
 
 /// Which text the policy in force was read from.
@@ -286,8 +330,23 @@ pub enum Message {
         /// Where it is now, or why it is not.
         reply: Reply<Result<(AddedRule, PolicyStatus), RuleRefusal>>,
     },
+    /// From `api`: let everything pass for so long, in place of a pause that there may be.
+    /// Durable before it is answered. Asking again begins it again.
+    Pause {
+        /// How long; longer ones end after a day.
+        length: Duration,
+        /// Status of what is in force then, or why it could not be stored.
+        reply: Reply<Result<PolicyStatus, String>>,
+    },
+    /// From `api`: end the pause, if there is one. Durable before it is answered. Asking again is safe.
+    Resume {
+        /// Status of what is in force then, or why it could not be stored.
+        reply: Reply<Result<PolicyStatus, String>>,
+    },
     /// From its own file watcher.
     FileChanged,
+    /// From its own alarm: rules may have begun or ceased to count, or a pause is over.
+    TimePassed,
 }
 
 /// The snapshot as readers hold it.

@@ -56,6 +56,8 @@ pub enum Layer {
     AlwaysPasses,
     /// A connection that was established when Seawall first started.
     AdoptedSession,
+    /// Everything passes for a while.
+    Paused,
     /// `block_inbound`.
     BlockInbound,
     /// `block_internet`.
@@ -94,6 +96,7 @@ impl Layer {
         match self {
             Self::AlwaysPasses => "always_passes",
             Self::AdoptedSession => "adopted_session",
+            Self::Paused => "paused",
             Self::BlockInbound => "block_inbound",
             Self::BlockInternet => "block_internet",
             Self::BlockLan => "block_lan",
@@ -162,6 +165,20 @@ pub enum Reach {
     Service,
 }
 
+/// How far a judgement speaks for connections to other places, of whomever
+/// [`Reach`] says. All but [`Self::Service`] are for what passes, outbound, between different addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Breadth {
+    /// For this address and port alone.
+    #[default]
+    Service,
+    /// For this port of every address that has the same [`Scope`](crate::Scope).
+    Port,
+    /// For every address that has the same [`Scope`](crate::Scope), whatever the port.
+    Scope,
+}
+
 /// The answer to a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
@@ -173,8 +190,11 @@ pub struct Judgement {
     pub reason: Reason,
     /// The policy that it was made under.
     pub generation: PolicyGeneration,
-    /// Which other connections it speaks for.
+    /// Whose other connections it speaks for.
     pub reach: Reach,
+    /// And for those to where.
+    #[serde(default)]
+    pub breadth: Breadth,
 }
 
 /// A connection that wants a verdict.

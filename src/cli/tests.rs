@@ -88,7 +88,7 @@ fn a_rule_may_begin_with_its_sign() {
         let Ok(Verb::Rule { what, .. }) = Cli::try_parse_from(line).map(|cli| cli.verb) else {
             panic!("{words:?} parses")
         };
-        let RuleVerb::Add { app, incoming, rule } = what;
+        let RuleVerb::Add { app, incoming, rule } = what else { panic!("a rule is added") };
         assert_eq!((rule.as_str(), incoming), ("- 10.0.0.1 TCP/80", true));
         assert_eq!(app.as_deref(), Some("/usr/bin/curl"));
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seawall_policy::PolicyFile;
+use seawall_messages::policy::IdleRule;
 use seawall_policy::file::{parse, read};
 use serde::Serialize;
 
@@ -21,6 +21,9 @@ struct Checked {
     rules: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     apps: Option<usize>,
+    /// Rules that decide nothing yet, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    idle_rules: Vec<IdleRule>,
 }
 
 pub(super) fn perform(file: &Path, json: bool) -> Outcome {
@@ -37,11 +40,16 @@ pub(super) fn perform(file: &Path, json: bool) -> Outcome {
                 output::hint("without that file safe defaults hold: everything is permitted");
             }
         }
-        Checked { file: name, rules, apps, .. } => output::line(format_args!(
-            "{name} is good: {} rules, {} apps",
-            rules.unwrap_or_default(),
-            apps.unwrap_or_default()
-        )),
+        Checked { file: name, rules, apps, idle_rules, .. } => {
+            output::line(format_args!(
+                "{name} is good: {} rules, {} apps",
+                rules.unwrap_or_default(),
+                apps.unwrap_or_default()
+            ));
+            for rule in idle_rules {
+                output::line(rule);
+            }
+        }
     }
     outcome
 }
@@ -51,20 +59,23 @@ fn check(path: &Path) -> Checked {
     let text = read(path).map_err(|error| describe(&error));
     match text.and_then(|text| parse(&text, path).map_err(|problems| problems.to_string())) {
         Ok(policy) => {
-            let rules = Some(rules_of(&policy));
-            Checked { file, good: true, problem: None, rules, apps: Some(policy.apps.len()) }
+            let rules = Some(policy.lists().map(|list| list.len()).sum());
+            let apps = Some(policy.apps.len());
+            let idle_rules = IdleRule::of(policy.lists());
+            Checked { file, good: true, problem: None, rules, apps, idle_rules }
         }
         Err(problem) => {
-            Checked { file, good: false, problem: Some(problem), rules: None, apps: None }
+            let idle_rules = Vec::new();
+            Checked {
+                file,
+                good: false,
+                problem: Some(problem),
+                rules: None,
+                apps: None,
+                idle_rules,
+            }
         }
     }
-}
-
-fn rules_of(policy: &PolicyFile) -> usize {
-    let of_apps = policy.apps.iter().map(|app| &app.filter);
-    let of_apps: usize =
-        of_apps.map(|app| app.outgoing_rules.len() + app.incoming_rules.len()).sum();
-    policy.filter.outgoing_rules.len() + policy.filter.incoming_rules.len() + of_apps
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use hyper::Method;
 use seawall_messages::explain::{Explain, Explanation, Known, StepOutcome, StepTaken};
 use seawall_messages::{Action, Direction, Flow, Transport};
 
-pub(crate) use self::words::{Target, protocol, target, whom};
+pub(crate) use self::words::{Target, port, protocol, target, whom};
 use super::Outcome;
 use crate::cli::ExplainArguments;
 use crate::client::{Client, ClientError, Repeat, SLOW};
@@ -14,7 +14,7 @@ use crate::output::{self, Cell, Style, Table};
 
 pub(super) fn perform(arguments: ExplainArguments) -> Result<Outcome, ClientError> {
     let ExplainArguments { whom, target, protocol, inbound, common } = arguments;
-    let port = match words::port(protocol, target.port) {
+    let port = match port(protocol, target.port) {
         Ok(port) => port,
         Err(problem) => {
             output::complaint(problem);

@@ -126,6 +126,14 @@ fn lines(status: &Status) -> Vec<String> {
         if !policy.restart_needed.is_empty() {
             say("restart", format!("needed for {}", policy.restart_needed.join(", ")));
         }
+        if let Some(first) = policy.idle_rules.first() {
+            let more = match policy.idle_rules.len() - 1 {
+                0 => String::new(),
+                1 => "; so does one more".to_owned(),
+                more => format!("; so do {more} more"),
+            };
+            say("rules", format!("{first}{more}"));
+        }
     }
     let datapath = &status.datapath;
     say("rules", format!("{}, put back {} times", datapath.backend, status.rules_mended));

@@ -7,5 +7,7 @@ mod explain;
 mod manual;
 #[path = "command/monitoring.rs"]
 mod monitoring;
+#[path = "command/rules.rs"]
+mod rules;
 #[path = "command/terminal.rs"]
 mod terminal;

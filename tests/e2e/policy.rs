@@ -1,5 +1,10 @@
 //! The policy file, changed, broken, and adopted entries beside it.
 
+#[path = "policy/pause.rs"]
+mod pause;
+#[path = "policy/rules.rs"]
+mod rules;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

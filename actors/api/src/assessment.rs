@@ -66,6 +66,9 @@ fn degraded(seen: &Seen<'_>) -> Vec<String> {
             if let Some(refused) = &policy.refused {
                 reasons.push(format!("the policy file is refused: {refused}"));
             }
+            if let Some(left_s) = policy.paused_s {
+                reasons.push(format!("paused for another {left_s} s: everything passes"));
+            }
             if policy.source == PolicySource::LastGood {
                 reasons.push("the last good copy of the policy is in force".to_owned());
             }
@@ -124,6 +127,8 @@ mod tests {
             source: PolicySource::File,
             refused: None,
             restart_needed: Vec::new(),
+            idle_rules: Vec::new(),
+            paused_s: None,
         };
         let refused = PolicyStatus { refused: Some("line 3".to_owned()), ..policy.clone() };
         let last_good = PolicyStatus { source: PolicySource::LastGood, ..refused.clone() };

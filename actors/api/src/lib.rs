@@ -30,7 +30,9 @@ mod error;
 mod events;
 mod explain;
 mod metrics;
+mod pause;
 mod routes;
+mod rules;
 mod scrape;
 mod server;
 #[cfg(test)]

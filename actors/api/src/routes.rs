@@ -26,12 +26,14 @@ use crate::assessment::{Seen, assess};
 use crate::error::Error;
 use crate::events;
 use crate::explain::explain;
+use crate::pause;
+use crate::rules::rules;
 
 /// How long a look may take.
-const LOOK: Duration = Duration::from_secs(2);
+pub(crate) const LOOK: Duration = Duration::from_secs(2);
 
 /// How long a file may take to be read, or an entry to be stored.
-const CHANGE: Duration = Duration::from_secs(8);
+pub(crate) const CHANGE: Duration = Duration::from_secs(8);
 
 /// How long a policy may take to come into force for live flows.
 const IN_FORCE: Duration = Duration::from_secs(15);
@@ -61,7 +63,8 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/adopted", get(adopted))
         .route("/v1/adopted/{id}", delete(remove_adopted))
         .route("/v1/reload", post(reload))
-        .route("/v1/rules", post(add_rule));
+        .route("/v1/pause", post(pause::begin).delete(pause::end))
+        .route("/v1/rules", get(rules).post(add_rule));
     #[cfg(feature = "fault-injection")]
     let router = router.route("/v1/fault", post(fault::inject));
     router
@@ -267,7 +270,10 @@ async fn add_rule(
 }
 
 /// Waits until a policy is in force for live flows, too.
-async fn await_policy(services: &Services, generation: PolicyGeneration) -> Result<(), Error> {
+pub(crate) async fn await_policy(
+    services: &Services,
+    generation: PolicyGeneration,
+) -> Result<(), Error> {
     ask("datapath", &services.datapath, IN_FORCE, |reply| datapath::Message::AwaitPolicy {
         generation,
         reply,

@@ -70,7 +70,10 @@ impl Component for Policy {
                     Ok((AddedRule { rule: rule.rule, list, was_there: false }, policy_status()))
                 }
             }),
-            policy::Message::FileChanged => {}
+            policy::Message::Pause { reply, .. } | policy::Message::Resume { reply } => {
+                reply.send(Ok(policy_status()));
+            }
+            policy::Message::FileChanged | policy::Message::TimePassed => {}
         }
         Ok(())
     }
@@ -108,6 +111,8 @@ fn policy_status() -> PolicyStatus {
         source: PolicySource::File,
         refused: None,
         restart_needed: Vec::new(),
+        idle_rules: Vec::new(),
+        paused_s: None,
     }
 }
 

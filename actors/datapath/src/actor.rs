@@ -22,6 +22,7 @@ use seawall_runtime::{
 use crate::error::Error;
 use crate::events;
 use crate::flow_of::Orientation;
+use crate::hits::Hits;
 use crate::listing::Listing;
 use crate::parking::ParkedCount;
 use crate::side::Side;
@@ -75,6 +76,7 @@ pub struct Controller {
     context: Context<Message>,
     arguments: ControllerArguments,
     decided: Listing,
+    hits: Hits,
     pace: Pace,
     awaiting: Vec<(PolicyGeneration, Reply<Result<(), String>>)>,
     problem: Option<String>,
@@ -99,6 +101,7 @@ impl Component for Controller {
             context,
             arguments,
             decided: Listing::new(milliseconds_since_1970()),
+            hits: Hits::default(),
             pace: Pace::new(LOOK_AT_MOST),
             awaiting: Vec::new(),
             problem: None,
@@ -127,6 +130,7 @@ impl Component for Controller {
             }
             Message::Connections { reply } => reply.send(self.connections()),
             Message::Changes { since, reply } => reply.send(self.changes(since)),
+            Message::RuleHits { reply } => reply.send(self.hits.list()),
             Message::Status { reply } => reply.send(self.status()),
         }
         Ok(())
@@ -148,6 +152,7 @@ impl Controller {
             self.look_if_due();
         }
         for connection in connections {
+            self.hits.note(&connection.reason, connection.decided);
             self.decided.decided(connection);
         }
     }

@@ -21,6 +21,7 @@ mod answer;
 mod error;
 mod events;
 mod flow_of;
+mod hits;
 mod listing;
 mod memory;
 mod new_queue;

@@ -1,10 +1,12 @@
 //! Verdicts that packets to come will need: of flows that stay in the queue or
-//! were denied, and of services that a page calls thirty times.
+//! were denied, of services that a page calls thirty times, and of wherever the
+//! policy makes no difference.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use seawall_messages::process::{Owner, ProcessKey};
-use seawall_messages::{Flow, Judgement, Reach};
+use seawall_messages::{Breadth, Direction, Flow, Judgement, Protocol, Reach, Scope, Transport};
 use seawall_runtime::BoundedTable;
 
 use crate::answer::Decision;
@@ -14,12 +16,24 @@ use crate::standing::Standing;
 const MOST_FLOWS: usize = 32_768;
 /// Services whose last judgement is remembered.
 const MOST_SERVICES: usize = 8_192;
+/// Scopes, or ports of one, whose last judgement is remembered.
+const MOST_SCOPES: usize = 1_024;
 /// How long a judgement speaks for further callers of the same service: a page
 /// that opens thirty connections asks once, and nobody notices a restart.
 const SERVICE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// Connections to one service: of a process, or of all.
 type Callers = (Flow, Option<ProcessKey>);
+
+/// Connections to anywhere as far away, at one port or any: of a process, or of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Anywhere {
+    from: IpAddr,
+    protocol: Protocol,
+    scope: Scope,
+    port: Option<u16>,
+    process: Option<ProcessKey>,
+}
 
 #[derive(Clone, Debug)]
 struct Remembered {
@@ -32,6 +46,7 @@ struct Remembered {
 pub(crate) struct Memory {
     flows: BoundedTable<Flow, Remembered>,
     services: BoundedTable<Callers, Remembered>,
+    scopes: BoundedTable<Anywhere, Remembered>,
 }
 
 impl Remembered {
@@ -44,7 +59,11 @@ impl Remembered {
 impl Memory {
     /// Nothing is remembered.
     pub(crate) fn new() -> Self {
-        Self { flows: BoundedTable::new(MOST_FLOWS), services: BoundedTable::new(MOST_SERVICES) }
+        Self {
+            flows: BoundedTable::new(MOST_FLOWS),
+            services: BoundedTable::new(MOST_SERVICES),
+            scopes: BoundedTable::new(MOST_SCOPES),
+        }
     }
 
     /// The flow's verdict, if it has one that counts.
@@ -71,8 +90,8 @@ impl Memory {
         self.flows.remove(flow);
     }
 
-    /// What `verdict` said of another caller of the same service a moment ago:
-    /// of one of the same process, or where that doesn't matter.
+    /// What `verdict` said a moment ago of another caller of the same service, or
+    /// of one of its like: of one of the same process, or where that doesn't matter.
     pub(crate) fn of_service(
         &mut self,
         flow: &Flow,
@@ -80,8 +99,16 @@ impl Memory {
         standing: Standing,
         now: Instant,
     ) -> Option<Judgement> {
-        let remembered = self.services.get(&(flow.service()?, process))?;
-        remembered.holds(standing, now).then(|| remembered.judgement.clone())
+        let holds = |it: &&Remembered| it.holds(standing, now);
+        let of_service = self.services.get(&(flow.service()?, process)).filter(holds);
+        if let Some(remembered) = of_service {
+            return Some(remembered.judgement.clone());
+        }
+        let at_port = Anywhere::of(flow, process)?;
+        let whatever_port = Anywhere { port: None, ..at_port };
+        [whatever_port, at_port]
+            .iter()
+            .find_map(|place| Some(self.scopes.get(place).filter(holds)?.judgement.clone()))
     }
 
     /// Remembers what was said of a connection for those whom it speaks for.
@@ -100,7 +127,35 @@ impl Memory {
         if let Some(service) = flow.service() {
             let remembered =
                 Remembered { judgement: judgement.clone(), until: Some(now + SERVICE_LIFETIME) };
-            self.services.insert((service, process), remembered);
+            let place = Anywhere::of(flow, process);
+            match (judgement.breadth, place) {
+                (Breadth::Service, _) | (_, None) => {
+                    self.services.insert((service, process), remembered);
+                }
+                (Breadth::Port, Some(place)) => self.scopes.insert(place, remembered),
+                (Breadth::Scope, Some(place)) => {
+                    self.scopes.insert(Anywhere { port: None, ..place }, remembered);
+                }
+            }
         }
+    }
+}
+
+impl Anywhere {
+    /// Where the flow leads, and its port. `None`: nobody speaks for it from afar.
+    fn of(flow: &Flow, process: Option<ProcessKey>) -> Option<Self> {
+        let Transport::Ports { responder: port, .. } = flow.transport else { return None };
+        let is_to_another = flow.initiator.to_canonical() != flow.responder.to_canonical();
+        let scope = Scope::of(flow.responder);
+        let is_wide = flow.direction == Direction::Outbound
+            && is_to_another
+            && matches!(scope, Scope::SiteLocal | Scope::Global);
+        is_wide.then_some(Self {
+            from: flow.initiator,
+            protocol: flow.protocol,
+            scope,
+            port: Some(port),
+            process,
+        })
     }
 }

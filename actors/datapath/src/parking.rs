@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use seawall_messages::keeper::Layout;
 use seawall_messages::process::{Owner, Owners};
 use seawall_messages::verdict::{Action, Lifetime, Request};
-use seawall_messages::{Flow, Judgement, Layer, Protocol, Reach, Reason};
+use seawall_messages::{Breadth, Flow, Judgement, Layer, Protocol, Reach, Reason};
 use seawall_platform::linux::layout::QueueKind;
 use seawall_platform::linux::queue::{Answer, Packet};
 use seawall_runtime::AskError;
@@ -498,5 +498,6 @@ fn denial(flow: &Flow, layer: Layer, text: &'static str, standing: Standing) -> 
         reason: Reason::plain(layer, text),
         generation: standing.generation,
         reach: Reach::Flow,
+        breadth: Breadth::Service,
     }
 }

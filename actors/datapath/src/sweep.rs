@@ -218,6 +218,7 @@ mod tests {
             reason: Reason::plain(Layer::DefaultAction, "test"),
             generation: PolicyGeneration(1),
             reach: Reach::Flow,
+            breadth: seawall_messages::Breadth::Service,
         };
         let epoch = Epoch::FIRST;
         let mut sweep = Sweep::default();

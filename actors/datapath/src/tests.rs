@@ -1,12 +1,13 @@
 //! The flow table, case by case.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::Layout;
 use seawall_messages::process::{Method, NoOwners, Owner, Owners, ProcessKey};
 use seawall_messages::verdict::{Action, Lifetime};
 use seawall_messages::{
-    Flow, Hook, Judgement, Layer, PolicyGeneration, Protocol, Reach, Reason, Transport,
+    Breadth, Flow, Hook, Judgement, Layer, PolicyGeneration, Protocol, Reach, Reason, Transport,
 };
 use seawall_platform::linux::layout::{
     Epoch, MarkAction, QueueId, QueueKind, reentry_flag, verdict_mark,
@@ -52,12 +53,22 @@ impl Bench {
     }
 
     fn packet(&mut self, kind: QueueKind, port: u16, mark: u32) -> (Packet, Flow) {
+        self.packet_to(SocketAddr::from(([10, 0, 0, 2], 80)), kind, port, mark)
+    }
+
+    fn packet_to(
+        &mut self,
+        to: SocketAddr,
+        kind: QueueKind,
+        port: u16,
+        mark: u32,
+    ) -> (Packet, Flow) {
         self.ids += 1;
         let headers = Headers {
             source: [10, 0, 0, 1].into(),
-            destination: [10, 0, 0, 2].into(),
+            destination: to.ip(),
             protocol: Protocol::TCP,
-            transport: Transport::Ports { initiator: port, responder: 80 },
+            transport: Transport::Ports { initiator: port, responder: to.port() },
             hop_limit: 64,
         };
         let queue = QueueId { hook: Hook::Output, kind };
@@ -104,6 +115,7 @@ fn judgement(action: Action, lifetime: Lifetime, generation: u64) -> Judgement {
         reason: Reason::plain(Layer::DefaultAction, "test"),
         generation: PolicyGeneration(generation),
         reach: Reach::Flow,
+        breadth: Breadth::Service,
     }
 }
 
@@ -386,4 +398,38 @@ fn a_judgement_of_an_older_policy_speaks_for_nobody() {
     let mut effects = Vec::new();
     bench.parking.packet(packet, flow, &NoOwners, later, bench.now, &mut effects);
     assert_eq!(asked(&effects), vec![1]);
+}
+
+#[test]
+fn a_broad_judgement_speaks_for_what_is_as_far_away() {
+    // Where each connection leads after one to 10.0.0.2:80, and whether it has to be asked about.
+    let cases = [
+        (Breadth::Scope, "192.168.7.7:9", false),
+        (Breadth::Scope, "9.9.9.9:80", true),
+        (Breadth::Scope, "10.0.0.1:80", true),
+        (Breadth::Scope, "169.254.0.2:80", true),
+        (Breadth::Port, "192.168.7.7:80", false),
+        (Breadth::Port, "192.168.7.7:81", true),
+        (Breadth::Service, "10.0.0.2:80", false),
+        (Breadth::Service, "10.0.0.3:80", true),
+    ];
+    for (breadth, to, is_asked) in cases {
+        let mut bench = Bench::new();
+        let generation = STANDING.generation.0;
+        let judgement = judgement(Action::Allow, Lifetime::Flow, generation);
+        bench.arrives(QueueKind::New, 1, 0);
+        bench.answered(0, Ok(Judgement { reach: Reach::Service, breadth, ..judgement }));
+        let to = to.parse().expect("an address");
+        let mut effects = Vec::new();
+        for (after, expected) in [(0, is_asked), (1000, true)] {
+            bench.after(Duration::from_millis(after));
+            let (packet, flow) = bench.packet_to(to, QueueKind::New, 2 + after as u16, 0);
+            bench.parking.packet(packet, flow, &NoOwners, STANDING, bench.now, &mut effects);
+            assert_eq!(
+                asked(&std::mem::take(&mut effects)).len() == 1,
+                expected,
+                "{breadth:?} {to}"
+            );
+        }
+    }
 }

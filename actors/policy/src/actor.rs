@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use seawall_messages::policy::{
-    AddedRule, Adopted, Message, NewRule, PolicyGeneration, PolicySource, PolicyStatus, RuleRefusal,
+    AddedRule, Adopted, IdleRule, Message, NewRule, PolicyGeneration, PolicySource, PolicyStatus,
+    RuleRefusal,
 };
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
@@ -19,13 +20,19 @@ use crate::edit;
 use crate::error::{Error, chain};
 use crate::events;
 use crate::file::{self, ReadError, ServiceSettings};
+use crate::pause::Pause;
 use crate::replace::replace;
+use crate::rule;
 use crate::startup::copy_of_last_good;
 use crate::store::{Store, StoreError};
+use crate::time::next_look;
 use crate::watch::{self, Fingerprint};
 
 /// How soon `datapath` is told again when its mailbox was full.
 const RETELL_AFTER: Duration = Duration::from_millis(100);
+
+/// Longest time between two looks whether a pause is over: a machine may sleep meanwhile.
+const MOST_PAUSED: Duration = Duration::from_secs(60);
 
 /// What an incarnation is made from.
 #[derive(Clone)]
@@ -53,11 +60,14 @@ pub struct Policy {
     store: Lease<Store>,
     choice: Choice,
     adopted: Vec<Adopted>,
+    pause: Option<Pause>,
     generation: PolicyGeneration,
     /// The text that the store remembers.
     stored: Option<String>,
     /// Whether `datapath` has yet to be told of the generation.
     untold: bool,
+    /// Says when a rule may begin or cease to count.
+    alarm: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Component for Policy {
@@ -87,7 +97,13 @@ impl Component for Policy {
             Message::Status { reply } => reply.send(self.status()),
             Message::RemoveAdopted { id, reply } => reply.send(self.remove_adopted(id)?),
             Message::AddRule { rule, reply } => reply.send(self.add_rule(&rule)?),
+            Message::Pause { length, reply } => {
+                let pause = Pause::begin(length, SystemTime::now(), Instant::now());
+                reply.send(self.change_pause(Some(pause))?);
+            }
+            Message::Resume { reply } => reply.send(self.change_pause(None)?),
             Message::FileChanged => self.reread()?,
+            Message::TimePassed => self.publish()?,
         }
         Ok(())
     }
@@ -111,12 +127,15 @@ impl Policy {
             store,
             choice,
             adopted: Vec::new(),
+            pause: None,
             generation: published.generation,
             stored,
             untold: true,
+            alarm: None,
             arguments,
         };
         policy.take_up_adopted()?;
+        policy.take_up_pause()?;
         policy.remember(text)?;
         if let Some(reason) = &policy.choice.refused {
             events::Refused { reason }.emit();
@@ -143,6 +162,47 @@ impl Policy {
             Err(error) => events::SurveyFailed { error: &error }.emit(),
         }
         Ok(())
+    }
+
+    fn take_up_pause(&mut self) -> Result<(), Error> {
+        let Some((begun_s, seconds)) = self.store.with(Store::pause)?? else { return Ok(()) };
+        let (begun, length) =
+            (UNIX_EPOCH.checked_add(Duration::from_secs(begun_s)), Duration::from_secs(seconds));
+        self.pause =
+            begun.and_then(|begun| Pause::resume(begun, length, SystemTime::now(), Instant::now()));
+        Ok(())
+    }
+
+    /// Durable first, then in force.
+    fn change_pause(
+        &mut self,
+        pause: Option<Pause>,
+    ) -> Result<Result<PolicyStatus, String>, Error> {
+        let stored = pause.map(|pause| {
+            let begun = pause.begun.duration_since(UNIX_EPOCH).unwrap_or_default();
+            (begun.as_secs(), pause.length.as_secs())
+        });
+        if let Err(error) = self.store.with(|store| store.set_pause(stored))? {
+            return Ok(Err(chain(&error)));
+        }
+        self.pause = pause;
+        self.publish()?;
+        Ok(Ok(self.status()))
+    }
+
+    /// What is left of a pause. One that is over is forgotten, durably where that can be.
+    fn pause_left(&mut self) -> Result<Option<Duration>, Error> {
+        let Some(pause) = self.pause else { return Ok(None) };
+        let left = pause.left(SystemTime::now(), Instant::now());
+        if left.is_none() {
+            self.pause = None;
+            events::PauseOver.emit();
+            // Left behind, it is over at the next start, too.
+            if let Err(error) = self.store.with(|store| store.set_pause(None))? {
+                events::StoreFailed { error: &error.into() }.emit();
+            }
+        }
+        Ok(left)
     }
 
     fn reread(&mut self) -> Result<(), Error> {
@@ -180,7 +240,9 @@ impl Policy {
     fn publish(&mut self) -> Result<(), Error> {
         events::file_is_refused(self.choice.refused.is_some());
         let published = self.arguments.published.load();
+        let left = self.pause_left()?;
         let mut snapshot = self.snapshot(published.generation);
+        snapshot.paused = left.is_some();
         if *published == snapshot {
             events::Unchanged.emit();
         } else {
@@ -192,9 +254,29 @@ impl Policy {
             }
             let snapshot = &self.arguments.published.load();
             events::Published { snapshot, source: self.choice.source }.emit();
+            events::RulesIdle { rules: &IdleRule::of(snapshot.lists()) }.emit();
         }
         self.tell_datapath();
+        self.set_alarm(left);
         Ok(())
+    }
+
+    /// Looks again when a rule may begin or cease to count, or a pause may be over.
+    fn set_alarm(&mut self, pause_left: Option<Duration>) {
+        if let Some(alarm) = self.alarm.take() {
+            alarm.abort();
+        }
+        let rules = self.choice.settings.lists().flatten();
+        let pause_left = pause_left.map(|left| left.min(MOST_PAUSED));
+        let due = next_look(rules, SystemTime::now()).into_iter().chain(pause_left).min();
+        let Some(wait) = due else { return };
+        let address = self.context.address().clone();
+        self.alarm = Some(tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            while address.tell(Message::TimePassed).is_err() {
+                tokio::time::sleep(RETELL_AFTER).await;
+            }
+        }));
     }
 
     fn tell_datapath(&mut self) {
@@ -320,18 +402,23 @@ impl Policy {
             source: self.choice.source,
             refused: self.choice.refused.clone(),
             restart_needed: self.restart_needed(),
+            paused_s: self.paused_s(),
+            idle_rules: self.idle_rules(PolicyStatus::MOST_IDLE_RULES),
         }
     }
 
+    fn paused_s(&self) -> Option<u64> {
+        let left = self.pause?.left(SystemTime::now(), Instant::now())?;
+        Some(left.as_secs() + u64::from(left.subsec_nanos() > 0))
+    }
+
+    fn idle_rules(&self, most: usize) -> Vec<IdleRule> {
+        let mut rules = IdleRule::of(self.arguments.published.load().lists());
+        rules.truncate(most);
+        rules
+    }
+
     fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {
-        let settings = &self.choice.settings;
-        Snapshot {
-            generation,
-            filter: settings.filter.permitted(),
-            apps: settings.apps.clone(),
-            permanent_verdicts: settings.filter.permanent_verdicts,
-            mode: settings.service.mode,
-            adopted: self.adopted.clone(),
-        }
+        self.choice.settings.snapshot(generation, self.adopted.clone(), rule::now())
     }
 }

@@ -189,7 +189,9 @@ fn expected(
         (Some(app), RuleList::Incoming) => &mut app.filter.incoming_rules,
     };
     match new.place {
-        RulePlace::First => rules.insert(0, rule),
+        RulePlace::First => {
+            *rules = std::iter::once(rule).chain(rules.iter().cloned()).collect();
+        }
     }
     file
 }

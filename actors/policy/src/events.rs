@@ -4,14 +4,18 @@ use std::path::Path;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::Snapshot;
-use seawall_messages::policy::{AddedRule, AdoptedEntry, AppFilter, NewRule, PolicySource};
-use seawall_messages::rule::Rule;
+use seawall_messages::policy::{
+    AddedRule, AdoptedEntry, AppFilter, IdleRule, NewRule, PolicySource,
+};
+use seawall_messages::rule::Rules;
 
 use crate::error::chain;
 
 const GENERATION: &str = "seawall_policy_generation";
 const RULES: &str = "seawall_policy_rules";
 const APPS: &str = "seawall_policy_apps";
+const IDLE_RULES: &str = "seawall_policy_idle_rules";
+const PAUSED: &str = "seawall_policy_paused";
 const ADOPTED: &str = "seawall_policy_adopted_entries";
 const LOADS: &str = "seawall_policy_loads_total";
 const REFUSED: &str = "seawall_policy_file_refused";
@@ -19,11 +23,19 @@ const RULES_ADDED: &str = "seawall_policy_rules_added_total";
 const STORE_FAILURES: &str = "seawall_policy_store_failures_total";
 const SURVEY_FAILURES: &str = "seawall_policy_survey_failures_total";
 
+/// Most rules that are named in the log.
+const MOST_NAMED: usize = 10;
+
 /// Describes the metrics to the recorder; once a process.
 pub fn describe_metrics() {
     describe_gauge!(GENERATION, "Generation of the policy in force");
     describe_gauge!(RULES, "Rules in force, those of single apps included, by list");
+    describe_gauge!(
+        IDLE_RULES,
+        "Rules that decide nothing, because they need data that isn't there"
+    );
     describe_gauge!(APPS, "Apps that have settings or rules of their own");
+    describe_gauge!(PAUSED, "1 while Seawall is paused and everything passes");
     describe_gauge!(ADOPTED, "Listeners and connections that were adopted at the first start");
     describe_counter!(LOADS, "Readings of the policy file, by what came of them");
     describe_gauge!(REFUSED, "1 while the policy file is refused and an older policy is in force");
@@ -43,8 +55,8 @@ pub(crate) struct Published<'a> {
 
 impl Published<'_> {
     pub(crate) fn emit(&self) {
-        let Snapshot { generation, filter, apps, adopted, .. } = self.snapshot;
-        let of_apps = |rules: fn(&AppFilter) -> &Vec<Rule>| {
+        let Snapshot { generation, filter, apps, adopted, paused, .. } = self.snapshot;
+        let of_apps = |rules: fn(&AppFilter) -> &Rules| {
             apps.iter().map(|app| rules(&app.filter).len()).sum::<usize>()
         };
         let outgoing_rules = filter.outgoing_rules.len() + of_apps(|app| &app.outgoing_rules);
@@ -55,6 +67,10 @@ impl Published<'_> {
         gauge!(RULES, "list" => "incoming").set(incoming_rules as f64);
         gauge!(APPS).set(apps.len() as f64);
         gauge!(ADOPTED).set(adopted.len() as f64);
+        gauge!(PAUSED).set(f64::from(u8::from(*paused)));
+        if *paused {
+            tracing::warn!("Paused: everything passes");
+        }
         tracing::info!(
             generation = generation.0,
             source = ?self.source,
@@ -66,6 +82,32 @@ impl Published<'_> {
         );
         if self.source == PolicySource::Defaults {
             tracing::warn!("No policy file, everything is permitted");
+        }
+    }
+}
+
+/// The pause that was set is over.
+pub(crate) struct PauseOver;
+
+impl PauseOver {
+    pub(crate) fn emit(&self) {
+        tracing::info!("The pause is over");
+    }
+}
+
+/// Rules of the policy in force that decide nothing, because they need what isn't there.
+pub(crate) struct RulesIdle<'a> {
+    pub(crate) rules: &'a [IdleRule],
+}
+
+impl RulesIdle<'_> {
+    pub(crate) fn emit(&self) {
+        gauge!(IDLE_RULES).set(self.rules.len() as f64);
+        for IdleRule { rule, lacks } in self.rules.iter().take(MOST_NAMED) {
+            tracing::warn!(%rule, needs = lacks.missing(), "A rule decides nothing");
+        }
+        if let Some(more) = self.rules.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+            tracing::warn!(more, "More rules decide nothing");
         }
     }
 }

@@ -50,8 +50,10 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 
 use seawall_messages::keeper::Layout;
-use seawall_messages::policy::{AppPolicy, DefaultAction, Filter, Mode};
-use seawall_messages::rule::Rule;
+use seawall_messages::policy::{
+    Adopted, AppPolicy, DefaultAction, Filter, Mode, PolicyGeneration, Snapshot,
+};
+use seawall_messages::rule::{Moment, Rules};
 use toml::de::{DeTable, DeValue};
 
 use self::problem::Collector;
@@ -95,9 +97,9 @@ pub struct FilterSettings {
     /// Deny connections of this machine with itself.
     pub block_local: bool,
     /// Rules for outbound and forwarded connections.
-    pub outgoing_rules: Vec<Rule>,
+    pub outgoing_rules: Rules,
     /// Rules for inbound connections.
-    pub incoming_rules: Vec<Rule>,
+    pub incoming_rules: Rules,
     /// Whether a decided flow leaves the queue.
     pub permanent_verdicts: bool,
 }
@@ -144,6 +146,43 @@ pub fn parse(text: &str, path: &Path) -> Result<PolicyFile, Problems> {
     }
 }
 
+impl PolicyFile {
+    /// The policy that it makes at that moment.
+    pub fn snapshot(
+        &self,
+        generation: PolicyGeneration,
+        adopted: Vec<Adopted>,
+        at: Moment,
+    ) -> Snapshot {
+        let mut filter = self.filter.permitted();
+        filter.outgoing_rules = filter.outgoing_rules.at(at);
+        filter.incoming_rules = filter.incoming_rules.at(at);
+        let mut apps = self.apps.clone();
+        for app in &mut apps {
+            app.filter.outgoing_rules = app.filter.outgoing_rules.at(at);
+            app.filter.incoming_rules = app.filter.incoming_rules.at(at);
+        }
+        Snapshot {
+            generation,
+            filter,
+            apps,
+            permanent_verdicts: self.filter.permanent_verdicts,
+            mode: self.service.mode,
+            adopted,
+            paused: false,
+        }
+    }
+
+    /// All its lists of rules.
+    pub fn lists(&self) -> impl Iterator<Item = &Rules> {
+        let of_apps = self
+            .apps
+            .iter()
+            .flat_map(|app| [&app.filter.outgoing_rules, &app.filter.incoming_rules]);
+        [&self.filter.outgoing_rules, &self.filter.incoming_rules].into_iter().chain(of_apps)
+    }
+}
+
 impl Default for FilterSettings {
     fn default() -> Self {
         Self {
@@ -152,8 +191,8 @@ impl Default for FilterSettings {
             block_lan: false,
             block_internet: false,
             block_local: false,
-            outgoing_rules: Vec::new(),
-            incoming_rules: Vec::new(),
+            outgoing_rules: Rules::default(),
+            incoming_rules: Rules::default(),
             permanent_verdicts: true,
         }
     }

@@ -1,7 +1,7 @@
 //! Settings and rules: read, validated, stored, published as snapshots.
 //!
 //! - Owns: the policy in force; durably, in its [`Store`]: the last good text
-//!   of the file, and what was adopted at the first start.
+//!   of the file, what was adopted at the first start, and a pause.
 //! - Receives: [`seawall_messages::policy`], from `api` and from its own
 //!   watcher of the file.
 //! - Writes: the file, when `api` brings a rule. Nobody else does.
@@ -23,12 +23,14 @@ pub mod edit;
 pub mod error;
 mod events;
 pub mod file;
+mod pause;
 mod replace;
 pub mod rule;
 mod startup;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod time;
 mod watch;
 
 pub use self::{
@@ -37,6 +39,7 @@ pub use self::{
     error::Error,
     events::describe_metrics,
     file::{PolicyFile, ServiceSettings},
+    pause::MAX_PAUSE,
     startup::{Startup, startup},
     store::{Store, StoreError},
 };

@@ -1,31 +1,35 @@
-//! The rule language: one line, `<+|-> <entity> [protocol[/port[-port]]] [# comment]`.
+//! The rule language: one line,
+//! `<+|-> <entity> [protocol[/port[-port]]] [off] [until=…] [during=…] [# comment]`.
 //!
 //! Pure. Every error says which part of the line is wrong, what was found there
-//! and what was expected. Forms of the language that need parts not built yet
-//! (domains, countries, networks by AS number, filter lists) are recognised, so
-//! that a rule is never taken for something else.
+//! and what was expected. Rules that need data which isn't there yet (names of
+//! connections, geographic data, filter lists) are read, and decide nothing.
 //!
 //! Printing is canonical: parsing what was printed gives an equal rule.
 
+mod domain;
 mod entity;
 mod names;
 mod service;
 #[cfg(test)]
 mod tests;
+mod when;
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use seawall_messages::rule::{Permission, Rule};
+use seawall_messages::rule::{Permission, Rule, When};
 
 use self::entity::parse_entity;
 use self::service::parse_service;
+use self::when::{is_condition, parse_condition, print_when};
 
 pub(crate) use self::names::nearest as nearest_name;
 
 pub use self::entity::print_entity;
 pub use self::service::print_service;
+pub use self::when::now;
 
 /// Longest rule, in bytes, comment included. The longest useful one has two
 /// words of 50 bytes.
@@ -67,14 +71,16 @@ pub fn print(
     permission: Permission,
     entity: &seawall_messages::rule::Entity,
     service: Option<seawall_messages::rule::Service>,
+    when: &When,
 ) -> String {
     let sign = match permission {
         Permission::Permit => '+',
         Permission::Deny => '-',
     };
+    let (entity, when) = (print_entity(entity), print_when(when));
     match service {
-        None => format!("{sign} {}", print_entity(entity)),
-        Some(service) => format!("{sign} {} {}", print_entity(entity), print_service(service)),
+        None => format!("{sign} {entity}{when}"),
+        Some(service) => format!("{sign} {entity} {}{when}", print_service(service)),
     }
 }
 
@@ -115,29 +121,37 @@ fn parse_parts(line: &str) -> Result<Rule, Fault> {
         }
         Some((_, "+")) => Permission::Permit,
         Some((_, "-")) => Permission::Deny,
+        Some((at, "?")) => {
+            return Err(Fault::new(
+                *at..at + 1,
+                "`?`, which asks",
+                "`+` to permit or `-` to deny: prompts are not available yet",
+            ));
+        }
         Some((at, word)) => return Err(wrong_sign(*at, word)),
     };
     let Some(&(entity_at, entity_text)) = words.get(1) else {
         return Err(Fault {
             span: line.trim_end().len()..line.trim_end().len(),
             found: "nothing after the sign".to_owned(),
-            expected: "whom the rule is about: *, an address, a network or a scope".to_owned(),
+            expected: "whom the rule is about: *, an address, a network, a scope, a name …"
+                .to_owned(),
         });
     };
     let entity = parse_entity(entity_text).map_err(|fault| fault.moved(entity_at))?;
-    let service = match words.get(2) {
-        None => None,
-        Some(&(at, text)) => Some(parse_service(text).map_err(|fault| fault.moved(at))?),
-    };
-    if let Some((at, word)) = words.get(3) {
-        return Err(Fault {
-            span: *at..at + word.len(),
-            found: quoted(word),
-            expected: "the end of the rule, or a comment that begins with #".to_owned(),
-        });
+    let (mut service, mut when) = (None, When::default());
+    for (position, &(at, word)) in words.iter().enumerate().skip(2) {
+        if is_condition(word) {
+            parse_condition(word, &mut when).map_err(|fault| fault.moved(at))?;
+        } else if position == 2 {
+            service = Some(parse_service(word).map_err(|fault| fault.moved(at))?);
+        } else {
+            let expected = "the end of the rule, off, until=…, during=…, or a comment after #";
+            return Err(Fault::new(at..at + word.len(), quoted(word), expected));
+        }
     }
-    let text = Arc::from(print(permission, &entity, service));
-    Ok(Rule { permission, entity, service, text })
+    let text = Arc::from(print(permission, &entity, service, &when));
+    Ok(Rule { permission, entity, service, when, is_active: true, text })
 }
 
 /// The words of a line with their positions, up to the comment.

@@ -1,5 +1,5 @@
 //! What the policy must remember over restarts: the last good file, what was
-//! adopted at the first start, and that there was one.
+//! adopted at the first start, that there was one, and a pause.
 //!
 //! Every write is on disk before it returns. One process at a time. A failed
 //! write poisons the database below; the store then opens it anew at its next use.
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use seawall_messages::policy::Adopted;
 
-use self::format::{ADOPTED, FORMAT, FORMAT_VERSION, Key, LAST_GOOD, decode, encode};
+use self::format::{ADOPTED, FORMAT, FORMAT_VERSION, Key, LAST_GOOD, PAUSE, decode, encode};
 
 /// Name of the folder below the state folder of Seawall.
 pub const FOLDER_NAME: &str = "policy";
@@ -125,6 +125,19 @@ impl Store {
             for id in ids {
                 batch.remove(keyspace, Key::adopted(*id));
             }
+        })
+    }
+
+    /// When a pause was begun, in seconds since 1970, and how many it lasts.
+    pub fn pause(&mut self) -> Result<Option<(u64, u64)>, StoreError> {
+        self.get(PAUSE)
+    }
+
+    /// Remembers a pause, or that there is none.
+    pub fn set_pause(&mut self, pause: Option<(u64, u64)>) -> Result<(), StoreError> {
+        self.write(|batch, keyspace| match pause {
+            Some(pause) => batch.insert(keyspace, PAUSE, encode(&pause)),
+            None => batch.remove(keyspace, PAUSE),
         })
     }
 

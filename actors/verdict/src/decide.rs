@@ -5,19 +5,20 @@
 //!
 //! 1. what always passes (`always`),
 //! 2. connections that were established when Seawall first started,
-//! 3. `block_inbound`, which never means loopback,
-//! 4. `block_internet`, `block_lan`, `block_local`, both ways,
-//! 5. the rules: incoming ones for inbound connections, outgoing ones for
+//! 3. everything, while Seawall is paused,
+//! 4. `block_inbound`, which never means loopback,
+//! 5. `block_internet`, `block_lan`, `block_local`, both ways,
+//! 6. the rules: incoming ones for inbound connections, outgoing ones for
 //!    outbound and forwarded connections; the first that matches,
-//! 6. addresses that nobody may talk to are denied,
-//! 7. loopback passes,
-//! 8. services that were listening when Seawall first started,
-//! 9. `default_action`.
+//! 7. addresses that nobody may talk to are denied,
+//! 8. loopback passes,
+//! 9. services that were listening when Seawall first started,
+//! 10. `default_action`.
 //!
 //! Where the policy has an `[[app]]` for the connection's owner, each switch and
 //! `default_action` is the app's if it says so, and else the one for all; the
 //! app's rules are looked at before those for all of the same direction. The
-//! order of steps is the same. Steps 1 and 2 don't depend on the app, so they
+//! order of steps is the same. Steps 1 to 3 don't depend on the app, so they
 //! hold while nobody can tell whose connection it is ([`for_anyone`]).
 //!
 //! Force-blocks come before rules, so that a switch a user flips holds whatever
@@ -37,9 +38,10 @@ use seawall_messages::explain::Step;
 use seawall_messages::policy::{
     Adopted, AdoptedEntry, AppFilter, AppPolicy, DefaultAction, Filter,
 };
-use seawall_messages::rule::{Permission, Rule};
+use seawall_messages::rule::{Permission, Rule, Rules, Subject};
 use seawall_messages::{
-    Action, Direction, Flow, Judgement, Layer, Lifetime, Reach, Reason, Scope, Snapshot, Transport,
+    Action, Breadth, Direction, Flow, Judgement, Layer, Lifetime, Reach, Reason, Scope, Snapshot,
+    Transport,
 };
 
 use crate::always::{always_passes, may_be_dhcp};
@@ -60,8 +62,8 @@ type Said = (Permission, Reason);
 type Look = fn(&Case<'_>) -> Option<Said>;
 
 /// The steps that don't depend on whose the connection is.
-const FOR_ANYONE: [(Step, Look); 2] =
-    [(Step::AlwaysPasses, always), (Step::AdoptedSession, adopted_session)];
+const FOR_ANYONE: [(Step, Look); 3] =
+    [(Step::AlwaysPasses, always), (Step::AdoptedSession, adopted_session), (Step::Paused, paused)];
 
 /// All others but the last.
 const BY_OWNER: [(Step, Look); 9] = [
@@ -91,7 +93,7 @@ pub(crate) fn traced(case: &Case<'_>, mut see: impl FnMut(Step, Option<Permissio
             see(Step::DefaultAction, Some(said.0));
             said
         });
-    judgement(case.snapshot, case.flow, permission, reason)
+    judgement(case, permission, reason)
 }
 
 /// The judgement of a connection that gets the same whosever it is: it always
@@ -99,7 +101,7 @@ pub(crate) fn traced(case: &Case<'_>, mut see: impl FnMut(Step, Option<Permissio
 pub(crate) fn for_anyone(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
     let case = Case::new(snapshot, flow, None);
     let (permission, reason) = first(&FOR_ANYONE, &case, &mut |_, _| ())?;
-    Some(judgement(snapshot, flow, permission, reason))
+    Some(judgement(&case, permission, reason))
 }
 
 /// What the first of these steps says that says anything.
@@ -126,21 +128,19 @@ pub(crate) fn for_unanswered(snapshot: &Snapshot, flow: &Flow) -> Judgement {
         reason: Reason::plain(Layer::Unanswered, text),
         generation: snapshot.generation,
         reach: Reach::Flow,
+        breadth: Breadth::Service,
     }
 }
 
-fn judgement(
-    snapshot: &Snapshot,
-    flow: &Flow,
-    permission: Permission,
-    reason: Reason,
-) -> Judgement {
+fn judgement(case: &Case<'_>, permission: Permission, reason: Reason) -> Judgement {
+    let Case { snapshot, flow, .. } = *case;
     Judgement {
         action: action(permission, flow),
         lifetime: lifetime(snapshot, flow),
         reason,
         generation: snapshot.generation,
         reach: reach(snapshot, flow),
+        breadth: breadth(case, permission),
     }
 }
 
@@ -202,6 +202,11 @@ fn adopted_session(case: &Case<'_>) -> Option<Said> {
         let text = "it was established when Seawall first started";
         plain(Permission::Permit, Layer::AdoptedSession, text)
     })
+}
+
+fn paused(case: &Case<'_>) -> Option<Said> {
+    let text = "Seawall is paused, and everything passes";
+    case.snapshot.paused.then(|| plain(Permission::Permit, Layer::Paused, text))
 }
 
 fn block_inbound(case: &Case<'_>) -> Option<Said> {
@@ -316,9 +321,26 @@ fn reach(snapshot: &Snapshot, flow: &Flow) -> Reach {
     }
 }
 
+/// How far the verdict would be the same for other addresses and ports. Only
+/// what passes: an adopted session may pass where others don't.
+fn breadth(case: &Case<'_>, permission: Permission) -> Breadth {
+    let flow = case.flow;
+    let may_be_wide = permission == Permission::Permit
+        && flow.direction == Direction::Outbound
+        && !case.is_loopback
+        && matches!(flow.transport, Transport::Ports { .. });
+    if !may_be_wide {
+        return Breadth::Service;
+    }
+    let scope = Scope::of(flow.remote());
+    let of_app = case.app.map(|app| app.filter.outgoing_rules.breadth(scope));
+    let of_all = case.snapshot.filter.outgoing_rules.breadth(scope);
+    of_app.map_or(of_all, |of_app| of_app.min(of_all))
+}
+
 /// The first that matches, of the incoming or of the outgoing rules.
 fn first_match(
-    (incoming, outgoing): (&[Rule], &[Rule]),
+    (incoming, outgoing): (&Rules, &Rules),
     app: Option<&Arc<str>>,
     case: &Case<'_>,
 ) -> Option<Said> {
@@ -326,8 +348,8 @@ fn first_match(
         Direction::Inbound => (incoming, Layer::IncomingRule),
         Direction::Outbound | Direction::Forwarded => (outgoing, Layer::OutgoingRule),
     };
-    let applies = |rule: &Rule| !spares_loopback(rule, case) && rule.matches(case.flow);
-    let (position, rule) = (1..).zip(rules).find(|(_, rule)| applies(rule))?;
+    let subject = Subject::from(case.flow);
+    let (position, rule) = rules.first_match(&subject, |rule| !spares_loopback(rule, case))?;
     let text = match rule.permission {
         Permission::Permit => "a rule permits it",
         Permission::Deny => "a rule denies it",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use seawall_messages::explain::{Described, Explanation, Known, Step, StepOutcome, StepTaken};
 use seawall_messages::policy::{AdoptedEntry, Fingerprint};
 use seawall_messages::process::{Attribution, Method, Process};
-use seawall_messages::rule::Permission;
+use seawall_messages::rule::{Match, Permission, Rule, Subject};
 use seawall_messages::{Direction, Flow, Judgement, Reach, Reason, Scope, Snapshot};
 
 use crate::decide::{Case, spares_loopback, traced};
@@ -96,6 +96,7 @@ fn why_not(case: &Case<'_>, step: Step) -> String {
         Step::AdoptedSession => {
             none_of(case, "session", |what| matches!(what, AdoptedEntry::Session { .. }))
         }
+        Step::Paused => "Seawall is not paused".to_owned(),
         Step::BlockInbound | Step::BlockInternet | Step::BlockLan | Step::BlockLocal => {
             why_no_block(case, step)
         }
@@ -174,12 +175,29 @@ fn why_no_rule(case: &Case<'_>, step: Step) -> String {
         Direction::Inbound => (incoming, "incoming_rules"),
         Direction::Outbound | Direction::Forwarded => (outgoing, "outgoing_rules"),
     };
-    let is_spared = |rule: &&_| spares_loopback(rule, case) && rule.matches(case.flow);
-    match (rules.len(), rules.iter().find(is_spared)) {
+    let subject = Subject::from(case.flow);
+    let is_spared = |rule: &&Rule| spares_loopback(rule, case) && rule.matches(&subject);
+    let why = match (rules.len(), rules.iter().find(is_spared)) {
         (0, _) => format!("there are no {key} {of}"),
         (_, Some(rule)) => format!("no {key} {of} match; `{}` spares loopback", rule.text),
         (1, None) => format!("the rule of {key} {of} doesn't match"),
         (count, None) => format!("none of the {count} {key} {of} matches"),
+    };
+    let lacking = rules.iter().find_map(|rule| match rule.judge(&subject) {
+        Match::Lacks(data) => Some((rule, data)),
+        Match::Yes | Match::No => None,
+    });
+    let would_match = |rule: &&Rule| {
+        !rule.is_active && Rule { is_active: true, ..(*rule).clone() }.matches(&subject)
+    };
+    match lacking {
+        None => match rules.iter().find(would_match) {
+            Some(rule) => format!("{why}; `{}` doesn't count: {}", rule.text, rule.when.why_not()),
+            None => why,
+        },
+        Some((rule, data)) => {
+            format!("{why}; `{}` decides nothing: it needs {}", rule.text, data.missing())
+        }
     }
 }
 

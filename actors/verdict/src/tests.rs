@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use seawall_messages::policy::{Adopted, AdoptedEntry, DefaultAction, Filter, PolicyGeneration};
-use seawall_messages::rule::{Entity, Permission, Rule, ScopeSet, Service};
+use seawall_messages::rule::{Entity, Permission, Rule, ScopeSet, Service, When};
 use seawall_messages::{Action, Direction, Flow, Layer, Lifetime, Protocol, Snapshot, Transport};
 
 use crate::decide;
@@ -55,7 +55,14 @@ fn loopback() -> Flow {
 }
 
 fn rule(permission: Permission, entity: Entity, service: Option<Service>) -> Rule {
-    Rule { permission, entity, service, text: "as written".into() }
+    Rule {
+        permission,
+        entity,
+        service,
+        when: When::default(),
+        is_active: true,
+        text: "as written".into(),
+    }
 }
 
 fn deny_all() -> Rule {
@@ -105,8 +112,8 @@ fn shut() -> Snapshot {
         block_lan: true,
         block_internet: true,
         block_local: true,
-        outgoing_rules: vec![deny_all()],
-        incoming_rules: vec![deny_all()],
+        outgoing_rules: vec![deny_all()].into(),
+        incoming_rules: vec![deny_all()].into(),
         ..blocks()
     })
 }
@@ -123,14 +130,26 @@ fn check(cases: &[(&str, Snapshot, Flow, Action, Layer)]) {
 #[test]
 fn the_first_step_that_speaks_decides() {
     use Action::{Allow, Drop, Reject};
-    let with_inbound_blocked =
-        || under(Filter { block_inbound: true, incoming_rules: vec![permit_all()], ..permits() });
-    let with_internet_blocked =
-        || under(Filter { block_internet: true, outgoing_rules: vec![permit_all()], ..permits() });
-    let with_lan_blocked =
-        || under(Filter { block_lan: true, outgoing_rules: vec![permit_all()], ..permits() });
-    let with_local_blocked =
-        || under(Filter { block_local: true, outgoing_rules: vec![permit_all()], ..permits() });
+    let with_inbound_blocked = || {
+        under(Filter {
+            block_inbound: true,
+            incoming_rules: vec![permit_all()].into(),
+            ..permits()
+        })
+    };
+    let with_internet_blocked = || {
+        under(Filter {
+            block_internet: true,
+            outgoing_rules: vec![permit_all()].into(),
+            ..permits()
+        })
+    };
+    let with_lan_blocked = || {
+        under(Filter { block_lan: true, outgoing_rules: vec![permit_all()].into(), ..permits() })
+    };
+    let with_local_blocked = || {
+        under(Filter { block_local: true, outgoing_rules: vec![permit_all()].into(), ..permits() })
+    };
     check(&[
         ("default", open(), outbound("9.9.9.9"), Allow, Layer::DefaultAction),
         ("default", closed(), outbound("9.9.9.9"), Reject, Layer::DefaultAction),
@@ -193,7 +212,7 @@ fn the_first_step_that_speaks_decides() {
         ("invalid", open(), forwarded("192.0.2.1", "9.9.9.9"), Reject, Layer::InvalidAddress),
         (
             "invalid, permitted",
-            under(Filter { outgoing_rules: vec![permit_all()], ..permits() }),
+            under(Filter { outgoing_rules: vec![permit_all()].into(), ..permits() }),
             outbound("192.0.2.1"),
             Allow,
             Layer::OutgoingRule,
@@ -204,7 +223,7 @@ fn the_first_step_that_speaks_decides() {
 #[test]
 fn loopback_is_only_cut_by_what_names_it() {
     use Action::{Allow, Reject};
-    let rules = |rules: Vec<Rule>| under(Filter { outgoing_rules: rules, ..blocks() });
+    let rules = |rules: Vec<Rule>| under(Filter { outgoing_rules: rules.into(), ..blocks() });
     let deny = |entity| rules(vec![rule(Permission::Deny, entity, None)]);
     let address = |text: &str| Entity::Address(text.parse().expect("an address"));
     let network = |text: &str| Entity::Network(text.parse().expect("a network"));
@@ -234,8 +253,8 @@ fn loopback_is_only_cut_by_what_names_it() {
 fn rules_are_read_from_the_top_and_named_in_the_reason() {
     let lan_web = rule(Permission::Permit, scopes(false, true, false), tcp(443));
     let snapshot = under(Filter {
-        outgoing_rules: vec![lan_web.clone(), deny_all(), permit_all()],
-        incoming_rules: vec![rule(Permission::Permit, Entity::Any, tcp(22))],
+        outgoing_rules: vec![lan_web.clone(), deny_all(), permit_all()].into(),
+        incoming_rules: vec![rule(Permission::Permit, Entity::Any, tcp(22))].into(),
         ..blocks()
     });
     let position = |flow| {
@@ -265,7 +284,8 @@ fn rules_are_read_from_the_top_and_named_in_the_reason() {
 #[test]
 fn a_header_that_is_cut_off_gets_no_permission_and_no_escape() {
     let cut = Flow { transport: Transport::Truncated, ..outbound("9.9.9.9") };
-    let with = |rules: Vec<Rule>, base: Filter| under(Filter { outgoing_rules: rules, ..base });
+    let with =
+        |rules: Vec<Rule>, base: Filter| under(Filter { outgoing_rules: rules.into(), ..base });
     let permit_web = rule(Permission::Permit, Entity::Any, tcp(443));
     let deny_web = rule(Permission::Deny, Entity::Any, tcp(443));
     let permit_tcp = rule(
@@ -316,7 +336,7 @@ fn nobody_is_locked_out() {
     let adopted: Vec<Adopted> = (1..).zip(entries).map(|(id, what)| Adopted { id, what }).collect();
     let with = |base: Snapshot| Snapshot { adopted: adopted.clone(), ..base };
     let inbound_blocked = || under(Filter { block_inbound: true, ..permits() });
-    let denied = || under(Filter { incoming_rules: vec![deny_all()], ..permits() });
+    let denied = || under(Filter { incoming_rules: vec![deny_all()].into(), ..permits() });
     let other = inbound("192.168.1.9", 2222);
     let elsewhere =
         Flow { responder: "10.0.0.1".parse().expect("an address"), ..inbound("192.168.1.9", 443) };

@@ -58,6 +58,8 @@ fn done() -> RuleAdded {
             source: PolicySource::File,
             refused: None,
             restart_needed: Vec::new(),
+            idle_rules: Vec::new(),
+            paused_s: None,
         },
     }
 }

@@ -82,7 +82,7 @@ pub(crate) fn protocol(text: &str) -> Result<Protocol, String> {
 }
 
 /// The port that is meant; none where the protocol has none.
-pub(super) fn port(protocol: Protocol, named: Option<u16>) -> Result<Option<u16>, String> {
+pub(crate) fn port(protocol: Protocol, named: Option<u16>) -> Result<Option<u16>, String> {
     match (protocol.has_ports(), named) {
         (false, None) => Ok(None),
         (false, Some(_)) => Err(format!("{protocol} has no ports: name the address alone")),

@@ -28,6 +28,7 @@ impl Component for Explainer {
             reason: Reason::plain(Layer::DefaultAction, "it is permitted"),
             generation: PolicyGeneration(1),
             reach: Reach::Flow,
+            breadth: seawall_messages::Breadth::Service,
         };
         reply.send(match whom {
             Whom::Pid(pid) => Err(format!("there is no process {pid}")),

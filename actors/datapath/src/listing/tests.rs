@@ -114,6 +114,7 @@ fn a_verdict_that_changes_is_told_and_a_denial_is_no_open_connection() {
         reason: Reason::plain(Layer::OutgoingRule, "a rule"),
         generation: PolicyGeneration(2),
         reach: Reach::Flow,
+        breadth: seawall_messages::Breadth::Service,
     };
     listing.judged(&flow(1), &judgement);
     listing.judged(&flow(2), &judgement);

@@ -158,7 +158,7 @@ fn what_is_no_rule_is_refused_and_what_cannot_be_edited_says_so() {
     let invalid = [
         ("", rule("")),
         ("", rule("10.0.0.1")),
-        ("", rule("- nowhere")),
+        ("", rule("- no where")),
         ("", rule("- * TCP/80\n+ *")),
         ("", rule("- * # \u{1b}[2J")),
         ("", of("", "- *")),

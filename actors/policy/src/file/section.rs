@@ -2,7 +2,7 @@
 //! end the keys that nobody asked for.
 
 use seawall_messages::policy::DefaultAction;
-use seawall_messages::rule::Rule;
+use seawall_messages::rule::Rules;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -184,7 +184,7 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
     }
 
     /// A list of rules. Those that are wrong are noted, each with its place.
-    pub(super) fn rules(&mut self, key: &'static str) -> Option<Vec<Rule>> {
+    pub(super) fn rules(&mut self, key: &'static str) -> Option<Rules> {
         const EXPECTED: &str = "a list of rules such as [\"- 10.0.0.5 TCP/80\", \"+ *\"]";
         let value = self.value(key)?;
         let DeValue::Array(items) = value.get_ref() else {
@@ -210,7 +210,7 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
                 ),
             }
         }
-        Some(rules)
+        Some(Rules::from(rules))
     }
 
     fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {

@@ -56,7 +56,9 @@ fn every_setting_is_read() {
     assert_eq!(filter.default_action, DefaultAction::Block);
     assert!(filter.block_inbound && filter.block_lan && filter.block_internet);
     assert!(filter.block_local && !filter.permanent_verdicts);
-    let texts = |rules: &[Rule]| rules.iter().map(|rule| rule.text.to_string()).collect::<Vec<_>>();
+    let texts = |rules: &[seawall_messages::rule::Rule]| {
+        rules.iter().map(|rule| rule.text.to_string()).collect::<Vec<_>>()
+    };
     assert_eq!(texts(&filter.outgoing_rules), ["- 10.0.0.5 TCP/HTTP", "+ *"]);
     assert_eq!(texts(&filter.incoming_rules), ["+ LAN TCP/SSH"]);
     let service = ServiceSettings {

@@ -1,18 +1,24 @@
-//! Whom a rule is about: `*`, an address, a network, scopes. In this order;
-//! the first form that recognises the word decides, and its errors are final.
+//! Whom a rule is about: `*`, an address, a network, a country, a continent, an
+//! AS, scopes, filter lists, names. In this order; the first form that
+//! recognises the word decides, and its errors are final.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net};
-use seawall_messages::rule::{Entity, ScopeSet};
+use seawall_messages::rule::{Continent, Country, Entity, ScopeSet};
 
-use super::names::{NOT_YET, nearest};
+use super::domain::parse_domain;
+use super::names::nearest;
 use super::{Fault, quoted};
 
 const SCOPES: [&str; 3] = ["localhost", "lan", "internet"];
 
-const EXPECTED: &str =
-    "*, an address, a network such as 10.0.0.0/8, or scopes of localhost, lan, internet";
+/// Most filter lists in one rule.
+const MAX_LISTS: usize = 32;
+
+/// Longest id of a filter list, in bytes.
+const MAX_LIST_BYTES: usize = 64;
 
 /// The canonical form of an entity.
 pub fn print_entity(entity: &Entity) -> String {
@@ -27,6 +33,11 @@ pub fn print_entity(entity: &Entity) -> String {
                 named.into_iter().filter_map(|(is_set, name)| is_set.then_some(name)).collect();
             names.join(",")
         }
+        Entity::Domain(pattern) => pattern.written.to_string(),
+        Entity::Country(country) => country.code().to_owned(),
+        Entity::Continent(continent) => format!("C:{}", continent.code()),
+        Entity::AutonomousSystem(number) => format!("AS{number}"),
+        Entity::FilterLists(lists) => format!("L:{}", lists.join(",")),
     }
 }
 
@@ -40,8 +51,11 @@ pub(super) fn parse_entity(text: &str) -> Result<Entity, Fault> {
     if text.contains('/') {
         return parse_network(text);
     }
-    if let Some(form) = not_yet(text) {
-        return Err(Fault::new(0..text.len(), format!("{form} {}", quoted(text)), NOT_YET));
+    if let Some(place) = parse_place(text) {
+        return place;
+    }
+    if let Some(lists) = text.strip_prefix("L:") {
+        return parse_lists(lists).map_err(|fault| fault.moved(2));
     }
     if looks_like_address(text) {
         return Err(Fault::new(
@@ -53,14 +67,13 @@ pub(super) fn parse_entity(text: &str) -> Result<Entity, Fault> {
     if text.contains(',') || is_scope(text) {
         return parse_scopes(text);
     }
-    if looks_like_domain(text) {
-        let expected = match nearest(text, SCOPES.into_iter()) {
-            Some(scope) => format!("the scope {scope}, perhaps; {NOT_YET}"),
-            None => NOT_YET.to_owned(),
-        };
-        return Err(Fault::new(0..text.len(), format!("the domain {}", quoted(text)), expected));
+    if let Some(scope) = nearest(text, SCOPES.into_iter())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    {
+        let expected = format!("the scope {scope}, perhaps; a name has a dot: {text}.");
+        return Err(Fault::new(0..text.len(), quoted(text), expected));
     }
-    Err(Fault::new(0..text.len(), quoted(text), EXPECTED))
+    parse_domain(text)
 }
 
 fn parse_network(text: &str) -> Result<Entity, Fault> {
@@ -119,21 +132,57 @@ fn parse_scopes(text: &str) -> Result<Entity, Fault> {
     Ok(Entity::Scopes(set))
 }
 
-/// The name of the form, if the word has one that is not available yet.
-fn not_yet(text: &str) -> Option<&'static str> {
-    let upper = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if upper(text) {
-        Some("the country")
-    } else if text.strip_prefix("C:").is_some_and(upper) {
-        Some("the continent")
-    } else if text.strip_prefix("AS").is_some_and(digits) {
-        Some("the AS number")
-    } else if text.strip_prefix("L:").is_some_and(|lists| !lists.is_empty()) {
-        Some("the filter list")
-    } else {
-        None
+/// A country, a continent or an AS, if the word has the form of one.
+fn parse_place(text: &str) -> Option<Result<Entity, Fault>> {
+    let is_code =
+        |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    let whole = 0..text.len();
+    if is_code(text) {
+        let expected = match text {
+            "UK" => "the code of a country as ISO 3166 has it: GB, perhaps",
+            "EU" => "the code of a country, or C:EU for the continent",
+            _ => "the code of a country as ISO 3166 has it, such as AT; names in lower case",
+        };
+        let country = Country::of_code(text).map(Entity::Country);
+        return Some(country.ok_or_else(|| Fault::new(whole, quoted(text), expected)));
     }
+    if let Some(code) = text.strip_prefix("C:") {
+        let continent = Continent::of_code(code).map(Entity::Continent);
+        let expected = "one of the continents AF, AN, AS, EU, NA, OC, SA";
+        return Some(continent.ok_or_else(|| Fault::new(2..text.len(), quoted(code), expected)));
+    }
+    let digits = text.strip_prefix("AS")?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = digits.parse().map(Entity::AutonomousSystem);
+    let expected = "the number of an AS, of 0 to 4294967295";
+    Some(number.map_err(|_| Fault::new(2..text.len(), quoted(digits), expected)))
+}
+
+/// Ids of filter lists and categories, between commas.
+fn parse_lists(text: &str) -> Result<Entity, Fault> {
+    let mut lists: Vec<Arc<str>> = Vec::new();
+    let mut at = 0;
+    for word in text.split(',') {
+        let span = at..at + word.len();
+        at = span.end + 1;
+        let is_id = (1..=MAX_LIST_BYTES).contains(&word.len())
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_id {
+            let found = if word.is_empty() { "no filter list".to_owned() } else { quoted(word) };
+            return Err(Fault::new(span, found, "the id of a filter list, such as TRAC or 17-MAL"));
+        }
+        if lists.iter().any(|known| **known == *word) {
+            return Err(Fault::new(span, format!("{} again", quoted(word)), "each list once"));
+        }
+        lists.push(Arc::from(word));
+    }
+    if lists.len() > MAX_LISTS {
+        let expected = format!("at most {MAX_LISTS}");
+        return Err(Fault::new(0..text.len(), format!("{} filter lists", lists.len()), expected));
+    }
+    Ok(Entity::FilterLists(lists.into()))
 }
 
 fn is_scope(text: &str) -> bool {
@@ -143,13 +192,4 @@ fn is_scope(text: &str) -> bool {
 fn looks_like_address(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b':' | b'*'))
         && text.bytes().any(|byte| byte.is_ascii_digit())
-}
-
-/// Whether the word has one of the domain forms: exact, zone (`.example.com`),
-/// or with `*` at either end.
-fn looks_like_domain(text: &str) -> bool {
-    let name = text.strip_prefix('*').unwrap_or(text);
-    let name = name.strip_suffix('*').unwrap_or(name);
-    name.bytes().any(|byte| byte.is_ascii_alphanumeric())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }

@@ -2,9 +2,6 @@
 
 use seawall_messages::Protocol;
 
-pub(super) const NOT_YET: &str =
-    "*, an address, a network or a scope: this form of rule is not available yet";
-
 /// Protocols by name (IANA "Assigned Internet Protocol Numbers"); the first name of a number is printed.
 const PROTOCOLS: [(&str, u8); 10] = [
     ("ICMP", 1),

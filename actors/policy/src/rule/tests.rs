@@ -1,7 +1,10 @@
 //! What is a rule, what is none and why, and what a rule matches.
 
 use proptest::prelude::*;
-use seawall_messages::rule::{Entity, Permission, ScopeSet, Service};
+use seawall_messages::rule::{
+    Continent, Country, DAY_MINUTES, DomainForm, Entity, Permission, Port, ScopeSet, Service,
+    Subject, Weekly, When,
+};
 use seawall_messages::{Direction, Flow, Protocol, Transport};
 
 use super::*;
@@ -18,6 +21,38 @@ fn canonical_rules_print_as_they_were_written() {
         "+ 127.0.0.0/8",
         "+ 192.168.0.0/24",
         "+ 2606:4700:4700::/48",
+        "- *bad*",
+        "- bad*",
+        "- *bad.com",
+        "- .bad.com",
+        "- bad.com",
+        "- www.bad.com.",
+        "- www.bad.com",
+        "+ .at",
+        "+ .at.",
+        "+ 1.at",
+        "+ 1.at.",
+        "+ 1.f.ix.de.",
+        "+ *contains*",
+        "+ *has.suffix",
+        "+ *.has.suffix",
+        "+ *has.prefix*",
+        "+ *has.prefix.*",
+        "+ a_b.com",
+        "+ _dmarc.example.com",
+        "+ de",
+        "+ DE",
+        "+ AT",
+        "+ CH",
+        "+ AS",
+        "+ AS1",
+        "+ AS12345",
+        "+ AS4294967295",
+        "+ C:EU",
+        "+ C:AS",
+        "+ L:A,B,C",
+        "- L:17-MAL",
+        "- .example.com TCP/HTTPS",
         "+ 0.0.0.0/0",
         "+ ::/0",
         "+ Localhost",
@@ -56,6 +91,17 @@ fn other_spellings_print_canonically() {
         ("+ * TCP/19-ftp-data", "+ * TCP/19-20"),
         ("+ * TCP/80-80", "+ * TCP/HTTP"),
         ("+ * icmpv6", "+ * ICMP6"),
+        ("+ .Example.COM", "+ .example.com"),
+        ("+ example.com # note", "+ example.com"),
+        ("+ example.com tcp/80 #x", "+ example.com TCP/HTTP"),
+        ("+ AS007", "+ AS7"),
+        ("- * off # for now", "- * off"),
+        ("- * TCP until=2026-12-24T18:00:00+01:00", "- * TCP until=2026-12-24T17:00:00Z"),
+        ("- * during=mon-fri,09:00-17:00 off", "- * off during=Mon-Fri,09:00-17:00"),
+        ("- * during=Tue,Mon,Sun", "- * during=Mon,Tue,Sun"),
+        ("- * during=Sat-Mon", "- * during=Mon,Sat,Sun"),
+        ("- * during=Mon-Sun", "- * during=00:00-24:00"),
+        ("- * TCP/80 during=22:00-06:00", "- * TCP/HTTP during=22:00-06:00"),
         ("+ * 27", "+ * RDP"),
         ("  -\t10.0.0.5   TCP/80 # the printer", "- 10.0.0.5 TCP/HTTP"),
         ("- * #all of it", "- *"),
@@ -89,17 +135,45 @@ fn errors_point_at_the_part_that_is_wrong() {
         ("+ lan,LAN", "LAN", "`LAN` again", "each scope once"),
         ("+ lan,", "", "empty scope", "localhost, lan or internet"),
         ("+ lan,wan", "wan", "`wan`", "localhost, lan or internet"),
-        ("+ DE", "DE", "country", "not available yet"),
-        ("+ AS", "AS", "country", "not available yet"),
-        ("+ C:EU", "C:EU", "continent", "not available yet"),
-        ("+ AS15169", "AS15169", "AS number", "not available yet"),
-        ("+ L:MAL,TRAC", "L:MAL,TRAC", "filter list", "not available yet"),
-        ("+ example.com", "example.com", "domain", "not available yet"),
-        ("- .example.com", ".example.com", "domain", "not available yet"),
-        ("- *exampl*", "*exampl*", "domain", "not available yet"),
-        ("+ intrenet", "intrenet", "domain", "the scope internet, perhaps"),
+        ("? *", "?", "asks", "not available yet"),
+        ("- * off off", "off", "`off` again", "once"),
+        ("- * untl=2026-12-24", "untl", "`untl`", "until=, perhaps"),
+        ("- * =x", "", "``", "until=…"),
+        ("- * until=", "", "no time", "2026-12-24"),
+        ("- * until=2026-13-01", "2026-13-01", "`2026-13-01`", "a date"),
+        ("- * until=tomorrow", "tomorrow", "`tomorrow`", "a date"),
+        ("- * until=2026-12-24 until=2026-12-25", "until=2026-12-25", "`until` again", "once"),
+        ("- * during=", "", "nothing", "days such as"),
+        ("- * during=Mon-Fri,Moon", "Moon", "`Moon`", "days such as"),
+        ("- * during=25:00-26:00", "25:00-26:00", "`25:00-26:00`", "a time of day"),
+        ("- * during=09:00-09:00", "09:00-09:00", "`09:00-09:00`", "lasts"),
+        ("- * during=09:00-10:00,11:00-12:00", "11:00-12:00", "a second time", "one time"),
+        ("- * off TCP", "TCP", "`TCP`", "end of the rule"),
+        ("+ UK", "UK", "`UK`", "GB, perhaps"),
+        ("+ EU", "EU", "`EU`", "C:EU"),
+        ("+ QQ", "QQ", "`QQ`", "ISO 3166"),
+        ("+ C:EX", "EX", "`EX`", "AF, AN, AS, EU"),
+        ("+ AS4294967296", "4294967296", "`4294967296`", "of an AS"),
+        ("+ L:", "", "no filter list", "TRAC"),
+        ("+ L:MAL,", "", "no filter list", "TRAC"),
+        ("+ L:MAL,TRAC,MAL", "MAL", "`MAL` again", "once"),
+        ("+ L:MA_L", "MA_L", "`MA_L`", "the id of a filter list"),
+        ("+ .", ".", "`.`", "a name"),
+        ("+ *.*", "*.*", "", ""),
+        ("+ **", "**", "`**`", "a name such as"),
+        ("+ *a*b*", "*a*b*", "`*a*b*`", "a name such as"),
+        ("+ .a*", ".a*", "`.a*`", "a star before it"),
+        ("+ .sub.and.prefix.*", ".sub.and.prefix.*", "`.sub.and", "a star before it"),
+        ("+ *.sub..and.prefix.*", "*.sub..and.prefix.*", "two dots", "no name has"),
+        ("+ a..com", "a..com", "`a..com`", "1 to 63"),
+        ("+ *a_b*", "*a_b*", "`*a_b*`", "letters"),
+        ("+ b\u{fc}cher.example", "b\u{fc}cher.example", "`b\u{fc}cher", "xn--"),
+        ("+ http://example.com", "http:", "`http:`", "before the /"),
+        ("+ example.com/path", "example.com", "`example.com`", "before the /"),
+        ("+ intrenet", "intrenet", "`intrenet`", "the scope internet, perhaps"),
         ("+ ! example.com", "!", "`!`", "an address"),
         ("+ fe80::1%eth0", "fe80::1%eth0", "`fe80", "an address"),
+        ("+ a b c", "b", "`b`", "a protocol"),
         ("+ * 256", "256", "`256`", "0 to 255"),
         ("+ * TPC", "TPC", "`TPC`", "protocol"),
         ("+ * UPD/53", "UPD", "`UPD`", "protocol"),
@@ -201,7 +275,106 @@ fn rules_match_their_flows() {
     for (line, responder, protocol, transport, expected) in cases {
         let rule = parse(line).expect(line);
         let flow = flow(responder, protocol, transport);
-        assert_eq!(rule.matches(&flow), expected, "{line} and {flow}");
+        assert_eq!(rule.matches(&Subject::from(&flow)), expected, "{line} and {flow}");
+    }
+}
+
+#[test]
+fn rules_about_names_match_them() {
+    // Rule, name, protocol and port, whether it matches.
+    let ip = "10.2.3.4".parse().ok();
+    let cases = [
+        ("+ *", "example.com.", None, true),
+        ("+ *example.com", "example.com.", None, true),
+        ("+ *example.com", "abc.example.com.", None, true),
+        ("+ *example.com", "abc-example.com.", None, true),
+        ("+ *.example.com", "example.com.", None, false),
+        ("+ *.example.com", "abc.example.com.", None, true),
+        ("+ *.example.com", "abc-example.com.", None, false),
+        ("+ .example.com", "example.com.", None, true),
+        ("+ .example.com", "abc.example.com.", None, true),
+        ("+ .example.com", "abc-example.com.", None, false),
+        ("+ .at", "orf.at.", None, true),
+        ("+ .at", "at.", None, true),
+        ("+ .at", "cat.", None, false),
+        ("+ example.com", "example.com.", None, true),
+        ("+ example.com", "www.example.com.", None, false),
+        ("+ example.*", "example.com.", None, true),
+        ("+ example.*", "abc.example.com.", None, false),
+        ("+ *.exampl*", "example.com.", None, false),
+        ("+ *.exampl*", "abc.example.com.", None, true),
+        ("+ *.com.", "example.com.", None, true),
+        ("+ *.com.", "example.org.", None, false),
+        ("+ example.com UDP", "example.com.", Some((6, 443)), false),
+        ("+ example.com UDP", "example.com.", Some((17, 443)), true),
+        ("+ example.com UDP", "example.com.", None, false),
+        ("+ example.com 17/442-444", "example.com.", Some((17, 441)), false),
+        ("+ example.com 17/442-444", "example.com.", Some((17, 442)), true),
+        ("+ example.com 17/442-444", "example.com.", Some((17, 444)), true),
+        ("+ example.com 17/442-444", "example.com.", Some((17, 445)), false),
+        ("+ example.com 17/442-444", "example.com.", None, false),
+    ];
+    for (line, name, service, expected) in cases {
+        let rule = parse(line).expect(line);
+        let (protocol, port) = match service {
+            Some((protocol, port)) => (Some(Protocol(protocol)), Port::Is(port)),
+            None => (None, Port::Absent),
+        };
+        for address in [None, ip] {
+            let subject =
+                Subject { address, name: Some(name), protocol, port, ..Subject::default() };
+            assert_eq!(rule.matches(&subject), expected, "{line} and {name} {address:?}");
+        }
+    }
+    let domain_only = Subject { name: Some("example.com."), ..Subject::default() };
+    assert!(!parse("+ 10.2.3.4").expect("a rule").matches(&domain_only));
+}
+
+#[test]
+fn a_name_is_denied_by_what_it_is_an_alias_of_but_not_permitted() {
+    let subject =
+        Subject { name: Some("cdn.site.com."), alias_of: &["tracker.com."], ..Subject::default() };
+    for (line, expected) in [("- tracker.com", true), ("+ tracker.com", false)] {
+        assert_eq!(parse(line).expect(line).matches(&subject), expected, "{line}");
+    }
+}
+
+#[test]
+fn rules_that_need_what_is_not_there_decide_nothing() {
+    use seawall_messages::rule::Data::{FilterLists, Geography, Names};
+    use seawall_messages::rule::Match::{Lacks, No};
+    let cases = [
+        ("- DE", "8.8.8.8", Lacks(Geography)),
+        ("+ DE", "192.168.0.1", No),
+        ("+ C:EU", "8.8.8.8", Lacks(Geography)),
+        ("+ AS15169", "8.8.8.8", Lacks(Geography)),
+        ("+ AS15169 UDP", "8.8.8.8", No),
+        ("- L:MAL", "8.8.8.8", Lacks(FilterLists)),
+        ("- example.com", "8.8.8.8", Lacks(Names)),
+    ];
+    for (line, address, expected) in cases {
+        let rule = parse(line).expect(line);
+        let flow = flow(address, 6, Transport::Ports { initiator: 1, responder: 443 });
+        assert_eq!(rule.judge(&Subject::from(&flow)), expected, "{line} and {address}");
+    }
+}
+
+#[test]
+fn names_are_compared_as_the_dns_writes_them() {
+    let cases = [
+        ("- *bad*", DomainForm::Contains, "bad"),
+        ("- bad*", DomainForm::Prefix, "bad"),
+        ("- *bad.com", DomainForm::Suffix, "bad.com."),
+        ("- .bad.com", DomainForm::Zone, "bad.com."),
+        ("- bad.com", DomainForm::Exact, "bad.com."),
+        ("- www.bad.com.", DomainForm::Exact, "www.bad.com."),
+        ("- www.bad.com", DomainForm::Exact, "www.bad.com."),
+    ];
+    for (line, form, text) in cases {
+        let Entity::Domain(pattern) = parse(line).expect(line).entity else {
+            panic!("{line} is about a name");
+        };
+        assert_eq!((pattern.form, &*pattern.text), (form, text), "{line}");
     }
 }
 
@@ -221,7 +394,39 @@ fn entities() -> impl Strategy<Value = Entity> {
         any::<std::net::IpAddr>().prop_map(|address| Entity::Address(address.to_canonical())),
         networks,
         scopes,
+        named(),
+        any::<u32>().prop_map(Entity::AutonomousSystem),
+        proptest::sample::select(Continent::ALL.to_vec()).prop_map(Entity::Continent),
+        proptest::sample::select(vec!["AT", "AS", "XK"])
+            .prop_map(|code| Entity::Country(Country::of_code(code).expect("a country"))),
+        proptest::collection::btree_set("[A-Za-z0-9-]{1,9}", 1..4)
+            .prop_map(|lists| { Entity::FilterLists(lists.into_iter().map(Arc::from).collect()) }),
     ]
+}
+
+/// Names in all forms, as the parser makes them.
+fn named() -> impl Strategy<Value = Entity> {
+    ("(\\*|\\.)?[a-z0-9_-]{1,8}(\\.[a-z]{1,8}){1,3}\\.?", "\\*?").prop_filter_map(
+        "a name",
+        |(name, star)| match parse(&format!("+ {name}{star}")).ok()?.entity {
+            entity @ Entity::Domain(_) => Some(entity),
+            _ => None,
+        },
+    )
+}
+
+fn times() -> impl Strategy<Value = When> {
+    // Until the year 9000: later ones have no place in time zones.
+    let until = proptest::option::of(0..221_845_392_000_i64);
+    let during =
+        proptest::option::of((1..128_u8, 0..DAY_MINUTES, 1..=DAY_MINUTES)).prop_map(|during| {
+            during.filter(|(_, from, to)| from != to).map(|(days, from_minute, to_minute)| Weekly {
+                days,
+                from_minute,
+                to_minute,
+            })
+        });
+    (any::<bool>(), until, during).prop_map(|(off, until, during)| When { off, until, during })
 }
 
 fn services() -> impl Strategy<Value = Option<Service>> {
@@ -244,11 +449,12 @@ proptest! {
         permission in prop_oneof![Just(Permission::Permit), Just(Permission::Deny)],
         entity in entities(),
         service in services(),
+        when in times(),
     ) {
-        let text = print(permission, &entity, service);
+        let text = print(permission, &entity, service, &when);
         let rule = parse(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(&*rule.text, &text);
-        prop_assert_eq!((rule.permission, rule.entity, rule.service), (permission, entity, service));
+        prop_assert_eq!((rule.permission, rule.entity, rule.service, rule.when), (permission, entity, service, when));
     }
 
     #[test]
@@ -276,10 +482,28 @@ proptest! {
     }
 
     #[test]
-    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+*a-zA-Z0-9./:,# \t\u{e9}\u{7}]{0,40}|\\PC{0,40}") {
+    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+?] [-+*a-zA-Z0-9./:,=# \t\u{e9}\u{7}]{0,40}|[-+] \\* (off|until=[-0-9TZ:+]{0,20}|during=[A-Za-z0-9,:-]{0,20}| ){0,4}|\\PC{0,40}") {
         match parse(&line) {
             Ok(rule) => prop_assert_eq!(parse(&rule.text).map(|again| again.text), Ok(rule.text)),
             Err(error) => prop_assert_eq!(error.to_string().lines().count(), 3),
         }
     }
+}
+
+#[test]
+fn a_time_without_an_offset_is_this_machines() {
+    let until = |text: &str| parse(text).expect(text).when.until;
+    assert_eq!(until("- * until=2026-12-24"), until("- * until=2026-12-24T00:00"));
+    assert_eq!(until("- * until=2026-12-24T00:00:00Z"), Some(1_798_070_400));
+}
+
+#[test]
+fn a_rule_that_does_not_count_matches_nothing() {
+    let rule = parse("- * off").expect("a rule");
+    assert!(rule.matches(&Subject::default()), "as it is read");
+    assert!(!rule.at(now()).matches(&Subject::default()));
+    let over = parse("- * until=2001-01-01").expect("a rule");
+    assert!(!over.at(now()).matches(&Subject::default()));
+    let lasting = parse("- * until=2999-01-01").expect("a rule");
+    assert!(lasting.at(now()).matches(&Subject::default()));
 }

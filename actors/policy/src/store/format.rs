@@ -19,6 +19,8 @@ pub(super) const FORMAT_VERSION: u32 = 1;
 pub(super) const FORMAT: &str = "format";
 /// Text of the last good policy file.
 pub(super) const LAST_GOOD: &str = "last-good";
+/// A pause: when it was begun, in seconds since 1970, and how many it lasts.
+pub(super) const PAUSE: &str = "pause";
 /// There when the first start is done; the entries have keys of their own.
 pub(super) const ADOPTED: &str = "first-start-done";
 

@@ -222,7 +222,7 @@ fn a_file_with_mistakes_is_left_alone() {
     machine.write(BAD);
     let refused = worker.add(denial(None)).expect_err("a bad file");
     assert!(matches!(refused, RuleRefusal::Failed(why) if why.contains("seawall.toml:2:18")));
-    let wrong = NewRule { rule: "- nowhere".to_owned(), ..denial(None) };
+    let wrong = NewRule { rule: "- no where".to_owned(), ..denial(None) };
     machine.write(BLOCK);
     assert!(matches!(worker.add(wrong), Err(RuleRefusal::Invalid(_))));
     assert_eq!(std::fs::read_to_string(machine.file()).expect("a file"), BLOCK);

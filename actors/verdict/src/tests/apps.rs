@@ -99,10 +99,13 @@ fn a_switch_of_an_app_is_its_own_or_else_the_one_for_all() {
 #[test]
 fn rules_of_an_app_come_before_those_for_all_and_after_every_switch() {
     use Action::{Allow, Drop, Reject};
-    let outgoing = |rule: Rule| AppFilter { outgoing_rules: vec![rule], ..none() };
-    let incoming = |rule: Rule| AppFilter { incoming_rules: vec![rule], ..none() };
-    let denied =
-        Filter { outgoing_rules: vec![deny_all()], incoming_rules: vec![deny_all()], ..permits() };
+    let outgoing = |rule: Rule| AppFilter { outgoing_rules: vec![rule].into(), ..none() };
+    let incoming = |rule: Rule| AppFilter { incoming_rules: vec![rule].into(), ..none() };
+    let denied = Filter {
+        outgoing_rules: vec![deny_all()].into(),
+        incoming_rules: vec![deny_all()].into(),
+        ..permits()
+    };
     let lan_only = rule(Permission::Permit, scopes(false, true, false), None);
     let (internet, lan) = (outbound("9.9.9.9"), outbound("192.168.1.1"));
     let (out_rule, in_rule) = (Layer::OutgoingRule, Layer::IncomingRule);
@@ -141,7 +144,7 @@ fn rules_of_an_app_come_before_those_for_all_and_after_every_switch() {
         ),
         (
             "a rule for all beats an app's default",
-            Filter { outgoing_rules: vec![permit_all()], ..permits() },
+            Filter { outgoing_rules: vec![permit_all()].into(), ..permits() },
             AppFilter { default_action: Some(DefaultAction::Block), ..none() },
             internet,
             (Allow, out_rule, false),
@@ -166,10 +169,10 @@ fn rules_of_an_app_come_before_those_for_all_and_after_every_switch() {
 #[test]
 fn a_rule_is_counted_in_the_list_that_it_is_from() {
     let web = rule(Permission::Permit, scopes(false, true, false), tcp(443));
-    let all = Filter { outgoing_rules: vec![web.clone(), deny_all()], ..permits() };
-    let own = AppFilter { outgoing_rules: vec![deny_all(), web], ..none() };
+    let all = Filter { outgoing_rules: vec![web.clone(), deny_all()].into(), ..permits() };
+    let own = AppFilter { outgoing_rules: vec![deny_all(), web].into(), ..none() };
     let ssh = AppFilter {
-        outgoing_rules: vec![rule(Permission::Permit, scopes(true, true, true), tcp(22))],
+        outgoing_rules: vec![rule(Permission::Permit, scopes(true, true, true), tcp(22))].into(),
         ..none()
     };
     let snapshot = Snapshot { apps: vec![app("own", own), app("ssh", ssh)], ..under(all) };

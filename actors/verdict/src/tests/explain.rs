@@ -94,7 +94,7 @@ fn any_address() -> impl Strategy<Value = IpAddr> {
     near.prop_map(|text| text.parse().expect("an address"))
 }
 
-fn any_flow() -> impl Strategy<Value = Flow> {
+pub(super) fn any_flow() -> impl Strategy<Value = Flow> {
     let direction =
         prop::sample::select(vec![Direction::Outbound, Direction::Inbound, Direction::Forwarded]);
     let port = || prop::sample::select(vec![0_u16, 22, 67, 68, 443, 546, 547]);
@@ -133,7 +133,7 @@ fn any_action() -> impl Strategy<Value = DefaultAction> {
     prop::sample::select(vec![DefaultAction::Permit, DefaultAction::Block])
 }
 
-fn any_filter() -> impl Strategy<Value = Filter> {
+pub(super) fn any_filter() -> impl Strategy<Value = Filter> {
     (any_action(), any::<[bool; 4]>(), any_rules(), any_rules()).prop_map(
         |(default_action, [a, b, c, d], outgoing_rules, incoming_rules)| Filter {
             default_action,
@@ -141,13 +141,13 @@ fn any_filter() -> impl Strategy<Value = Filter> {
             block_lan: b,
             block_internet: c,
             block_local: d,
-            outgoing_rules,
-            incoming_rules,
+            outgoing_rules: outgoing_rules.into(),
+            incoming_rules: incoming_rules.into(),
         },
     )
 }
 
-fn any_app_filter() -> impl Strategy<Value = AppFilter> {
+pub(super) fn any_app_filter() -> impl Strategy<Value = AppFilter> {
     let switches = any::<[Option<bool>; 4]>();
     (prop::option::of(any_action()), switches, any_rules(), any_rules()).prop_map(
         |(default_action, [a, b, c, d], outgoing_rules, incoming_rules)| AppFilter {
@@ -156,8 +156,8 @@ fn any_app_filter() -> impl Strategy<Value = AppFilter> {
             block_lan: b,
             block_internet: c,
             block_local: d,
-            outgoing_rules,
-            incoming_rules,
+            outgoing_rules: outgoing_rules.into(),
+            incoming_rules: incoming_rules.into(),
         },
     )
 }
@@ -218,9 +218,10 @@ proptest! {
 #[test]
 fn the_decisive_step_names_switch_rule_and_section() {
     let own = |filter| Snapshot { apps: vec![section("/one", filter)], ..closed() };
-    let rules = AppFilter { outgoing_rules: vec![permit_all(), deny_all()], ..Default::default() };
+    let rules =
+        AppFilter { outgoing_rules: vec![permit_all(), deny_all()].into(), ..Default::default() };
     let switch = AppFilter { block_internet: Some(true), ..Default::default() };
-    let filter = Filter { outgoing_rules: vec![deny_all()], ..permits() };
+    let filter = Filter { outgoing_rules: vec![deny_all()].into(), ..permits() };
     let cases = [
         (own(rules), Step::AppRules, "a rule permits it: rule 1 in [[app]] \"/one\", `as written`"),
         (
@@ -247,7 +248,8 @@ fn a_step_that_says_nothing_says_why() {
         found.map(|taken| taken.saw).unwrap_or_default()
     };
     let lan_only = rule(Permission::Permit, scopes(false, true, false), None);
-    let with_rules = under(Filter { outgoing_rules: vec![lan_only, deny_all()], ..blocks() });
+    let with_rules =
+        under(Filter { outgoing_rules: vec![lan_only, deny_all()].into(), ..blocks() });
     let other = Snapshot { apps: vec![section("/two", AppFilter::default())], ..open() };
     let own = Snapshot {
         apps: vec![section("/one", AppFilter { block_lan: Some(false), ..Default::default() })],

@@ -1,0 +1,198 @@
+//! When a rule counts: `off`, `until=2026-12-24T18:00`, `during=Mon-Fri,22:00-06:00`.
+
+use std::fmt::Write as _;
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use seawall_messages::rule::{DAY_MINUTES, Moment, Weekly, When};
+
+use super::names::nearest;
+use super::{Fault, quoted};
+
+const OFF: &str = "off";
+const UNTIL: &str = "until";
+const DURING: &str = "during";
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/// Whether the word belongs here, be it right or wrong.
+pub(super) fn is_condition(word: &str) -> bool {
+    word == OFF || word.contains('=')
+}
+
+/// Takes up one word.
+pub(super) fn parse_condition(word: &str, when: &mut When) -> Result<(), Fault> {
+    let Some((key, value)) = word.split_once('=') else {
+        return match std::mem::replace(&mut when.off, true) {
+            true => Err(again(word, word)),
+            false => Ok(()),
+        };
+    };
+    let at = key.len() + 1;
+    match key {
+        UNTIL if when.until.is_none() => {
+            when.until = Some(parse_until(value).map_err(|fault| fault.moved(at))?);
+        }
+        DURING if when.during.is_none() => {
+            when.during = Some(parse_during(value).map_err(|fault| fault.moved(at))?);
+        }
+        UNTIL | DURING => return Err(again(word, key)),
+        _ => {
+            let hint = nearest(key, [UNTIL, DURING].into_iter())
+                .map_or(String::new(), |known| format!("; {known}=, perhaps"));
+            let expected = format!("until=…, during=… or off{hint}");
+            return Err(Fault::new(0..key.len(), quoted(key), expected));
+        }
+    }
+    Ok(())
+}
+
+/// The canonical form, with a space before each word.
+pub(super) fn print_when(when: &When) -> String {
+    let mut text = String::new();
+    if when.off {
+        text.push_str(" off");
+    }
+    // Writing to a string never fails.
+    if let Some(until) = when.until.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
+        let _ = write!(text, " {UNTIL}={until}");
+    }
+    if let Some(during) = when.during {
+        let _ = write!(text, " {DURING}={}", print_during(during));
+    }
+    text
+}
+
+/// Now, as rules look at it.
+pub fn now() -> Moment {
+    moment(&Zoned::now())
+}
+
+fn moment(now: &Zoned) -> Moment {
+    let minute = i16::from(now.hour()) * 60 + i16::from(now.minute());
+    Moment {
+        unix_seconds: now.timestamp().as_second(),
+        weekday: u8::try_from(now.weekday().to_monday_zero_offset()).unwrap_or_default(),
+        minute: u16::try_from(minute).unwrap_or_default(),
+    }
+}
+
+fn again(word: &str, key: &str) -> Fault {
+    Fault::new(0..word.len(), format!("{} again", quoted(key)), "it once")
+}
+
+/// A date, or a date and time, of this machine's time zone or with its offset from UTC.
+fn parse_until(text: &str) -> Result<i64, Fault> {
+    const EXPECTED: &str =
+        "a date, or a date and time: 2026-12-24, 2026-12-24T18:00, 2026-12-24T18:00:00Z";
+    let local = |time: DateTime| time.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp());
+    let timestamp = match (text.parse::<Timestamp>(), text.len()) {
+        (Ok(timestamp), _) => Ok(timestamp),
+        (Err(_), 10) => text.parse::<Date>().and_then(|date| local(date.into())),
+        (Err(_), _) => text.parse::<DateTime>().and_then(local),
+    };
+    let found = if text.is_empty() { "no time".to_owned() } else { quoted(text) };
+    timestamp
+        .map(|timestamp| timestamp.as_second())
+        .map_err(|_| Fault::new(0..text.len(), found, EXPECTED))
+}
+
+/// Days and a time of day, between commas; each may be left out.
+fn parse_during(text: &str) -> Result<Weekly, Fault> {
+    let mut weekly = Weekly { days: 0, from_minute: 0, to_minute: DAY_MINUTES };
+    let mut has_time = false;
+    let mut at = 0;
+    for word in text.split(',') {
+        let span = at..at + word.len();
+        at = span.end + 1;
+        let Some((from, to)) = parse_times(word) else {
+            weekly.days |= parse_days(word).ok_or_else(|| wrong_part(span, word))?;
+            continue;
+        };
+        if std::mem::replace(&mut has_time, true) {
+            return Err(Fault::new(
+                span,
+                format!("{}, a second time", quoted(word)),
+                "one time of day",
+            ));
+        }
+        if from == to {
+            return Err(Fault::new(span, quoted(word), "a time that lasts"));
+        }
+        (weekly.from_minute, weekly.to_minute) = (from, to);
+    }
+    if weekly.days == 0 {
+        weekly.days = Weekly::ALL_DAYS;
+    }
+    Ok(weekly)
+}
+
+fn wrong_part(span: std::ops::Range<usize>, word: &str) -> Fault {
+    let found = if word.is_empty() { "nothing".to_owned() } else { quoted(word) };
+    Fault::new(span, found, "days such as Mon or Sat-Sun, or a time of day such as 22:00-06:00")
+}
+
+/// `22:00-06:00`
+fn parse_times(word: &str) -> Option<(u16, u16)> {
+    let (from, to) = word.split_once('-')?;
+    let minute = |text: &str| {
+        let (hour, minute) = text.split_once(':')?;
+        let number = |text: &str| {
+            let is_two_digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+            is_two_digits.then(|| text.parse::<u16>().ok()).flatten()
+        };
+        let (hour, minute) = (number(hour)?, number(minute)?);
+        (minute < 60).then_some(hour * 60 + minute).filter(|minutes| *minutes <= DAY_MINUTES)
+    };
+    let (from, to) = (minute(from)?, minute(to)?);
+    (from < DAY_MINUTES).then_some((from, to))
+}
+
+/// `Mon`, or `Fri-Mon`: over the end of the week, too.
+fn parse_days(word: &str) -> Option<u8> {
+    let day = |text: &str| DAYS.iter().position(|day| day.eq_ignore_ascii_case(text));
+    let (first, last) = match word.split_once('-') {
+        Some((first, last)) => (day(first)?, day(last)?),
+        None => (day(word)?, day(word)?),
+    };
+    let length = (last + 7 - first) % 7;
+    Some((first..=first + length).fold(0, |days, day| days | 1 << (day % 7)))
+}
+
+fn print_during(weekly: Weekly) -> String {
+    let mut parts = Vec::new();
+    let is_on = |day: usize| weekly.days & (1 << day) != 0;
+    let mut day = 0;
+    while day < DAYS.len() && weekly.days != Weekly::ALL_DAYS {
+        let run = (day..DAYS.len()).take_while(|day| is_on(*day)).count();
+        match run {
+            0 => day += 1,
+            1 | 2 => {
+                parts.push(DAYS[day].to_owned());
+                day += 1;
+            }
+            _ => {
+                parts.push(format!("{}-{}", DAYS[day], DAYS[day + run - 1]));
+                day += run;
+            }
+        }
+    }
+    let is_whole_day = (weekly.from_minute, weekly.to_minute) == (0, DAY_MINUTES);
+    if !is_whole_day || parts.is_empty() {
+        let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+        parts.push(format!("{}-{}", clock(weekly.from_minute), clock(weekly.to_minute)));
+    }
+    parts.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_taken_from_the_clock_on_the_wall() {
+        let friday: Zoned = "2026-11-27T22:05:59+01:00[+01:00]".parse().expect("a time");
+        let expected = Moment { unix_seconds: 1_795_813_559, weekday: 4, minute: 22 * 60 + 5 };
+        assert_eq!(moment(&friday), expected);
+    }
+}
