@@ -35,6 +35,9 @@ pub(crate) enum Contender {
     /// Seawall that looks for nobody's owner: without notes, without rules of
     /// apps, and without the thread that finds owners for lists.
     SeawallLookUpLeftOut,
+    /// The same with a rule about an address as far away as those that are called: an
+    /// answer holds for the service that it was asked for, and for no other.
+    SeawallAsking,
     /// A peer that attributes every connection, and allows all.
     OpenSnitch,
 }
@@ -42,6 +45,8 @@ pub(crate) enum Contender {
 /// A rule of an app that nobody runs: each connection might be its.
 pub(crate) const POLICY_OF_NOBODY: &str =
     "[[app]]\nmatch = { path = \"/usr/bin/nobody-runs-this\" }\noutgoing_rules = [\"- *\"]\n";
+/// A rule about an address in the LAN that nobody calls: all others there may be meant.
+const POLICY_OF_ONE_ADDRESS: &str = "[filter]\noutgoing_rules = [\"- 10.99.99.99\"]\n";
 /// Chooses how Seawall finds owners; see the worker.
 const ATTRIBUTION: &str = "SEAWALL_ATTRIBUTION";
 const SOCKET_TABLES: &str = "socket-tables";
@@ -61,6 +66,7 @@ impl Contender {
             Self::SeawallAttributing => "Seawall, owners by the kernel's notes",
             Self::SeawallByTables => "Seawall, owners by the socket tables",
             Self::SeawallLookUpLeftOut => "look-up left out",
+            Self::SeawallAsking => "look-up left out, each asked about",
             Self::OpenSnitch => "OpenSnitch",
         }
     }
@@ -116,16 +122,19 @@ impl<'w> Arena<'w> {
             Contender::SeawallByTables => {
                 Ok(self.entered_seawall(self.without_notes(POLICY_OF_NOBODY).start()))
             }
-            Contender::SeawallLookUpLeftOut => {
-                let mut entered = self.entered_seawall(self.without_notes("").start());
-                entered.uncounted = Some(FINDS_OWNERS);
-                Ok(entered)
-            }
+            Contender::SeawallLookUpLeftOut => Ok(self.enter_without_look_up("")),
+            Contender::SeawallAsking => Ok(self.enter_without_look_up(POLICY_OF_ONE_ADDRESS)),
             Contender::OpenSnitch => {
                 let peer = OpenSnitch::start(&self.world.desk, Rules::AllowAll)?;
                 Ok(self.entered(vec![peer.pid()], Held::OpenSnitch { _peer: Box::new(peer) }))
             }
         }
+    }
+
+    fn enter_without_look_up(&self, policy: &str) -> Entered<'w> {
+        let mut entered = self.entered_seawall(self.without_notes(policy).start());
+        entered.uncounted = Some(FINDS_OWNERS);
+        entered
     }
 
     /// Seawall with this policy, yet to be started.

@@ -49,14 +49,15 @@ fn sent(seawall: &Seawall<'_>) -> (u64, u64) {
 }
 
 #[track_caller]
-fn assert_sent(seawall: &Seawall<'_>, datagrams: u64, when: &str) {
+fn assert_sent(seawall: &Seawall<'_>, serve: &mut Serve, datagrams: u64, when: &str) {
     let expected = datagrams * (PAYLOAD.len() as u64 + HEADERS);
     let mut seen = (0, 0);
     until(COUNTED, || {
         seen = sent(seawall);
         (seen == (expected, expected)).then_some(())
     });
-    assert_eq!(seen, (expected, expected), "{when}: as shown, and as measured");
+    let arrived = serve.report().datagrams(PORT);
+    assert_eq!(seen, (expected, expected), "{when}: as shown, and as measured; {arrived} arrived");
 }
 
 /// Waits until so many sockets are followed, no more and no fewer.
@@ -73,19 +74,19 @@ fn follows(seawall: &Seawall<'_>, sockets: usize) {
 fn what_short_lived_sockets_moved_counts_once_also_when_process_fails() {
     let world = World::new();
     let to = at(Family::V4, PORT);
-    let _serve = Serve::start(&world.peer, &[], &[to]);
+    let mut serve = Serve::start(&world.peer, &[], &[to]);
     let seawall = Seawall::on(&world.desk).policy(POLICY).start();
     // Each from ends of its own: of two sockets with the same ends, only one is told of.
     for port in FIRST_SOURCE..FIRST_SOURCE + SOCKETS as u16 {
         drop(send(&world.desk, port, to));
     }
-    assert_sent(&seawall, SOCKETS, "by a program that nobody had described");
+    assert_sent(&seawall, &mut serve, SOCKETS, "by a program that nobody had described");
     for _ in 0..SOCKETS {
         drop(send(&world.desk, 0, to));
     }
     // Of a socket with the ends of one that closed a moment ago nobody is told before its next packet.
     let open = send(&world.desk, FIRST_SOURCE - 1, to);
-    assert_sent(&seawall, 2 * SOCKETS + 1, "by one that was");
+    assert_sent(&seawall, &mut serve, 2 * SOCKETS + 1, "by one that was");
     seawall.fault(&["process", "panic"]);
     eventually("it was started again", COUNTED, || {
         seawall.try_components().is_some_and(|tree| {
@@ -98,10 +99,10 @@ fn what_short_lived_sockets_moved_counts_once_also_when_process_fails() {
     });
     seawall.fault(&["process", "clear"]);
     open.send(&PAYLOAD).expect("sent");
-    assert_sent(&seawall, 2 * SOCKETS + 2, "with the next incarnation");
+    assert_sent(&seawall, &mut serve, 2 * SOCKETS + 2, "with the next incarnation");
     // The one that is open.
     follows(&seawall, 1);
-    assert_sent(&seawall, 2 * SOCKETS + 2, "when they are forgotten");
+    assert_sent(&seawall, &mut serve, 2 * SOCKETS + 2, "when they are forgotten");
 }
 
 #[test]
