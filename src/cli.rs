@@ -385,6 +385,12 @@ pub(crate) enum RuleVerb {
         #[arg(allow_hyphen_values = true)]
         rule: String,
     },
+    /// Take one out of the policy file
+    Remove(WhichRule),
+    /// Switch one off: it stays in the policy file, and doesn't count
+    Disable(WhichRule),
+    /// Switch one on that was off
+    Enable(WhichRule),
     /// Show the rules in force with the connections that each decided since the worker started
     List {
         /// Only those for one app: its name in the policy, or the path or id that it is known by
@@ -416,6 +422,20 @@ pub(crate) enum RuleVerb {
         #[command(flatten)]
         config: ConfigFile,
     },
+}
+
+/// A rule that is in the policy file.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct WhichRule {
+    /// Whose rule: the name of an app in the policy, or the path or id that it is known by [default: everybody's]
+    #[arg(long, value_name = "NAME|PATH|TAG")]
+    pub(crate) app: Option<String>,
+    /// A rule for connections that others open to this machine
+    #[arg(long)]
+    pub(crate) incoming: bool,
+    /// The rule, as `seawall rule list` shows it
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) rule: String,
 }
 
 /// What `seawall rule check` is asked.

@@ -7,7 +7,9 @@ use seawall_runtime::ComponentStatus;
 use serde::{Deserialize, Serialize};
 
 use crate::datapath::{Connection, ConnectionChanges, DatapathStatus};
-use crate::policy::{AddedRule, Adopted, Mode, PolicyGeneration, PolicyStatus, RuleList};
+use crate::policy::{
+    AddedRule, Adopted, ChangedRule, Mode, PolicyGeneration, PolicyStatus, RuleList,
+};
 use crate::process::{AppUse, HookStatus, Moves};
 
 /// Name of the API's Unix socket in the run folder.
@@ -36,6 +38,15 @@ pub enum Protection {
     Degraded,
     /// Packets are not judged. Exit code 4.
     NotProtected,
+}
+
+/// The answer to `POST /v1/rules/change`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleChanged {
+    /// What became of the rule.
+    pub changed: ChangedRule,
+    /// What is in force now.
+    pub policy: PolicyStatus,
 }
 
 /// `POST /v1/pause`

@@ -18,7 +18,10 @@ use crate::process::Attribution;
 use crate::rule::{Data, Permission, Rule, Rules};
 
 pub use self::fingerprint::{Fingerprint, Pattern};
-pub use self::new_rule::{AddedRule, AppMatch, NewRule, RuleList, RulePlace, RuleRefusal};
+pub use self::new_rule::{
+    AddedRule, AppMatch, ChangeRule, ChangedRule, NewRule, RuleChange, RuleList, RulePlace,
+    RuleRefusal,
+};
 
 /// Counts published policies, from 1. A verdict made under an older one gets no permanence.
 #[derive(
@@ -329,6 +332,14 @@ pub enum Message {
         rule: NewRule,
         /// Where it is now, or why it is not.
         reply: Reply<Result<(AddedRule, PolicyStatus), RuleRefusal>>,
+    },
+    /// From `api`: take a rule out of the file, or switch it, and publish what it says then. An
+    /// error leaves file and policy as they were. Asking again is safe: what is gone is not found.
+    ChangeRule {
+        /// The rule, and what shall become of it.
+        asked: ChangeRule,
+        /// What became of it, or why nothing did.
+        reply: Reply<Result<(ChangedRule, PolicyStatus), RuleRefusal>>,
     },
     /// From `api`: let everything pass for so long, in place of a pause that there may be.
     /// Durable before it is answered. Asking again begins it again.

@@ -4,12 +4,14 @@ mod check;
 mod expect;
 mod list;
 
-use seawall_messages::policy::{AppMatch, NewRule, RuleList, RulePlace};
+use hyper::Method;
+use seawall_messages::api::RuleChanged;
+use seawall_messages::policy::{AppMatch, ChangeRule, NewRule, RuleChange, RuleList, RulePlace};
 
 pub(crate) use self::check::domain;
 use super::Outcome;
-use crate::cli::{Common, RuleVerb};
-use crate::client::{Client, ClientError};
+use crate::cli::{Common, RuleVerb, WhichRule};
+use crate::client::{Client, ClientError, Repeat, SLOW};
 use crate::output;
 
 pub(super) fn perform(what: &RuleVerb, common: &Common) -> Result<Outcome, ClientError> {
@@ -19,6 +21,9 @@ pub(super) fn perform(what: &RuleVerb, common: &Common) -> Result<Outcome, Clien
             let list = if *incoming { RuleList::Incoming } else { RuleList::Outgoing };
             add(&NewRule { app, list, place: RulePlace::First, rule: rule.clone() }, common)
         }
+        RuleVerb::Remove(which) => change(which, RuleChange::Remove, common),
+        RuleVerb::Disable(which) => change(which, RuleChange::Disable, common),
+        RuleVerb::Enable(which) => change(which, RuleChange::Enable, common),
         RuleVerb::List { app } => list::perform(app.as_deref(), common),
         RuleVerb::Check(asked) => Ok(check::perform(asked, common.json)),
         RuleVerb::Test { file, config } => Ok(expect::perform(file, &config.config, common.json)),
@@ -40,5 +45,30 @@ fn add(new: &NewRule, common: &Common) -> Result<Outcome, ClientError> {
             format!("{file}: added to {list}, in force (generation {})", answer.policy.generation.0)
         }
     });
+    Ok(Outcome::Done)
+}
+
+/// Takes a rule out of the policy file, or switches it; done when live flows follow.
+fn change(which: &WhichRule, change: RuleChange, common: &Common) -> Result<Outcome, ClientError> {
+    let WhichRule { app, incoming, rule } = which.clone();
+    let list = if incoming { RuleList::Incoming } else { RuleList::Outgoing };
+    let request = ChangeRule { app, list, rule, change };
+    let client = Client::new(&common.run_dir);
+    // Asked again, a rule that is gone would not be found.
+    let answer: RuleChanged =
+        client.send(Method::POST, "/v1/rules/change", Some(&request), SLOW, Repeat::Never)?;
+    if common.json {
+        output::json(&answer);
+        return Ok(Outcome::Done);
+    }
+    let (file, list) = (answer.policy.file.display(), &answer.changed.list);
+    let generation = answer.policy.generation.0;
+    let what = match change {
+        RuleChange::Remove => "removed from",
+        RuleChange::Disable => "switched off in",
+        RuleChange::Enable => "switched on in",
+    };
+    let rule = &answer.changed.rule;
+    output::line(format_args!("{file}: `{rule}` {what} {list} (generation {generation})"));
     Ok(Outcome::Done)
 }

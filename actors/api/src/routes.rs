@@ -12,10 +12,10 @@ use axum::routing::{delete, get, post};
 use axum::{Extension, Json, Router};
 use seawall_messages::api::{
     AdoptedList, Apps, Changes, Components, Connections, ErrorBody, Protection, Reloaded,
-    RuleAdded, Status,
+    RuleAdded, RuleChanged, Status,
 };
 use seawall_messages::datapath::{self, Connection, Cursor, DatapathStatus};
-use seawall_messages::policy::{NewRule, PolicyStatus, RuleRefusal};
+use seawall_messages::policy::{ChangeRule, NewRule, PolicyStatus, RuleRefusal};
 use seawall_messages::{Flow, PolicyGeneration, policy, process};
 use seawall_platform::linux::conntrack;
 use seawall_runtime::{Address, AskError, Reply};
@@ -64,7 +64,8 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/adopted/{id}", delete(remove_adopted))
         .route("/v1/reload", post(reload))
         .route("/v1/pause", post(pause::begin).delete(pause::end))
-        .route("/v1/rules", get(rules).post(add_rule));
+        .route("/v1/rules", get(rules).post(add_rule))
+        .route("/v1/rules/change", post(change_rule));
     #[cfg(feature = "fault-injection")]
     let router = router.route("/v1/fault", post(fault::inject));
     router
@@ -261,12 +262,34 @@ async fn add_rule(
         reply,
     })
     .await?;
-    let (added, policy) = written.map_err(|refusal| match refusal {
-        RuleRefusal::Invalid(why) => Error::Invalid(why),
-        RuleRefusal::Failed(why) => Error::Conflict(why),
-    })?;
+    let (added, policy) = written.map_err(refused)?;
     await_policy(&services, policy.generation).await?;
     Ok(Json(RuleAdded { added, policy }))
+}
+
+async fn change_rule(
+    State(services): State<Services>,
+    Extension(PeerUid(uid)): Extension<PeerUid>,
+    Json(asked): Json<ChangeRule>,
+) -> Result<Json<RuleChanged>, Error> {
+    if uid != 0 {
+        return Err(Error::Forbidden);
+    }
+    let changed = ask("policy", &services.policy, CHANGE, |reply| policy::Message::ChangeRule {
+        asked: asked.clone(),
+        reply,
+    })
+    .await?;
+    let (changed, policy) = changed.map_err(refused)?;
+    await_policy(&services, policy.generation).await?;
+    Ok(Json(RuleChanged { changed, policy }))
+}
+
+fn refused(refusal: RuleRefusal) -> Error {
+    match refusal {
+        RuleRefusal::Invalid(why) => Error::Invalid(why),
+        RuleRefusal::Failed(why) => Error::Conflict(why),
+    }
 }
 
 /// Waits until a policy is in force for live flows, too.

@@ -70,6 +70,9 @@ impl Component for Policy {
                     Ok((AddedRule { rule: rule.rule, list, was_there: false }, policy_status()))
                 }
             }),
+            policy::Message::ChangeRule { asked, reply } => {
+                reply.send(Err(RuleRefusal::Failed(asked.rule)));
+            }
             policy::Message::Pause { reply, .. } | policy::Message::Resume { reply } => {
                 reply.send(Ok(policy_status()));
             }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use seawall_messages::policy::{
-    AddedRule, Adopted, IdleRule, Message, NewRule, PolicyGeneration, PolicySource, PolicyStatus,
-    RuleRefusal,
+    AddedRule, Adopted, ChangeRule, ChangedRule, IdleRule, Message, NewRule, PolicyGeneration,
+    PolicySource, PolicyStatus, RuleRefusal,
 };
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
@@ -97,6 +97,7 @@ impl Component for Policy {
             Message::Status { reply } => reply.send(self.status()),
             Message::RemoveAdopted { id, reply } => reply.send(self.remove_adopted(id)?),
             Message::AddRule { rule, reply } => reply.send(self.add_rule(&rule)?),
+            Message::ChangeRule { asked, reply } => reply.send(self.change_rule(&asked)?),
             Message::Pause { length, reply } => {
                 let pause = Pause::begin(length, SystemTime::now(), Instant::now());
                 reply.send(self.change_pause(Some(pause))?);
@@ -332,22 +333,55 @@ impl Policy {
     }
 
     fn write_rule(&self, rule: &NewRule) -> Result<AddedRule, RuleRefusal> {
-        let refuse = |error: &dyn std::error::Error| RuleRefusal::Failed(chain(error));
         let path = &self.arguments.file;
-        let old = match file::read(path) {
-            Ok(text) => Some(text),
-            // One that went away would say less than the copy that is in force.
-            Err(ReadError::Missing(_)) if self.choice.source == PolicySource::Defaults => None,
-            Err(error) => return Err(refuse(&error)),
-        };
+        let old = self.text_to_edit()?;
         let edited = edit::insert(old.as_deref().unwrap_or_default(), rule, path)?;
         if !edited.added.was_there {
-            if edited.text.len() as u64 > file::MAX_FILE_BYTES {
-                return Err(refuse(&ReadError::TooLarge(path.clone())));
-            }
-            replace(path, old.as_deref(), &edited.text).map_err(|error| refuse(&error))?;
+            self.write(old.as_deref(), &edited.text)?;
         }
         Ok(edited.added)
+    }
+
+    /// Takes a rule out of the file or switches it, then takes that up as after any change.
+    fn change_rule(
+        &mut self,
+        asked: &ChangeRule,
+    ) -> Result<Result<(ChangedRule, PolicyStatus), RuleRefusal>, Error> {
+        let path = &self.arguments.file;
+        let changed = self.text_to_edit().and_then(|old| {
+            let edited = edit::change(old.as_deref().unwrap_or_default(), asked, path)?;
+            self.write(old.as_deref(), &edited.text)?;
+            Ok(edited.changed)
+        });
+        let changed = match changed {
+            Ok(changed) => changed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        events::RuleChanged { asked, changed: &changed }.emit();
+        self.reread()?;
+        Ok(match &self.choice.refused {
+            None => Ok((changed, self.status())),
+            Some(reason) => Err(RuleRefusal::Failed(reason.clone())),
+        })
+    }
+
+    /// What the file says; `None` where there is none, and never was.
+    fn text_to_edit(&self) -> Result<Option<String>, RuleRefusal> {
+        match file::read(&self.arguments.file) {
+            Ok(text) => Ok(Some(text)),
+            // One that went away would say less than the copy that is in force.
+            Err(ReadError::Missing(_)) if self.choice.source == PolicySource::Defaults => Ok(None),
+            Err(error) => Err(RuleRefusal::Failed(chain(&error))),
+        }
+    }
+
+    fn write(&self, old: Option<&str>, new: &str) -> Result<(), RuleRefusal> {
+        let refuse = |error: &dyn std::error::Error| RuleRefusal::Failed(chain(error));
+        let path = &self.arguments.file;
+        if new.len() as u64 > file::MAX_FILE_BYTES {
+            return Err(refuse(&ReadError::TooLarge(path.clone())));
+        }
+        replace(path, old, new).map_err(|error| refuse(&error))
     }
 
     /// Drops the adopted connections that have ended.

@@ -8,6 +8,8 @@
 //! is about this app and nobody else. A section that means others, too, is left
 //! alone: the app gets a section of its own before it, with the same settings.
 
+mod change;
+
 use std::path::Path;
 
 use seawall_messages::policy::{
@@ -15,6 +17,7 @@ use seawall_messages::policy::{
 };
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
+pub use self::change::{Changed, change};
 use crate::file::{self, PolicyFile};
 use crate::rule;
 
@@ -76,7 +79,7 @@ fn checked(line: &str) -> Result<seawall_messages::rule::Rule, RuleRefusal> {
 
 fn not_editable(path: &Path, why: &dyn std::fmt::Display) -> RuleRefusal {
     RuleRefusal::Failed(format!(
-        "{}: the rule can't be added without touching something else ({why}); add it by hand",
+        "{}: the rule can't be changed without touching something else ({why}); do it by hand",
         path.display()
     ))
 }

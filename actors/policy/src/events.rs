@@ -5,7 +5,7 @@ use std::path::Path;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::Snapshot;
 use seawall_messages::policy::{
-    AddedRule, AdoptedEntry, AppFilter, IdleRule, NewRule, PolicySource,
+    AddedRule, AdoptedEntry, AppFilter, ChangeRule, ChangedRule, IdleRule, NewRule, PolicySource,
 };
 use seawall_messages::rule::Rules;
 
@@ -183,6 +183,19 @@ impl RuleAdded<'_> {
             counter!(RULES_ADDED).increment(1);
         }
         tracing::info!(rule, list, app, was_there, "Rule added on request");
+    }
+}
+
+/// A rule was taken out of the file, or switched.
+pub(crate) struct RuleChanged<'a> {
+    pub(crate) asked: &'a ChangeRule,
+    pub(crate) changed: &'a ChangedRule,
+}
+
+impl RuleChanged<'_> {
+    pub(crate) fn emit(&self) {
+        let ChangedRule { rule, list } = self.changed;
+        tracing::info!(rule, list, change = ?self.asked.change, "Rule changed on request");
     }
 }
 

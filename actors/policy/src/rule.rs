@@ -84,6 +84,25 @@ pub fn print(
     }
 }
 
+/// The rule, switched off or on.
+pub fn switched(rule: &Rule, off: bool) -> Rule {
+    let when = When { off, ..rule.when };
+    let text = Arc::from(print(rule.permission, &rule.entity, rule.service, &when));
+    Rule { when, text, ..rule.clone() }
+}
+
+/// The comment of a line, with its `#`.
+pub fn comment(line: &str) -> Option<&str> {
+    let mut rest = line;
+    loop {
+        rest = rest.trim_start();
+        if rest.is_empty() || rest.starts_with('#') {
+            return Some(rest.trim_end()).filter(|comment| !comment.is_empty());
+        }
+        rest = &rest[rest.find(char::is_whitespace).unwrap_or(rest.len())..];
+    }
+}
+
 impl RuleError {
     /// The line, and below it carets under the offending part.
     pub fn excerpt(&self) -> String {

@@ -53,6 +53,43 @@ pub enum RulePlace {
     First,
 }
 
+/// A rule that is there, and what shall become of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRule {
+    /// The app whose rule it is, by its name, path or id; `None` for a rule for all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub app: Option<String>,
+    /// Which list.
+    #[serde(default)]
+    pub list: RuleList,
+    /// The rule, however it is written.
+    pub rule: String,
+    /// What shall become of it.
+    pub change: RuleChange,
+}
+
+/// What shall become of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleChange {
+    /// It goes.
+    Remove,
+    /// It stays, and counts no more.
+    Disable,
+    /// It counts again.
+    Enable,
+}
+
+/// What became of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedRule {
+    /// The rule as it is written, or was.
+    pub rule: String,
+    /// The list: `filter.outgoing_rules`, `app[2].incoming_rules`.
+    pub list: String,
+}
+
 /// Where a rule is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddedRule {

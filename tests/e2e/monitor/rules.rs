@@ -60,7 +60,7 @@ fn the_verb_adds_a_rule_in_force_or_says_what_is_wrong() {
     assert_eq!(again.json()["added"]["was_there"], true);
     let text = std::fs::read_to_string(seawall.policy_file()).expect("a file");
     for (arguments, why) in [
-        (&["rule", "add", "- no where"][..], "nowhere"),
+        (&["rule", "add", "- no where"][..], "where"),
         (&["rule", "add", "10.0.0.1"], "`+` to permit"),
         (&["rule", "add", "--app", "", "- *"], "match.tag"),
     ] {
@@ -96,7 +96,7 @@ fn only_root_changes_anything_also_of_those_who_may_look() {
     let refused = run(&["rule", "add", "- *"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("only root may do this"), "{refused:?}");
-    for arguments in [&["pause", "1m"][..], &["resume"]] {
+    for arguments in [&["pause", "1m"][..], &["resume"], &["rule", "remove", "- *"]] {
         let refused = run(arguments);
         assert_eq!(refused.code, Some(1), "{refused:?}");
         assert!(refused.stderr.contains("only root may do this"), "{refused:?}");

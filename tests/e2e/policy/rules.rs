@@ -118,3 +118,41 @@ fn rules_that_decide_nothing_are_told() {
     let metrics = seawall.metrics();
     assert!(metrics.contains("seawall_policy_idle_rules 2"), "{metrics}");
 }
+
+#[test]
+fn rules_are_switched_and_taken_out_in_force_and_the_file_keeps_its_comments() {
+    let world = World::new();
+    let text = "[filter]\noutgoing_rules = [\n  # the printer\n  \"- * TCP/7401\", # not today\n  \"- * TCP/7402\",\n]\n";
+    let seawall = Seawall::on(&world.desk).policy(text).start();
+    let path = path(&world, Family::V4);
+    let _listeners = [7401, 7402].map(|port| path.listen(Kind::Tcp, port));
+    let send = |port| path.send(Kind::Tcp, port, PATIENCE).outcome;
+    let rule = |arguments: &[&str]| seawall.verb(&[&["rule"], arguments].concat());
+    let file = || std::fs::read_to_string(seawall.policy_file()).expect("a file");
+    let text = file();
+    assert_eq!((send(7401), send(7402)), (Outcome::Refused, Outcome::Refused));
+    let disabled = rule(&["disable", "- * tcp/7401"]);
+    assert_eq!(disabled.code, Some(0), "{disabled:?}");
+    assert!(disabled.stdout.contains("switched off in filter.outgoing_rules"), "{disabled:?}");
+    assert_eq!((send(7401), send(7402)), (Outcome::Connected, Outcome::Refused));
+    assert_eq!(file(), text.replace("TCP/7401", "TCP/7401 off"));
+    let enabled = rule(&["enable", "--json", "- * TCP/7401"]);
+    assert_eq!(enabled.json()["changed"]["rule"], "- * TCP/7401");
+    assert_eq!((send(7401), file()), (Outcome::Refused, text.clone()));
+    let removed = rule(&["remove", "- * TCP/7402"]);
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    assert_eq!((send(7401), send(7402)), (Outcome::Refused, Outcome::Connected));
+    let left = text.replace("  \"- * TCP/7402\",\n", "");
+    assert_eq!(file(), left);
+    for (arguments, why) in [
+        (&["remove", "- * TCP/7402"][..], "there is no `- * TCP/7402`"),
+        (&["remove", "--incoming", "- * TCP/7401"], "in filter.incoming_rules"),
+        (&["disable", "--app", "nobody", "- *"], "there is no [[app]]"),
+        (&["enable", "nonsense here"], "to permit"),
+    ] {
+        let refused = rule(arguments);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains(why), "{refused:?}");
+    }
+    assert_eq!(file(), left);
+}
