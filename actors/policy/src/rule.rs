@@ -26,6 +26,7 @@ use self::service::parse_service;
 use self::when::{is_condition, parse_condition, print_when};
 
 pub(crate) use self::names::nearest as nearest_name;
+pub use self::names::protocol_number as protocol_by_name;
 
 pub use self::entity::print_entity;
 pub use self::service::print_service;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use seawall_messages::Protocol;
 use seawall_messages::explain::Whom;
+use seawall_policy::rule::protocol_by_name;
 
 /// The port that is meant where none is named.
 pub(crate) const USUAL_PORT: u16 = 443;
@@ -64,18 +65,8 @@ fn why_no_target(text: &str) -> String {
 
 /// Reads a protocol's name or number.
 pub(crate) fn protocol(text: &str) -> Result<Protocol, String> {
-    let named = match text.to_ascii_lowercase().as_str() {
-        "tcp" => Some(Protocol::TCP),
-        "udp" => Some(Protocol::UDP),
-        "icmp" => Some(Protocol::ICMP),
-        "icmp6" => Some(Protocol::ICMPV6),
-        "sctp" => Some(Protocol::SCTP),
-        "dccp" => Some(Protocol::DCCP),
-        "udp-lite" => Some(Protocol::UDP_LITE),
-        "igmp" => Some(Protocol::IGMP),
-        number => number.parse().ok().map(Protocol),
-    };
-    named.ok_or_else(|| {
+    let named = protocol_by_name(text);
+    named.or_else(|| text.parse().ok().map(Protocol)).ok_or_else(|| {
         "expected tcp, udp, icmp, icmp6, sctp, dccp, udp-lite, igmp, or a number up to 255"
             .to_owned()
     })

@@ -44,7 +44,8 @@ const PORTS: [(&str, u16); 24] = [
     ("POP3_SSL", 995),
 ];
 
-pub(super) fn protocol_number(name: &str) -> Option<Protocol> {
+/// The protocol that is called that, in any case of letters.
+pub fn protocol_number(name: &str) -> Option<Protocol> {
     PROTOCOLS
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(name))

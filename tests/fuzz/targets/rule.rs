@@ -1,0 +1,16 @@
+//! Any line that somebody may write as a rule.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use seawall_messages::rule::Subject;
+use seawall_policy::rule::{now, parse};
+
+fuzz_target!(|line: &str| match parse(line) {
+    Ok(rule) => {
+        let again = parse(&rule.text).expect("what is printed is a rule");
+        assert_eq!(again, rule, "and the same one");
+        // Whatever it says, it says it of nothing at all without giving up.
+        rule.at(now()).judge(&Subject::default());
+    }
+    Err(error) => assert_eq!(error.to_string().lines().count(), 3, "the line, and what is wrong"),
+});
