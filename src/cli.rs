@@ -209,6 +209,16 @@ pub(crate) enum Verb {
         json: bool,
     },
 
+    /// Make a policy of what another firewall exported
+    ///
+    /// Prints it, and on standard error what could not be carried over. Needs no
+    /// running Seawall, and changes nothing.
+    #[command(after_help = EXIT_CODES)]
+    Import {
+        #[command(subcommand)]
+        from: ImportFrom,
+    },
+
     /// Print what a shell reads to complete our command lines
     ///
     /// For bash: seawall completions bash > /etc/bash_completion.d/seawall
@@ -421,6 +431,19 @@ pub(crate) enum RuleVerb {
         file: PathBuf,
         #[command(flatten)]
         config: ConfigFile,
+    },
+}
+
+/// Whose export it is.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ImportFrom {
+    /// Settings or a profile that Portmaster exported, in YAML or JSON
+    Portmaster {
+        /// The exported file
+        file: PathBuf,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -43,7 +43,12 @@ pub(crate) fn complaint(text: impl Display) {
 
 /// What to do about a complaint, on standard error.
 pub(crate) fn hint(text: impl Display) {
-    let name = Style::Strong.paint("hint:", style::on_stderr());
+    note(Style::Strong, "hint:", text);
+}
+
+/// Something beside the answer, on standard error, with its kind before it.
+pub(crate) fn note(style: Style, kind: &str, text: impl Display) {
+    let name = style.paint(kind, style::on_stderr());
     let _ = writeln!(std::io::stderr().lock(), "{name} {}", text::lines(&text.to_string()));
 }
 

@@ -11,6 +11,7 @@ mod early_rules;
 pub(crate) mod explain;
 #[cfg(feature = "fault-injection")]
 mod fault;
+mod import;
 mod manual;
 pub(crate) mod pause;
 mod ps;
@@ -24,7 +25,7 @@ mod upgrade;
 use std::process::ExitCode;
 
 pub(crate) use self::status::word;
-use crate::cli::Verb;
+use crate::cli::{ImportFrom, Verb};
 use crate::client::ClientError;
 use crate::{keeper, monitor, output, worker};
 
@@ -69,6 +70,9 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Service { what, root } => return service::perform(what, &root),
         Verb::RemoveRules(config) => return remove_rules::perform(&config),
         Verb::Check { config, json } => return check::perform(&config.config, json),
+        Verb::Import { from: ImportFrom::Portmaster { file, json } } => {
+            return import::from_portmaster(&file, json);
+        }
         Verb::Completions { shell } => return manual::completions(shell),
         Verb::Man { out } => return manual::man(out.as_deref()),
         Verb::Explain(arguments) => explain::perform(arguments),

@@ -90,3 +90,29 @@ fn a_policy_is_tried_against_what_its_owner_expects() {
     assert_eq!(in_json(&answer)["cases"][1]["reason"].as_str().map(str::is_empty), Some(false));
     assert_eq!((&in_json(&answer)["met"], &in_json(&answer)["failed"]), (&json!(1), &json!(1)));
 }
+
+#[test]
+fn what_portmaster_exported_becomes_a_policy_and_the_rest_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("export.yaml");
+    let export = "type: settings\nconfig:\n  filter:\n    blockLAN: true\n    lists: [TRAC]\n    \
+                  endpoints: [\"- .tracker.example\", \"+ lan,lan\"]\n";
+    std::fs::write(&path, export).expect("written");
+    let file = path.to_str().expect("plain");
+    let imported = seawall(&["import", "portmaster", file]);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    assert!(imported.stdout.contains("block_lan = true"), "{imported:?}");
+    for left in ["left out: filter/lists", "left out: filter/endpoints: + lan,lan"] {
+        assert!(imported.stderr.contains(left), "{imported:?}");
+    }
+    let policy = folder.path().join("seawall.toml");
+    std::fs::write(&policy, &imported.stdout).expect("written");
+    let checked = seawall(&["check", "--config", policy.to_str().expect("plain")]);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    let answer = seawall(&["import", "portmaster", "--json", file]);
+    assert_eq!(in_json(&answer)["left_out"].as_array().map(Vec::len), Some(2), "{answer:?}");
+    std::fs::write(&path, "type: dinner").expect("written");
+    let refused = seawall(&["import", "portmaster", file]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("export.yaml: found type"), "{refused:?}");
+}

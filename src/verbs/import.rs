@@ -1,0 +1,45 @@
+//! `seawall import`: what others wrote, as a policy. Prints it and touches nothing.
+
+mod portmaster;
+
+use std::io::Read as _;
+use std::path::Path;
+
+use super::Outcome;
+use crate::output::{self, Style};
+
+/// Largest export, in bytes: icons may be in it.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// `seawall import portmaster FILE`
+pub(super) fn from_portmaster(path: &Path, json: bool) -> Outcome {
+    let converted = read(path).and_then(|text| portmaster::convert(&text));
+    let converted = match converted {
+        Ok(converted) => converted,
+        Err(problem) => {
+            output::complaint(format_args!("{}: {problem}", path.display()));
+            return Outcome::Failed;
+        }
+    };
+    if json {
+        output::json(&converted);
+        return Outcome::Done;
+    }
+    output::verbatim(converted.policy.as_bytes());
+    for left in &converted.left_out {
+        output::note(Style::Strong, "left out:", format_args!("{}: {}", left.what, left.why));
+    }
+    Outcome::Done
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| format!("can't read it: {error}"))?;
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("can't read it: {error}"))?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("it has more than {MAX_FILE_BYTES} bytes"));
+    }
+    Ok(text)
+}
