@@ -1,5 +1,9 @@
 //! The command line: what may be said, and what it means.
 
+#[cfg(feature = "fault-injection")]
+mod fault;
+mod rule;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -8,10 +12,13 @@ use seawall_messages::Protocol;
 use seawall_messages::explain::Whom;
 use seawall_platform::linux::rules::Backend;
 
+#[cfg(feature = "fault-injection")]
+pub(crate) use self::fault::FaultVerb;
+pub(crate) use self::rule::{RuleCheck, RuleVerb, WhichRule};
 use crate::client::USUAL_RUN_DIR;
 use crate::output::ColorChoice;
 use crate::verbs::explain::{self, Target};
-use crate::verbs::{pause, rule};
+use crate::verbs::pause;
 
 /// Version as shown, with a word for builds that can break themselves on purpose.
 pub(crate) const VERSION: &str = if cfg!(feature = "fault-injection") {
@@ -380,60 +387,6 @@ pub(crate) enum AdoptedVerb {
     },
 }
 
-/// What to do with rules.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum RuleVerb {
-    /// Put one before all others of its list; the rest of the file stays as it is
-    Add {
-        /// Whose rule: the path of a program, or the id that `seawall ps --json` shows [default: everybody's]
-        #[arg(long, value_name = "PATH|TAG")]
-        app: Option<String>,
-        /// A rule for connections that others open to this machine
-        #[arg(long)]
-        incoming: bool,
-        /// The rule, such as "- 10.0.0.1 TCP/80"
-        #[arg(allow_hyphen_values = true)]
-        rule: String,
-    },
-    /// Take one out of the policy file
-    Remove(WhichRule),
-    /// Switch one off: it stays in the policy file, and doesn't count
-    Disable(WhichRule),
-    /// Switch one on that was off
-    Enable(WhichRule),
-    /// Show the rules in force with the connections that each decided since the worker started
-    List {
-        /// Only those for one app: its name in the policy, or the path or id that it is known by
-        #[arg(long, value_name = "NAME|PATH|TAG")]
-        app: Option<String>,
-    },
-    /// Say whether a line is a rule, and what it says of something
-    ///
-    /// Needs no running Seawall. Exit code 0: it is a rule, whether it matches
-    /// or not; 2: it is none.
-    Check(RuleCheck),
-    /// Try a policy file against what you expect of it
-    ///
-    /// FILE has sections such as
-    ///
-    ///   [[expect]]
-    ///   app = "/usr/bin/curl"     # or an app's id; nobody, if left out
-    ///   target = "9.9.9.9:443"    # port 443, if left out
-    ///   protocol = "tcp"          # that, if left out
-    ///   inbound = false           # that, if left out
-    ///   result = "permit"         # or "deny"
-    ///   rule = "+ 9.9.9.9"        # the rule that decides; any, if left out
-    ///
-    /// Needs no running Seawall. Exit code 0: all are met; 1: they are not.
-    #[command(verbatim_doc_comment)]
-    Test {
-        /// The file of expectations
-        file: PathBuf,
-        #[command(flatten)]
-        config: ConfigFile,
-    },
-}
-
 /// Whose export it is.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ImportFrom {
@@ -445,40 +398,6 @@ pub(crate) enum ImportFrom {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// A rule that is in the policy file.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct WhichRule {
-    /// Whose rule: the name of an app in the policy, or the path or id that it is known by [default: everybody's]
-    #[arg(long, value_name = "NAME|PATH|TAG")]
-    pub(crate) app: Option<String>,
-    /// A rule for connections that others open to this machine
-    #[arg(long)]
-    pub(crate) incoming: bool,
-    /// The rule, as `seawall rule list` shows it
-    #[arg(allow_hyphen_values = true)]
-    pub(crate) rule: String,
-}
-
-/// What `seawall rule check` is asked.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct RuleCheck {
-    /// The rule, such as "- .example.com TCP/443"
-    #[arg(allow_hyphen_values = true)]
-    pub(crate) rule: String,
-    /// The name that is called
-    #[arg(long, value_parser = rule::domain)]
-    pub(crate) domain: Option<String>,
-    /// The address that is called
-    #[arg(long)]
-    pub(crate) ip: Option<std::net::IpAddr>,
-    /// The protocol: a name, such as udp or icmp, or a number
-    #[arg(long, value_parser = explain::protocol)]
-    pub(crate) protocol: Option<Protocol>,
-    /// The port that is called
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) port: Option<u16>,
 }
 
 /// What to do with the service.
@@ -498,82 +417,6 @@ pub(crate) enum ServiceVerb {
     },
     /// Say what is installed, and whether it runs
     Status,
-}
-
-/// What to do to a component.
-#[cfg(feature = "fault-injection")]
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum FaultVerb {
-    /// Panic at a message
-    Panic {
-        /// Which message from now: 1 is the next
-        #[arg(long, default_value_t = 1)]
-        after: u32,
-    },
-    /// Never finish the next message, waiting
-    HangPending,
-    /// Never finish the next message, spinning
-    HangSpinning,
-    /// Crash now, and fail to start again
-    FailStart {
-        /// How often
-        #[arg(long, default_value_t = 3)]
-        times: u32,
-    },
-    /// Take longer over each message
-    Slow {
-        /// Microseconds added to each
-        #[arg(long)]
-        delay_us: u64,
-        /// For how many messages
-        #[arg(long)]
-        messages: u32,
-    },
-    /// Refuse messages as if the mailbox were full
-    MailboxFull {
-        /// For how many milliseconds
-        #[arg(long)]
-        duration_ms: u64,
-    },
-    /// Lose messages by chance
-    DropMessages {
-        /// Of a thousand, how many are lost
-        #[arg(long)]
-        per_mille: u16,
-        /// Seed of the generator
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// For how many messages
-        #[arg(long)]
-        messages: u32,
-    },
-    /// Panic whenever something with this token is looked at
-    Poison {
-        /// The token: a destination port, say
-        #[arg(long)]
-        token: u64,
-    },
-    /// Undo all of these
-    Clear,
-}
-
-#[cfg(feature = "fault-injection")]
-impl From<FaultVerb> for seawall_runtime::fault::Fault {
-    fn from(verb: FaultVerb) -> Self {
-        match verb {
-            FaultVerb::Panic { after } => Self::Panic { after },
-            FaultVerb::HangPending => Self::HangPending,
-            FaultVerb::HangSpinning => Self::HangSpinning,
-            FaultVerb::FailStart { times } => Self::FailStart { times },
-            FaultVerb::Slow { delay_us, messages } => Self::Slow { delay_us, messages },
-            FaultVerb::MailboxFull { duration_ms } => Self::MailboxFull { duration_ms },
-            FaultVerb::DropMessages { per_mille, seed, messages } => {
-                Self::DropMessages { per_mille, seed, messages }
-            }
-            FaultVerb::Poison { token } => Self::Poison { token },
-            FaultVerb::Clear => Self::Clear,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The shell: reads the file, remembers it, publishes, answers.
 
+mod edits;
+mod pausing;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
-use seawall_messages::policy::{
-    AddedRule, Adopted, ChangeRule, ChangedRule, IdleRule, Message, NewRule, PolicyGeneration,
-    PolicySource, PolicyStatus, RuleRefusal,
-};
+use seawall_messages::policy::{Adopted, IdleRule, Message, PolicyGeneration, PolicyStatus};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
     Address, Component, Context, Failure, Lease, LeaseError, Lender, Published, Publisher,
@@ -16,12 +16,10 @@ use seawall_runtime::{
 
 use crate::adopt::{self, Survey};
 use crate::choice::{Choice, Found};
-use crate::edit;
 use crate::error::{Error, chain};
 use crate::events;
-use crate::file::{self, ReadError, ServiceSettings};
+use crate::file::ServiceSettings;
 use crate::pause::Pause;
-use crate::replace::replace;
 use crate::rule;
 use crate::startup::copy_of_last_good;
 use crate::store::{Store, StoreError};
@@ -165,47 +163,6 @@ impl Policy {
         Ok(())
     }
 
-    fn take_up_pause(&mut self) -> Result<(), Error> {
-        let Some((begun_s, seconds)) = self.store.with(Store::pause)?? else { return Ok(()) };
-        let (begun, length) =
-            (UNIX_EPOCH.checked_add(Duration::from_secs(begun_s)), Duration::from_secs(seconds));
-        self.pause =
-            begun.and_then(|begun| Pause::resume(begun, length, SystemTime::now(), Instant::now()));
-        Ok(())
-    }
-
-    /// Durable first, then in force.
-    fn change_pause(
-        &mut self,
-        pause: Option<Pause>,
-    ) -> Result<Result<PolicyStatus, String>, Error> {
-        let stored = pause.map(|pause| {
-            let begun = pause.begun.duration_since(UNIX_EPOCH).unwrap_or_default();
-            (begun.as_secs(), pause.length.as_secs())
-        });
-        if let Err(error) = self.store.with(|store| store.set_pause(stored))? {
-            return Ok(Err(chain(&error)));
-        }
-        self.pause = pause;
-        self.publish()?;
-        Ok(Ok(self.status()))
-    }
-
-    /// What is left of a pause. One that is over is forgotten, durably where that can be.
-    fn pause_left(&mut self) -> Result<Option<Duration>, Error> {
-        let Some(pause) = self.pause else { return Ok(None) };
-        let left = pause.left(SystemTime::now(), Instant::now());
-        if left.is_none() {
-            self.pause = None;
-            events::PauseOver.emit();
-            // Left behind, it is over at the next start, too.
-            if let Err(error) = self.store.with(|store| store.set_pause(None))? {
-                events::StoreFailed { error: &error.into() }.emit();
-            }
-        }
-        Ok(left)
-    }
-
     fn reread(&mut self) -> Result<(), Error> {
         let found = Found::look(&self.arguments.file);
         let text = found.text();
@@ -315,75 +272,6 @@ impl Policy {
         })
     }
 
-    /// Writes a rule into the file, then takes it up as after any change.
-    fn add_rule(
-        &mut self,
-        rule: &NewRule,
-    ) -> Result<Result<(AddedRule, PolicyStatus), RuleRefusal>, Error> {
-        let added = match self.write_rule(rule) {
-            Ok(added) => added,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        events::RuleAdded { rule, added: &added }.emit();
-        self.reread()?;
-        Ok(match &self.choice.refused {
-            None => Ok((added, self.status())),
-            Some(reason) => Err(RuleRefusal::Failed(reason.clone())),
-        })
-    }
-
-    fn write_rule(&self, rule: &NewRule) -> Result<AddedRule, RuleRefusal> {
-        let path = &self.arguments.file;
-        let old = self.text_to_edit()?;
-        let edited = edit::insert(old.as_deref().unwrap_or_default(), rule, path)?;
-        if !edited.added.was_there {
-            self.write(old.as_deref(), &edited.text)?;
-        }
-        Ok(edited.added)
-    }
-
-    /// Takes a rule out of the file or switches it, then takes that up as after any change.
-    fn change_rule(
-        &mut self,
-        asked: &ChangeRule,
-    ) -> Result<Result<(ChangedRule, PolicyStatus), RuleRefusal>, Error> {
-        let path = &self.arguments.file;
-        let changed = self.text_to_edit().and_then(|old| {
-            let edited = edit::change(old.as_deref().unwrap_or_default(), asked, path)?;
-            self.write(old.as_deref(), &edited.text)?;
-            Ok(edited.changed)
-        });
-        let changed = match changed {
-            Ok(changed) => changed,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        events::RuleChanged { asked, changed: &changed }.emit();
-        self.reread()?;
-        Ok(match &self.choice.refused {
-            None => Ok((changed, self.status())),
-            Some(reason) => Err(RuleRefusal::Failed(reason.clone())),
-        })
-    }
-
-    /// What the file says; `None` where there is none, and never was.
-    fn text_to_edit(&self) -> Result<Option<String>, RuleRefusal> {
-        match file::read(&self.arguments.file) {
-            Ok(text) => Ok(Some(text)),
-            // One that went away would say less than the copy that is in force.
-            Err(ReadError::Missing(_)) if self.choice.source == PolicySource::Defaults => Ok(None),
-            Err(error) => Err(RuleRefusal::Failed(chain(&error))),
-        }
-    }
-
-    fn write(&self, old: Option<&str>, new: &str) -> Result<(), RuleRefusal> {
-        let refuse = |error: &dyn std::error::Error| RuleRefusal::Failed(chain(error));
-        let path = &self.arguments.file;
-        if new.len() as u64 > file::MAX_FILE_BYTES {
-            return Err(refuse(&ReadError::TooLarge(path.clone())));
-        }
-        replace(path, old, new).map_err(|error| refuse(&error))
-    }
-
     /// Drops the adopted connections that have ended.
     fn forget_ended(&mut self) -> Result<(), Error> {
         if self.adopted.is_empty() {
@@ -439,11 +327,6 @@ impl Policy {
             paused_s: self.paused_s(),
             idle_rules: self.idle_rules(PolicyStatus::MOST_IDLE_RULES),
         }
-    }
-
-    fn paused_s(&self) -> Option<u64> {
-        let left = self.pause?.left(SystemTime::now(), Instant::now())?;
-        Some(left.as_secs() + u64::from(left.subsec_nanos() > 0))
     }
 
     fn idle_rules(&self, most: usize) -> Vec<IdleRule> {
