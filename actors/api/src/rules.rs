@@ -72,3 +72,53 @@ fn why_idle(rule: &Rule) -> Option<String> {
     }
     rule.entity.lacks().map(|data| format!("it needs {}", data.missing()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use seawall_messages::policy::{AppFilter, AppPolicy, Filter, Fingerprint};
+    use seawall_messages::rule::{Country, Entity, Permission, When};
+
+    use super::*;
+
+    fn rule(text: &str, entity: Entity, is_active: bool) -> Rule {
+        let when = When { off: !is_active, ..When::default() };
+        let permission = Permission::Deny;
+        Rule { permission, entity, service: None, when, is_active, text: Arc::from(text) }
+    }
+
+    #[test]
+    fn each_rule_is_told_with_its_place_and_what_it_did() {
+        let place = Country::of_code("AT").map_or(Entity::Any, Entity::Country);
+        let all =
+            [rule("a", Entity::Any, true), rule("b", Entity::Any, false), rule("c", place, true)];
+        let own = AppFilter {
+            incoming_rules: [rule("a", Entity::Any, true)].into_iter().collect(),
+            ..AppFilter::default()
+        };
+        let app =
+            AppPolicy { name: Arc::from("x"), fingerprint: Fingerprint::default(), filter: own };
+        let filter = Filter { outgoing_rules: all.into_iter().collect(), ..Filter::permit_all() };
+        let snapshot = Snapshot { filter, apps: vec![app], ..Snapshot::unloaded() };
+        let hits = |layer, app: Option<&str>, connections| RuleHits {
+            layer,
+            app: app.map(Arc::from),
+            rule: Arc::from("a"),
+            connections,
+            last: SystemTime::UNIX_EPOCH,
+        };
+        let hits =
+            vec![hits(Layer::OutgoingRule, None, 7), hits(Layer::IncomingRule, Some("x"), 2)];
+        let told = in_force(&snapshot, hits).rules;
+        let seen: Vec<_> = told
+            .iter()
+            .map(|rule| (rule.app.as_deref(), rule.position, &*rule.rule, rule.connections))
+            .collect();
+        let expected =
+            [(Some("x"), 1, "a", 2), (None, 1, "a", 7), (None, 2, "b", 0), (None, 3, "c", 0)];
+        assert_eq!(seen, expected);
+        let idle: Vec<_> = told.iter().map(|rule| rule.idle.is_some()).collect();
+        assert_eq!(idle, [false, false, true, true]);
+    }
+}

@@ -96,6 +96,7 @@ impl Component for Datapath {
     async fn handle(&mut self, message: datapath::Message) -> Result<(), Failure> {
         match message {
             datapath::Message::AwaitPolicy { reply, .. } => reply.send(Ok(())),
+            datapath::Message::RuleHits { reply } => reply.send(Vec::new()),
             datapath::Message::Connections { reply } => reply.send(apps::connections()),
             datapath::Message::Changes { since, reply } => reply.send(apps::changes(since)),
             datapath::Message::Status { reply } => {
@@ -320,7 +321,9 @@ fn nonsense_is_answered_with_an_error_in_json() {
     let cases = [
         ("GET", "/", 404),
         ("GET", "/v1/reload", 405),
-        ("GET", "/v1/rules", 405),
+        ("DELETE", "/v1/rules", 405),
+        ("GET", "/v1/rules/change", 405),
+        ("GET", "/v1/pause", 405),
         ("GET", "/v1/changes?feed=x", 400),
         ("POST", "/v1/status", 405),
         ("POST", "/v1/apps", 405),
