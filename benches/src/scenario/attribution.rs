@@ -10,7 +10,7 @@ use lab::Connect;
 use super::connections::{ANY, Measured, Places, STEADY_RATE, run};
 use super::{Findings, Setting};
 use crate::contender::Contender;
-use crate::promise::{Promise, Strictness};
+use crate::promise::Promise;
 use crate::report::{Comparison, Row};
 use crate::rounds::Rounds;
 
@@ -25,10 +25,7 @@ const LEFT_OUT: Contender = Contender::SeawallLookUpLeftOut;
 
 /// The price at a steady rate, all connections from one program.
 pub(super) fn price(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<()> {
-    let pairs = match setting.strictness {
-        Strictness::WithinTen => setting.pairs,
-        Strictness::Exact => setting.pairs.max(AT_LEAST_ROUNDS),
-    };
+    let pairs = setting.pairs.max(AT_LEAST_ROUNDS);
     let setting = &Setting { pairs, ..*setting };
     for places in Places::ALL {
         let load = Connect {
