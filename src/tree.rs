@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use seawall_api::{Api, Listeners, Services};
 use seawall_datapath::{
-    Controller, ControllerArguments, NewQueue, NewQueueArguments, Orientation, ParkedCount,
+    Controller, ControllerArguments, Hits, NewQueue, NewQueueArguments, Orientation, ParkedCount,
     RestQueue, RestQueueArguments, Standing, Suspects,
 };
 use seawall_messages::datapath::{NewQueueMessage, RestQueueMessage};
@@ -201,6 +201,7 @@ pub(crate) fn plant(
             orientation,
             inherits_rules: inherited.is_some(),
             parked,
+            hits: Lender::new(Hits::default()),
         },
     );
     let services = Services {

@@ -16,7 +16,8 @@ use seawall_platform::linux::conntrack::{Conntrack, Entry};
 use seawall_platform::linux::layout::Epoch;
 use seawall_platform::linux::sockets::{SocketDiag, own_addresses};
 use seawall_runtime::{
-    Address, Component, Context, Failure, Pace, Published, Publisher, Reply, StartError,
+    Address, Component, Context, Failure, Lease, LeaseError, Lender, Pace, Published, Publisher,
+    Reply, StartError,
 };
 
 use crate::error::Error;
@@ -69,6 +70,12 @@ pub struct ControllerArguments {
     pub inherits_rules: bool,
     /// How much waits for a verdict.
     pub parked: Arc<ParkedCount>,
+    /// Owns what rules did.
+    pub hits: Lender<Hits>,
+}
+
+fn abandoned(error: LeaseError) -> Failure {
+    Failure(error.to_string())
 }
 
 /// The controller.
@@ -76,7 +83,7 @@ pub struct Controller {
     context: Context<Message>,
     arguments: ControllerArguments,
     decided: Listing,
-    hits: Hits,
+    hits: Lease<Hits>,
     pace: Pace,
     awaiting: Vec<(PolicyGeneration, Reply<Result<(), String>>)>,
     problem: Option<String>,
@@ -91,6 +98,8 @@ impl Component for Controller {
         context: Context<Message>,
         arguments: ControllerArguments,
     ) -> Result<Self, StartError> {
+        let hits = arguments.hits.lend(context.generation());
+        let hits = hits.map_err(|error| StartError(error.to_string()))?;
         let generation = arguments.policy.load().generation;
         // An incarnation before this one may have died between the rules and the sweep.
         context
@@ -101,7 +110,7 @@ impl Component for Controller {
             context,
             arguments,
             decided: Listing::new(milliseconds_since_1970()),
-            hits: Hits::default(),
+            hits,
             pace: Pace::new(LOOK_AT_MOST),
             awaiting: Vec::new(),
             problem: None,
@@ -130,7 +139,9 @@ impl Component for Controller {
             }
             Message::Connections { reply } => reply.send(self.connections()),
             Message::Changes { since, reply } => reply.send(self.changes(since)),
-            Message::RuleHits { reply } => reply.send(self.hits.list()),
+            Message::RuleHits { reply } => {
+                reply.send(self.hits.with(|hits| hits.list()).map_err(abandoned)?)
+            }
             Message::Status { reply } => reply.send(self.status()),
         }
         Ok(())
@@ -151,8 +162,16 @@ impl Controller {
         if self.decided.lacks_room_for(connections.len()) {
             self.look_if_due();
         }
+        let noted = self.hits.with(|hits| {
+            for connection in &connections {
+                hits.note(&connection.reason, connection.decided);
+            }
+        });
+        if noted.is_err() {
+            // Abandoned: a successor is told from here on.
+            return;
+        }
         for connection in connections {
-            self.hits.note(&connection.reason, connection.decided);
             self.decided.decided(connection);
         }
     }

@@ -13,9 +13,9 @@ const MOST_RULES: usize = 20_000;
 /// A rule by its text, in the list of an app or of all.
 type Place = (Layer, Option<Arc<str>>, Arc<str>);
 
-/// See the module. Counts for as long as it lives.
+/// See the module. Outlives an incarnation: it counts since the worker started.
 #[derive(Debug, Default)]
-pub(crate) struct Hits {
+pub struct Hits {
     rules: HashMap<Place, (u64, SystemTime)>,
 }
 

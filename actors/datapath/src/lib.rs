@@ -40,6 +40,7 @@ pub use self::{
     error::Error,
     events::describe_metrics,
     flow_of::Orientation,
+    hits::Hits,
     new_queue::{NewQueue, NewQueueArguments},
     parking::ParkedCount,
     rest_queue::{RestQueue, RestQueueArguments},
