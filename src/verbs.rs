@@ -22,6 +22,8 @@ mod service;
 mod status;
 mod upgrade;
 
+use std::io::Read as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) use self::status::word;
@@ -99,6 +101,18 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
             _ => Outcome::Failed,
         }
     })
+}
+
+/// The text of a file that somebody named, up to so many bytes.
+fn read_text(path: &Path, most_bytes: u64) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("can't read it: {error}");
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(most_bytes + 1).read_to_string(&mut text).map_err(failed)?;
+    match text.len() as u64 > most_bytes {
+        true => Err(format!("it has more than {most_bytes} bytes")),
+        false => Ok(text),
+    }
 }
 
 /// An error with all its causes, on one line.

@@ -122,6 +122,24 @@ pub struct Process {
     pub app: App,
 }
 
+impl Process {
+    /// One of which no more is known than its app, and its path where that isn't empty.
+    pub fn made_up(app: App, path: &str) -> Self {
+        Self {
+            key: ProcessKey { pid: 0, started_ticks: 0, exec_id: None },
+            parent_pid: 0,
+            uid: 0,
+            path: Arc::from(path),
+            deleted: false,
+            command_line: Vec::new(),
+            parent_path: Arc::from(""),
+            cgroup: Arc::from(""),
+            sha256: None,
+            app,
+        }
+    }
+}
+
 /// What people think of as one program, whatever its version, process or place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct App {

@@ -2,10 +2,9 @@
 
 mod portmaster;
 
-use std::io::Read as _;
 use std::path::Path;
 
-use super::Outcome;
+use super::{Outcome, read_text};
 use crate::output::{self, Style};
 
 /// Largest export, in bytes: icons may be in it.
@@ -13,7 +12,7 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// `seawall import portmaster FILE`
 pub(super) fn from_portmaster(path: &Path, json: bool) -> Outcome {
-    let converted = read(path).and_then(|text| portmaster::convert(&text));
+    let converted = read_text(path, MAX_FILE_BYTES).and_then(|text| portmaster::convert(&text));
     let converted = match converted {
         Ok(converted) => converted,
         Err(problem) => {
@@ -30,16 +29,4 @@ pub(super) fn from_portmaster(path: &Path, json: bool) -> Outcome {
         output::note(Style::Strong, "left out:", format_args!("{}: {}", left.what, left.why));
     }
     Outcome::Done
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| format!("can't read it: {error}"))?;
-    let mut text = String::new();
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("can't read it: {error}"))?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("it has more than {MAX_FILE_BYTES} bytes"));
-    }
-    Ok(text)
 }

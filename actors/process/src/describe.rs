@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use seawall_messages::Snapshot;
 use seawall_messages::explain::{Described, Known, Whom};
-use seawall_messages::process::{App, AppKind, Process, ProcessKey};
+use seawall_messages::process::{App, AppKind, Process};
 use seawall_platform::linux::processes;
 
 use crate::identity::without_version;
@@ -117,7 +117,11 @@ fn elsewhere(path: &str) -> Described {
     let (kind, id, name) = made_up.unwrap_or_else(|| (AppKind::Path, format!("path:{path}"), path));
     let app = App { id: Arc::from(id), kind, name: Arc::from(name), icon: None };
     let note = "no process with this path was seen on the network of late".to_owned();
-    Described { process: Some(made_up_of(app, path)), known: Known::File, notes: vec![note] }
+    Described {
+        process: Some(Arc::new(Process::made_up(app, path))),
+        known: Known::File,
+        notes: vec![note],
+    }
 }
 
 /// `docker:web:/usr/bin/curl` is `docker:web` and `/usr/bin/curl`.
@@ -150,21 +154,10 @@ fn of_id(id: &str, roster: &mut Roster, snapshot: &Snapshot) -> Result<Described
     };
     let app = App { id: Arc::from(id), kind, name: Arc::from(rest), icon: None };
     let note = format!("no process of {id} was seen on the network of late: only its id is known");
-    Ok(Described { process: Some(made_up_of(app, "")), known: Known::App, notes: vec![note] })
-}
-
-fn made_up_of(app: App, path: &str) -> Arc<Process> {
-    Arc::new(Process {
-        key: ProcessKey { pid: 0, started_ticks: 0, exec_id: None },
-        parent_pid: 0,
-        uid: 0,
-        path: Arc::from(path),
-        deleted: false,
-        command_line: Vec::new(),
-        parent_path: Arc::from(""),
-        cgroup: Arc::from(""),
-        sha256: None,
-        app,
+    Ok(Described {
+        process: Some(Arc::new(Process::made_up(app, ""))),
+        known: Known::App,
+        notes: vec![note],
     })
 }
 
@@ -223,7 +216,7 @@ mod tests {
     #[test]
     fn whoever_was_seen_of_late_is_taken_as_seen() {
         let app = App { id: Arc::from("snap:it"), kind: AppKind::Snap, ..App::unidentified() };
-        let process = made_up_of(app, "snap:it:/x");
+        let process = Arc::new(Process::made_up(app, "snap:it:/x"));
         for whom in [Whom::App("snap:it".to_owned()), Whom::Path("snap:it:/x".to_owned())] {
             let mut roster = Roster::new(None);
             let found = describe(&whom, &mut roster, &Snapshot::unloaded(), |fits| {

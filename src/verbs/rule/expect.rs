@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use seawall_messages::explain::{Explain, Whom};
 use seawall_messages::policy::PolicyGeneration;
-use seawall_messages::process::{App, AppKind, Attribution, Method, Process, ProcessKey};
+use seawall_messages::process::{App, AppKind, Attribution, Method, Process};
 use seawall_messages::{Action, Direction, Judgement, Protocol, Snapshot};
 use seawall_policy::{file, rule};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::output::{self, Cell, Style, Table};
-use crate::verbs::{Outcome, describe, explain};
+use crate::verbs::{Outcome, describe, explain, read_text};
 
 /// Largest file of expectations, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -104,20 +104,12 @@ fn report(path: &Path, policy: &Path) -> Result<Report, String> {
     let text = file::read(policy).map_err(|error| describe(&error))?;
     let parsed = file::parse(&text, policy).map_err(|problems| problems.to_string())?;
     let snapshot = parsed.snapshot(PolicyGeneration(1), Vec::new(), rule::now());
-    let text = read(path)?;
+    let text = read_text(path, MAX_FILE_BYTES)
+        .map_err(|problem| format!("{}: {problem}", path.display()))?;
     let cases = cases(&text, path, &snapshot)?;
     let met = cases.iter().filter(|case| case.met).count();
     let failed = cases.len() - met;
     Ok(Report { policy: policy.display().to_string(), met, failed, cases })
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("can't read {}: {error}", path.display());
-    let length = std::fs::metadata(path).map_err(|error| failed(&error))?.len();
-    if length > MAX_FILE_BYTES {
-        return Err(failed(&format_args!("it has more than {MAX_FILE_BYTES} bytes")));
-    }
-    std::fs::read_to_string(path).map_err(|error| failed(&error))
 }
 
 fn cases(text: &str, path: &Path, snapshot: &Snapshot) -> Result<Vec<Tested>, String> {
@@ -177,28 +169,23 @@ fn own_address(remote: IpAddr) -> IpAddr {
     }
 }
 
-/// A process of which no more is known than how the app is named.
+/// A process of which no more is known than how the app is named, in the words of `explain`.
 fn attribution(app: Option<&str>) -> Result<Attribution, String> {
     let Some(app) = app else { return Ok(Attribution::unidentified()) };
-    let (path, id) = match app {
-        "" => return Err("expect.app: found nothing; expected a path or an app's id".to_owned()),
-        path if path.contains('/') && !path.starts_with("path:") => (path, format!("path:{path}")),
-        id => (id.strip_prefix("path:").unwrap_or_default(), id.to_owned()),
+    let named = |problem: &str| format!("expect.app: {problem}");
+    let (path, id) = match explain::whom(app).map_err(|problem| named(&problem))? {
+        Whom::Nobody => return Ok(Attribution::unidentified()),
+        Whom::Pid(_) => return Err(named("expected a path or an app's id, not a process")),
+        Whom::Path(path) => {
+            let id = format!("path:{path}");
+            (path, id)
+        }
+        Whom::App(id) => (id.strip_prefix("path:").unwrap_or_default().to_owned(), id),
     };
     let name = Arc::from(app.rsplit('/').next().unwrap_or(app));
-    let process = Process {
-        key: ProcessKey { pid: 0, started_ticks: 0, exec_id: None },
-        parent_pid: 0,
-        uid: 0,
-        path: Arc::from(path),
-        deleted: false,
-        command_line: Vec::new(),
-        parent_path: Arc::from(""),
-        cgroup: Arc::from(""),
-        sha256: None,
-        app: App { id: Arc::from(id), kind: AppKind::Path, name, icon: None },
-    };
-    Ok(Attribution { method: Method::OpenFiles, process: Some(Arc::new(process)) })
+    let app = App { id: Arc::from(id), kind: AppKind::Path, name, icon: None };
+    let process = Some(Arc::new(Process::made_up(app, &path)));
+    Ok(Attribution { method: Method::OpenFiles, process })
 }
 
 fn tcp() -> String {
@@ -296,6 +283,22 @@ rule = "+ *"
     }
 
     #[test]
+    fn apps_are_named_as_explain_names_them() {
+        let cases = [
+            (None, "", "unidentified"),
+            (Some("-"), "", "unidentified"),
+            (Some("/nonexistent/program"), "/nonexistent/program", "path:/nonexistent/program"),
+            (Some("path:/x/y"), "/x/y", "path:/x/y"),
+            (Some("container:docker/web:/usr/bin/curl"), "", "container:docker/web:/usr/bin/curl"),
+        ];
+        for (app, path, id) in cases {
+            let attribution = attribution(app).expect("an app");
+            let found = attribution.process.as_ref().map_or("", |process| &process.path);
+            assert_eq!((found, &*attribution.app().id), (path, id), "{app:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_expectation_is_told_with_its_place() {
         let cases = [
             ("", "no [[expect]]"),
@@ -307,6 +310,7 @@ rule = "+ *"
                 "[[expect]]\ntarget = \"1.1.1.1:1\"\nprotocol = \"icmp\"\nresult = \"deny\"\n",
                 "has no ports",
             ),
+            ("[[expect]]\napp = \"1\"\ntarget = \"1.1.1.1\"\nresult = \"deny\"\n", "not a process"),
             ("[[expect]]\napp = \"\"\ntarget = \"1.1.1.1\"\nresult = \"deny\"\n", "expect.app"),
         ];
         for (text, expected) in cases {
