@@ -182,6 +182,15 @@ impl Filter {
     }
 }
 
+/// The lists of rules for all, then those of apps.
+pub fn lists<'a>(
+    for_all: [&'a Rules; 2],
+    apps: &'a [AppPolicy],
+) -> impl Iterator<Item = &'a Rules> {
+    let of_app = |app: &'a AppPolicy| [&app.filter.outgoing_rules, &app.filter.incoming_rules];
+    for_all.into_iter().chain(apps.iter().flat_map(of_app))
+}
+
 impl Snapshot {
     /// What readers hold before the first policy is published, as generation 0:
     /// everything is denied. No packet should meet it, because `policy` starts
@@ -209,11 +218,7 @@ impl Snapshot {
 
     /// All its lists of rules.
     pub fn lists(&self) -> impl Iterator<Item = &Rules> {
-        let of_apps = self
-            .apps
-            .iter()
-            .flat_map(|app| [&app.filter.outgoing_rules, &app.filter.incoming_rules]);
-        [&self.filter.outgoing_rules, &self.filter.incoming_rules].into_iter().chain(of_apps)
+        lists([&self.filter.outgoing_rules, &self.filter.incoming_rules], &self.apps)
     }
 
     /// Whether a verdict may depend on whose connection it is.

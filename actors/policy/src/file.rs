@@ -51,7 +51,7 @@ use std::path::Path;
 
 use seawall_messages::keeper::Layout;
 use seawall_messages::policy::{
-    Adopted, AppPolicy, DefaultAction, Filter, Mode, PolicyGeneration, Snapshot,
+    Adopted, AppPolicy, DefaultAction, Filter, Mode, PolicyGeneration, Snapshot, lists,
 };
 use seawall_messages::rule::{Moment, Rules};
 use toml::de::{DeTable, DeValue};
@@ -175,11 +175,7 @@ impl PolicyFile {
 
     /// All its lists of rules.
     pub fn lists(&self) -> impl Iterator<Item = &Rules> {
-        let of_apps = self
-            .apps
-            .iter()
-            .flat_map(|app| [&app.filter.outgoing_rules, &app.filter.incoming_rules]);
-        [&self.filter.outgoing_rules, &self.filter.incoming_rules].into_iter().chain(of_apps)
+        lists([&self.filter.outgoing_rules, &self.filter.incoming_rules], &self.apps)
     }
 }
 

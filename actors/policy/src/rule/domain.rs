@@ -48,35 +48,23 @@ fn whole_name(text: &str, inner: &str) -> Result<String, Fault> {
 
 fn part_of_a_name(text: &str, form: DomainForm, inner: &str) -> Result<String, Fault> {
     const LONGEST: usize = 253;
-    let wrong = |found: String, expected: &str| Fault::new(0..text.len(), found, expected);
-    if inner.is_empty() || !inner.bytes().all(|byte| is_of_a_name(byte) && byte != b'_') {
-        let expected = "letters, digits, dots and - between or beside the stars";
-        return Err(wrong(
-            quoted(text),
-            if inner.contains('*') || !inner.is_ascii() || inner.is_empty() {
-                EXPECTED
-            } else {
-                expected
-            },
-        ));
-    }
-    if inner.contains("..") {
-        return Err(wrong(
-            format!("two dots in a row in {}", quoted(text)),
-            "one, for no name has that",
-        ));
-    }
-    if form == DomainForm::Prefix && inner.starts_with('.') {
-        return Err(wrong(
-            quoted(text),
-            "a beginning that a name can have, or a star before it, too",
-        ));
-    }
-    if inner.len() > LONGEST {
-        return Err(wrong(quoted(text), "at most 253 letters"));
-    }
-    let is_open = form != DomainForm::Suffix || inner.ends_with('.');
-    Ok(if is_open { inner.to_owned() } else { format!("{inner}.") })
+    let is_letter = |byte: u8| is_of_a_name(byte) && byte != b'_';
+    let wrong = match inner {
+        inner if inner.is_empty() || inner.contains('*') || !inner.is_ascii() => EXPECTED,
+        inner if !inner.bytes().all(is_letter) => {
+            "letters, digits, dots and - between or beside the stars"
+        }
+        inner if inner.contains("..") => "one dot where there are two, for no name has that",
+        inner if form == DomainForm::Prefix && inner.starts_with('.') => {
+            "a beginning that a name can have, or a star before it, too"
+        }
+        inner if inner.len() > LONGEST => "at most 253 letters",
+        inner if form == DomainForm::Suffix && !inner.ends_with('.') => {
+            return Ok(format!("{inner}."));
+        }
+        inner => return Ok(inner.to_owned()),
+    };
+    Err(Fault::new(0..text.len(), quoted(text), wrong))
 }
 
 fn is_of_a_name(byte: u8) -> bool {

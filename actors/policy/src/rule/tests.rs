@@ -164,7 +164,7 @@ fn errors_point_at_the_part_that_is_wrong() {
         ("+ *a*b*", "*a*b*", "`*a*b*`", "a name such as"),
         ("+ .a*", ".a*", "`.a*`", "a star before it"),
         ("+ .sub.and.prefix.*", ".sub.and.prefix.*", "`.sub.and", "a star before it"),
-        ("+ *.sub..and.prefix.*", "*.sub..and.prefix.*", "two dots", "no name has"),
+        ("+ *.sub..and.prefix.*", "*.sub..and.prefix.*", "`*.sub..", "no name has"),
         ("+ a..com", "a..com", "`a..com`", "1 to 63"),
         ("+ *a_b*", "*a_b*", "`*a_b*`", "letters"),
         ("+ b\u{fc}cher.example", "b\u{fc}cher.example", "`b\u{fc}cher", "xn--"),
