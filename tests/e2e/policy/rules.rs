@@ -78,6 +78,15 @@ fn rules_are_listed_with_what_they_decided() {
     eventually("all are counted", Duration::from_secs(10), || {
         hits(&listed(&[])) == [1, 1, 2].map(Value::from)
     });
+    // Not the component's own: another incarnation goes on counting.
+    seawall.fault(&["datapath", "panic"]);
+    assert_eq!(hits(&listed(&[])), [1, 1, 2].map(Value::from));
+    let restarted = seawall
+        .components()
+        .components
+        .into_iter()
+        .any(|component| component.name == "datapath" && component.restarts > 0);
+    assert!(restarted, "datapath was not broken at all");
     let rules = listed(&[]);
     let places: Vec<_> =
         rules.iter().map(|rule| json!([rule["app"], rule["position"], rule["rule"]])).collect();
