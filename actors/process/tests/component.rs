@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 use seawall_messages::policy::{Fingerprint, Pattern};
@@ -54,6 +54,10 @@ impl Noting {
     }
 }
 
+/// Held while a program is started: until it has closed what it was born with, the sockets of
+/// this process are its own, too, and none that is dropped here closes.
+static STARTING: Mutex<()> = Mutex::new(());
+
 /// Another program, which tells its ports and stays until its input ends.
 struct Program {
     child: Child,
@@ -69,6 +73,7 @@ impl Program {
     fn start(script: &'static str, arguments: &[u16]) -> Self {
         let mut command = Command::new("python3");
         command.args(["-c", script]).args(arguments.iter().map(u16::to_string));
+        let _starting = STARTING.lock().expect("no test panicked with it");
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -135,6 +140,12 @@ fn connected(service: SocketAddr) -> (UdpSocket, Flow) {
     socket.send(b"x").expect("sent");
     let flow = udp(socket.local_addr().expect("bound"), service);
     (socket, flow)
+}
+
+/// Closes a socket that no program being started has, too.
+fn close(socket: UdpSocket) {
+    let _none_starts = STARTING.lock().expect("no test panicked with it");
+    drop(socket);
 }
 
 fn any_app() -> Fingerprint {
@@ -236,7 +247,7 @@ fn datagram_sockets_that_close_are_told_of_where_apps_matter() {
         let (_service, called) = service();
         let (socket, flow) = connected(called);
         assert_own(&running.identify(about(flow)), Method::Output);
-        drop(socket);
+        close(socket);
         // By its answer it has heard of the end.
         running.hooks();
 
