@@ -109,10 +109,22 @@ impl Row {
     }
 
     /// Holds the median of what was compared to a promise. Without any value it is broken.
+    ///
+    /// A difference grows with whatever slows the machine down, where a ratio doesn't: a short
+    /// run lets it through as long as a quarter of its rounds are within what is let through.
     pub(crate) fn promised(mut self, promise: Promise, strictness: Strictness) -> Self {
         let value = if self.compared.values == 0 { f64::NAN } else { self.compared.median };
         self.promise = promise;
         self.outcome = promise.check(value, strictness);
+        let quiet = promise.check(self.compared.lower_quartile, strictness);
+        if self.comparison == Comparison::Difference
+            && strictness == Strictness::WithinTen
+            && value.is_finite()
+            && self.outcome == Outcome::Broken
+            && quiet != Outcome::Broken
+        {
+            self.outcome = Outcome::Off;
+        }
         self
     }
 }
@@ -243,6 +255,24 @@ mod tests {
         let row = Row::alone("x", "u", &[]).promised(Promise::AtMost(1.0), Strictness::WithinTen);
         assert_eq!(row.outcome, Outcome::Broken);
         assert_eq!(row.line(), "| x | u | ? | - | not measured | <= 1 | **missed** |");
+    }
+
+    #[test]
+    fn a_difference_of_a_slow_hour_is_off_while_some_rounds_keep_it() {
+        let outcome = |with: &[f64], comparison, strictness| {
+            let row = Row::paired("x", "us", with, ("G", &[1.0; 5]), comparison);
+            row.promised(Promise::AtMost(5.0), strictness).outcome
+        };
+        let slow = [20.0, 30.0, 60.0, 65.0, 70.0];
+        let cases = [
+            (slow, Comparison::Difference, Strictness::WithinTen, Outcome::Off),
+            (slow, Comparison::Difference, Strictness::Exact, Outcome::Broken),
+            (slow, Comparison::Ratio, Strictness::WithinTen, Outcome::Broken),
+            ([60.0; 5], Comparison::Difference, Strictness::WithinTen, Outcome::Broken),
+        ];
+        for (with, comparison, strictness, expected) in cases {
+            assert_eq!(outcome(&with, comparison, strictness), expected, "{comparison:?}");
+        }
     }
 
     #[test]
