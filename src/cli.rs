@@ -3,6 +3,7 @@
 #[cfg(feature = "fault-injection")]
 mod fault;
 mod rule;
+mod store;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use seawall_platform::linux::rules::Backend;
 #[cfg(feature = "fault-injection")]
 pub(crate) use self::fault::FaultVerb;
 pub(crate) use self::rule::{RuleCheck, RuleVerb, WhichRule};
+pub(crate) use self::store::{ImportArguments, ImportFrom, ProfileVerb, SettingVerb};
 use crate::client::USUAL_RUN_DIR;
 use crate::output::ColorChoice;
 use crate::verbs::explain::{self, Target};
@@ -162,11 +164,45 @@ pub(crate) enum Verb {
         common: Common,
     },
 
-    /// Show rules and what they did, add one to the policy file, look at one, or try a whole policy
+    /// Show rules and what they did, add, switch or remove one, look at one, or try a whole policy
     #[command(after_help = EXIT_CODES, visible_alias = "rules")]
     Rule {
         #[command(subcommand)]
         what: RuleVerb,
+        #[command(flatten)]
+        common: Common,
+    },
+
+    /// Show or change settings, for all or for one app
+    ///
+    /// What the policy file says is locked here: it wins, and is changed there.
+    #[command(after_help = EXIT_CODES, visible_alias = "settings")]
+    Setting {
+        #[command(subcommand)]
+        what: SettingVerb,
+        #[command(flatten)]
+        common: Common,
+    },
+
+    /// Show or change profiles: what is said of single apps
+    ///
+    /// What the policy file says of an app in [[app]] counts before its profile.
+    #[command(after_help = EXIT_CODES, visible_alias = "profiles")]
+    Profile {
+        #[command(subcommand)]
+        what: ProfileVerb,
+        #[command(flatten)]
+        common: Common,
+    },
+
+    /// Print settings and profiles as a text that `seawall import` takes back
+    ///
+    /// Only what was put into the store by command; the policy file is a text already.
+    #[command(after_help = EXIT_CODES)]
+    Export {
+        /// Only this app: the name of its profile, or the path or id that it is known by
+        #[arg(long, value_name = "NAME|PATH|TAG")]
+        app: Option<String>,
         #[command(flatten)]
         common: Common,
     },
@@ -216,15 +252,16 @@ pub(crate) enum Verb {
         json: bool,
     },
 
-    /// Make a policy of what another firewall exported
+    /// Take settings and profiles from a text, or make such a text of what another firewall exported
     ///
-    /// Prints it, and on standard error what could not be carried over. Needs no
-    /// running Seawall, and changes nothing.
-    #[command(after_help = EXIT_CODES)]
-    Import {
-        #[command(subcommand)]
-        from: ImportFrom,
-    },
+    /// The text has the form of the policy file: [filter] and [[app]]. What it says of an
+    /// app becomes the whole of that app's profile; whatever it doesn't name stays as it is.
+    #[command(
+        after_help = EXIT_CODES,
+        args_conflicts_with_subcommands = true,
+        subcommand_negates_reqs = true
+    )]
+    Import(ImportArguments),
 
     /// Print what a shell reads to complete our command lines
     ///
@@ -384,19 +421,6 @@ pub(crate) enum AdoptedVerb {
     Remove {
         /// Its id, as the list shows it
         id: u32,
-    },
-}
-
-/// Whose export it is.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum ImportFrom {
-    /// Settings or a profile that Portmaster exported, in YAML or JSON
-    Portmaster {
-        /// The exported file
-        file: PathBuf,
-        /// Print the answer as JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 

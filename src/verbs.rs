@@ -9,16 +9,19 @@ mod components;
 mod connections;
 mod early_rules;
 pub(crate) mod explain;
+mod export;
 #[cfg(feature = "fault-injection")]
 mod fault;
 mod import;
 mod manual;
 pub(crate) mod pause;
+mod profile;
 mod ps;
 mod reload;
 mod remove_rules;
 pub(crate) mod rule;
 mod service;
+mod setting;
 mod status;
 mod upgrade;
 
@@ -26,8 +29,10 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 pub(crate) use self::status::word;
-use crate::cli::{ImportFrom, Verb};
+use crate::cli::Verb;
 use crate::client::ClientError;
 use crate::{keeper, monitor, output, worker};
 
@@ -72,9 +77,6 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Service { what, root } => return service::perform(what, &root),
         Verb::RemoveRules(config) => return remove_rules::perform(&config),
         Verb::Check { config, json } => return check::perform(&config.config, json),
-        Verb::Import { from: ImportFrom::Portmaster { file, json } } => {
-            return import::from_portmaster(&file, json);
-        }
         Verb::Completions { shell } => return manual::completions(shell),
         Verb::Man { out } => return manual::man(out.as_deref()),
         Verb::Explain(arguments) => explain::perform(arguments),
@@ -84,6 +86,10 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Ps { all, common } => ps::perform(all, &common),
         Verb::Monitor { plain, once, common } => monitor::perform(plain, once, &common),
         Verb::Rule { what, common } => rule::perform(&what, &common),
+        Verb::Setting { what, common } => setting::perform(&what, &common),
+        Verb::Profile { what, common } => profile::perform(&what, &common),
+        Verb::Export { app, common } => export::perform(app.as_deref(), &common),
+        Verb::Import(asked) => import::perform(&asked),
         Verb::Adopted { what, common } => adopted::perform(what, &common),
         Verb::Pause { length, common } => pause::begin(length, &common),
         Verb::Resume(common) => pause::end(&common),
@@ -112,6 +118,14 @@ fn read_text(path: &Path, most_bytes: u64) -> Result<String, String> {
     match text.len() as u64 > most_bytes {
         true => Err(format!("it has more than {most_bytes} bytes")),
         false => Ok(text),
+    }
+}
+
+/// A path of the API, asked about an app.
+fn query(path: &str, app: Option<&str>) -> String {
+    match app {
+        None => path.to_owned(),
+        Some(app) => format!("{path}?app={}", utf8_percent_encode(app, NON_ALPHANUMERIC)),
     }
 }
 

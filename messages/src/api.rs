@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::datapath::{Connection, ConnectionChanges, DatapathStatus};
 use crate::policy::{
-    AddedRule, Adopted, ChangedRule, Mode, PolicyGeneration, PolicyStatus, RuleList,
+    AddedRule, Adopted, ChangedRule, Difference, Mode, PolicyGeneration, PolicyStatus, Profile,
+    RuleList,
 };
 use crate::process::{AppUse, HookStatus, Moves};
+use crate::setting::Origin;
 
 /// Name of the API's Unix socket in the run folder.
 pub const SOCKET_FILE: &str = "api.sock";
@@ -83,6 +85,8 @@ pub struct RuleInForce {
     pub list: RuleList,
     /// Position in the list, from 1.
     pub position: u32,
+    /// Whether it stands in the policy file, or in the store.
+    pub origin: Origin,
     /// The rule.
     pub rule: Arc<str>,
     /// Why it decides nothing now, if so.
@@ -179,6 +183,47 @@ pub struct RuleAdded {
     /// Where it is now.
     pub added: AddedRule,
     /// The policy, in force with it.
+    pub policy: PolicyStatus,
+}
+
+/// The answer to `POST /v1/settings`: the body is a
+/// [`SettingsChange`](crate::policy::SettingsChange).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChanged {
+    /// What is in force now.
+    pub policy: PolicyStatus,
+}
+
+/// `GET /v1/profiles`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileList {
+    /// By name.
+    pub profiles: Vec<Profile>,
+}
+
+/// The answer to `POST /v1/profiles`: the body is a
+/// [`ProfileChange`](crate::policy::ProfileChange).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileChanged {
+    /// The profile as it is, or was.
+    pub profile: Profile,
+    /// What is in force now.
+    pub policy: PolicyStatus,
+}
+
+/// `GET /v1/export?app=`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// TOML of the form of the policy file.
+    pub text: String,
+}
+
+/// The answer to `POST /v1/import`: the body is an [`Import`](crate::policy::Import).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// What is changed by it.
+    pub difference: Difference,
+    /// What is in force now.
     pub policy: PolicyStatus,
 }
 

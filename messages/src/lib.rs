@@ -14,6 +14,7 @@ pub mod policy;
 pub mod process;
 pub mod rule;
 pub mod scope;
+pub mod setting;
 pub mod upgrade;
 pub mod verdict;
 

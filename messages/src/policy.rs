@@ -1,7 +1,9 @@
 //! What the user wants: settings and rules, as `policy` publishes them.
 
+mod apps;
 mod fingerprint;
 mod new_rule;
+mod profile;
 #[cfg(test)]
 mod tests;
 
@@ -14,13 +16,17 @@ use seawall_runtime::Reply;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::{Direction, Flow, Protocol};
-use crate::process::Attribution;
 use crate::rule::{Data, Permission, Rule, Rules};
 
+pub use self::apps::{AppLayers, AppPlace, Profiles};
 pub use self::fingerprint::{Fingerprint, Pattern};
 pub use self::new_rule::{
-    AddedRule, AppMatch, ChangeRule, ChangedRule, NewRule, RuleChange, RuleList, RulePlace,
-    RuleRefusal,
+    AddedRule, AppMatch, ChangeRule, ChangedRule, NewRule, PolicyRefusal, RuleChange, RuleList,
+    RulePlace,
+};
+pub use self::profile::{
+    Difference, Import, NewProfile, Profile, ProfileChange, SettingStatus, SettingsChange,
+    SettingsStatus,
 };
 
 /// Counts published policies, from 1. A verdict made under an older one gets no permanence.
@@ -49,6 +55,31 @@ pub enum Mode {
     Open,
     /// New connections are dropped.
     Lockdown,
+}
+
+impl DefaultAction {
+    /// The action as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Permit => "permit",
+            Self::Block => "block",
+        }
+    }
+
+    /// The action that is written so.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Permit, Self::Block].into_iter().find(|action| action.as_str() == word)
+    }
+}
+
+impl Mode {
+    /// The mode as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Lockdown => "lockdown",
+        }
+    }
 }
 
 /// An address and port that answered before Seawall first started.
@@ -155,8 +186,12 @@ pub struct Snapshot {
     pub generation: PolicyGeneration,
     /// What is permitted.
     pub filter: Filter,
-    /// What is permitted to single apps; the first that fits counts.
+    /// What the file permits to single apps; the first that fits counts.
     pub apps: Vec<AppPolicy>,
+    /// What the store permits to single apps.
+    pub profiles: Profiles,
+    /// How many of the rules for all are the file's; the others are the store's.
+    pub managed: ManagedRules,
     /// Whether a decided flow leaves the queue.
     pub permanent_verdicts: bool,
     /// What traffic does while Seawall is absent.
@@ -165,6 +200,15 @@ pub struct Snapshot {
     pub adopted: Vec<Adopted>,
     /// Whether everything passes for now.
     pub paused: bool,
+}
+
+/// How many rules for all, from the first on, stand in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ManagedRules {
+    /// Of `outgoing_rules`.
+    pub outgoing: usize,
+    /// Of `incoming_rules`.
+    pub incoming: usize,
 }
 
 impl Filter {
@@ -185,10 +229,10 @@ impl Filter {
 /// The lists of rules for all, then those of apps.
 pub fn lists<'a>(
     for_all: [&'a Rules; 2],
-    apps: &'a [AppPolicy],
+    apps: impl Iterator<Item = &'a AppPolicy>,
 ) -> impl Iterator<Item = &'a Rules> {
     let of_app = |app: &'a AppPolicy| [&app.filter.outgoing_rules, &app.filter.incoming_rules];
-    for_all.into_iter().chain(apps.iter().flat_map(of_app))
+    for_all.into_iter().chain(apps.flat_map(of_app))
 }
 
 impl Snapshot {
@@ -200,6 +244,8 @@ impl Snapshot {
             generation: PolicyGeneration(0),
             filter: Filter { default_action: DefaultAction::Block, ..Filter::permit_all() },
             apps: Vec::new(),
+            profiles: Profiles::default(),
+            managed: ManagedRules::default(),
             permanent_verdicts: false,
             mode: Mode::Open,
             adopted: Vec::new(),
@@ -212,32 +258,18 @@ impl Snapshot {
         let forbids =
             |rule: &Rule| rule.permission == Permission::Deny && rule.entity.names_loopback();
         self.filter.block_local
-            || self.apps.iter().any(|app| app.filter.block_local == Some(true))
+            || self.all_apps().any(|app| app.filter.block_local == Some(true))
             || self.lists().flatten().any(forbids)
     }
 
     /// All its lists of rules.
     pub fn lists(&self) -> impl Iterator<Item = &Rules> {
-        lists([&self.filter.outgoing_rules, &self.filter.incoming_rules], &self.apps)
+        lists([&self.filter.outgoing_rules, &self.filter.incoming_rules], self.all_apps())
     }
 
     /// Whether a verdict may depend on whose connection it is.
     pub fn asks_for_apps(&self) -> bool {
-        !self.apps.is_empty()
-    }
-
-    /// The first app that a connection's owner fits. A connection that nobody
-    /// knows the owner of has only the app whose fingerprint says so and no more.
-    pub fn app_of(&self, attribution: &Attribution) -> Option<&AppPolicy> {
-        self.apps.get(self.app_position(attribution)?)
-    }
-
-    /// Where in [`Self::apps`] the app of [`Self::app_of`] is: for who remembers it.
-    pub fn app_position(&self, attribution: &Attribution) -> Option<usize> {
-        self.apps.iter().position(|app| match &attribution.process {
-            Some(process) => app.fingerprint.fits(process),
-            None => app.fingerprint.means_unidentified(),
-        })
+        !self.apps.is_empty() || !self.profiles.is_empty()
     }
 }
 
@@ -260,13 +292,16 @@ pub struct PolicyStatus {
     /// Rules that decide nothing yet; the first [`Self::MOST_IDLE_RULES`] of them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub idle_rules: Vec<IdleRule>,
+    /// What the store says and doesn't count, and why; the first [`Self::MOST_IDLE_RULES`] of it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unused_settings: Vec<String>,
     /// Seconds of a pause that are left, while there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub paused_s: Option<u64>,
 }
 
 impl PolicyStatus {
-    /// Most rules in [`Self::idle_rules`].
+    /// Most rules in [`Self::idle_rules`], and most settings in [`Self::unused_settings`].
     pub const MOST_IDLE_RULES: usize = 100;
 }
 
@@ -330,21 +365,21 @@ pub enum Message {
         /// Whether there was one, or why it could not be stored.
         reply: Reply<Result<bool, String>>,
     },
-    /// From `api`: write a rule into the file and publish what it says then. An error
-    /// leaves file and policy as they were. Asking again is safe: a rule that is there already stays once.
+    /// From `api`: put a rule into the store and publish. Durable before it is answered. An error
+    /// leaves all as it was. Asking again is safe: a rule that is first already stays once.
     AddRule {
         /// The rule and its place.
         rule: NewRule,
         /// Where it is now, or why it is not.
-        reply: Reply<Result<(AddedRule, PolicyStatus), RuleRefusal>>,
+        reply: Reply<Result<(AddedRule, PolicyStatus), PolicyRefusal>>,
     },
-    /// From `api`: take a rule out of the file, or switch it, and publish what it says then. An
-    /// error leaves file and policy as they were. Asking again is safe: what is gone is not found.
+    /// From `api`: take a rule out of the store, or switch it, and publish. Durable before it is
+    /// answered. An error leaves all as it was. Asking again is safe: what is gone is not found.
     ChangeRule {
         /// The rule, and what shall become of it.
         asked: ChangeRule,
         /// What became of it, or why nothing did.
-        reply: Reply<Result<(ChangedRule, PolicyStatus), RuleRefusal>>,
+        reply: Reply<Result<(ChangedRule, PolicyStatus), PolicyRefusal>>,
     },
     /// From `api`: let everything pass for so long, in place of a pause that there may be.
     /// Durable before it is answered. Asking again begins it again.
@@ -358,6 +393,49 @@ pub enum Message {
     Resume {
         /// Status of what is in force then, or why it could not be stored.
         reply: Reply<Result<PolicyStatus, String>>,
+    },
+    /// From `api`: the settings for all, or of an app. Asking again is safe.
+    Settings {
+        /// The app, by the name of its profile, its path or id; `None` for all.
+        app: Option<String>,
+        /// How they stand; nothing where there is no such profile.
+        reply: Reply<Result<SettingsStatus, PolicyRefusal>>,
+    },
+    /// From `api`: change settings in the store and publish. Durable before it is answered. An
+    /// error leaves all as it was. Asking again is safe.
+    ChangeSettings {
+        /// What shall be said.
+        change: SettingsChange,
+        /// Status of what is in force then.
+        reply: Reply<Result<PolicyStatus, PolicyRefusal>>,
+    },
+    /// From `api`. Asking again is safe.
+    Profiles {
+        /// All of them, by name.
+        reply: Reply<Result<Vec<Profile>, PolicyRefusal>>,
+    },
+    /// From `api`: change profiles in the store and publish. Durable before it is answered. An
+    /// error leaves all as it was. Asked again, what is gone is not found.
+    ChangeProfile {
+        /// What shall become of which.
+        change: ProfileChange,
+        /// The profile as it is, or was, and status of what is in force then.
+        reply: Reply<Result<(Profile, PolicyStatus), PolicyRefusal>>,
+    },
+    /// From `api`: what the store says, as text. Asking again is safe.
+    Export {
+        /// Only the profile of this app.
+        app: Option<String>,
+        /// TOML of the form of the policy file.
+        reply: Reply<Result<String, PolicyRefusal>>,
+    },
+    /// From `api`: take a text into the store and publish. Durable before it is answered. An
+    /// error leaves all as it was. Asking again is safe.
+    Import {
+        /// The text, and what to do with it.
+        import: Import,
+        /// What is changed by it, and status of what is in force then.
+        reply: Reply<Result<(Difference, PolicyStatus), PolicyRefusal>>,
     },
     /// From its own file watcher.
     FileChanged,

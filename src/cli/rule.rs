@@ -12,10 +12,10 @@ use crate::verbs::{explain, rule};
 /// What to do with rules.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum RuleVerb {
-    /// Put one before all others of its list; the rest of the file stays as it is
+    /// Put one before all others of its list in the store; those of the policy file come before
     Add {
-        /// Whose rule: the path of a program, or the id that `seawall ps --json` shows [default: everybody's]
-        #[arg(long, value_name = "PATH|TAG")]
+        /// Whose rule: the name of a profile, the path of a program, or the id that `seawall ps --json` shows [default: everybody's]
+        #[arg(long, value_name = "NAME|PATH|TAG")]
         app: Option<String>,
         /// A rule for connections that others open to this machine
         #[arg(long)]
@@ -24,9 +24,9 @@ pub(crate) enum RuleVerb {
         #[arg(allow_hyphen_values = true)]
         rule: String,
     },
-    /// Take one out of the policy file
+    /// Take one out of the store
     Remove(WhichRule),
-    /// Switch one off: it stays in the policy file, and doesn't count
+    /// Switch one off: it stays in the store, and doesn't count
     Disable(WhichRule),
     /// Switch one on that was off
     Enable(WhichRule),
@@ -63,7 +63,7 @@ pub(crate) enum RuleVerb {
     },
 }
 
-/// A rule that is in the policy file.
+/// A rule that is in the store.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct WhichRule {
     /// Whose rule: the name of an app in the policy, or the path or id that it is known by [default: everybody's]

@@ -124,9 +124,6 @@ fn health(client: &Client) -> Result<Health, ClientError> {
     Ok(Health {
         protection: status.protection,
         reasons: status.reasons,
-        file: status
-            .policy
-            .map_or("the policy file".to_owned(), |policy| policy.file.display().to_string()),
         running: components.components.iter().filter(runs).count(),
         components: components.components.len(),
     })

@@ -93,7 +93,7 @@ fn choice(
     Choice { words, rule }
 }
 
-/// What is written, as lines of the policy file.
+/// What is written, as lines of a policy.
 pub(crate) fn lines(rule: &NewRule) -> Vec<String> {
     let head = match &rule.app {
         None => vec!["[filter]".to_owned()],

@@ -92,8 +92,6 @@ pub(crate) struct Health {
     pub(crate) protection: Protection,
     /// Why, where it isn't `PROTECTED`.
     pub(crate) reasons: Vec<String>,
-    /// Where rules are written.
-    pub(crate) file: String,
     /// Components that run.
     pub(crate) running: usize,
     /// All of them.

@@ -12,7 +12,7 @@ pub(crate) use self::check::domain;
 use super::Outcome;
 use crate::cli::{Common, RuleVerb, WhichRule};
 use crate::client::{Client, ClientError, Repeat, SLOW};
-use crate::output;
+use crate::output::{self, Style};
 
 pub(super) fn perform(what: &RuleVerb, common: &Common) -> Result<Outcome, ClientError> {
     match what {
@@ -30,25 +30,25 @@ pub(super) fn perform(what: &RuleVerb, common: &Common) -> Result<Outcome, Clien
     }
 }
 
-/// Puts a rule into the policy file; done when live flows follow it.
+/// Puts a rule into the store; done when live flows follow it.
 fn add(new: &NewRule, common: &Common) -> Result<Outcome, ClientError> {
     let answer = Client::new(&common.run_dir).add_rule(new)?;
     if common.json {
         output::json(&answer);
         return Ok(Outcome::Done);
     }
-    let file = answer.policy.file.display();
     let list = &answer.added.list;
     output::line(match answer.added.was_there {
-        true => format!("{file}: the rule is first in {list} already"),
-        false => {
-            format!("{file}: added to {list}, in force (generation {})", answer.policy.generation.0)
-        }
+        true => format!("the rule is first in {list} already"),
+        false => format!("added to {list}, in force (generation {})", answer.policy.generation.0),
     });
+    if let Some(behind) = &answer.added.behind {
+        output::note(Style::Strong, "note:", behind);
+    }
     Ok(Outcome::Done)
 }
 
-/// Takes a rule out of the policy file, or switches it; done when live flows follow.
+/// Takes a rule out of the store, or switches it; done when live flows follow.
 fn change(which: &WhichRule, change: RuleChange, common: &Common) -> Result<Outcome, ClientError> {
     let WhichRule { app, incoming, rule } = which.clone();
     let list = if incoming { RuleList::Incoming } else { RuleList::Outgoing };
@@ -61,7 +61,7 @@ fn change(which: &WhichRule, change: RuleChange, common: &Common) -> Result<Outc
         output::json(&answer);
         return Ok(Outcome::Done);
     }
-    let (file, list) = (answer.policy.file.display(), &answer.changed.list);
+    let list = &answer.changed.list;
     let generation = answer.policy.generation.0;
     let what = match change {
         RuleChange::Remove => "removed from",
@@ -69,6 +69,6 @@ fn change(which: &WhichRule, change: RuleChange, common: &Common) -> Result<Outc
         RuleChange::Enable => "switched on in",
     };
     let rule = &answer.changed.rule;
-    output::line(format_args!("{file}: `{rule}` {what} {list} (generation {generation})"));
+    output::line(format_args!("`{rule}` {what} {list} (generation {generation})"));
     Ok(Outcome::Done)
 }

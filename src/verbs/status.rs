@@ -134,6 +134,13 @@ fn lines(status: &Status) -> Vec<String> {
             };
             say("rules", format!("{first}{more}"));
         }
+        if let Some(first) = policy.unused_settings.first() {
+            let more = match policy.unused_settings.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            say("settings", format!("not used: {first}{more}"));
+        }
     }
     let datapath = &status.datapath;
     say("rules", format!("{}, put back {} times", datapath.backend, status.rules_mended));

@@ -4,6 +4,8 @@
 mod pause;
 #[path = "policy/rules.rs"]
 mod rules;
+#[path = "policy/store.rs"]
+mod store;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

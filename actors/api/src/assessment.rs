@@ -128,6 +128,7 @@ mod tests {
             refused: None,
             restart_needed: Vec::new(),
             idle_rules: Vec::new(),
+            unused_settings: Vec::new(),
             paused_s: None,
         };
         let refused = PolicyStatus { refused: Some("line 3".to_owned()), ..policy.clone() };

@@ -35,6 +35,7 @@ mod routes;
 mod rules;
 mod scrape;
 mod server;
+mod settings;
 #[cfg(test)]
 mod tests;
 

@@ -15,7 +15,7 @@ use seawall_messages::api::{
     RuleAdded, RuleChanged, Status,
 };
 use seawall_messages::datapath::{self, Connection, Cursor, DatapathStatus};
-use seawall_messages::policy::{ChangeRule, NewRule, PolicyStatus, RuleRefusal};
+use seawall_messages::policy::{ChangeRule, NewRule, PolicyRefusal, PolicyStatus};
 use seawall_messages::{Flow, PolicyGeneration, policy, process};
 use seawall_platform::linux::conntrack;
 use seawall_runtime::{Address, AskError, Reply};
@@ -28,6 +28,7 @@ use crate::events;
 use crate::explain::explain;
 use crate::pause;
 use crate::rules::rules;
+use crate::settings;
 
 /// How long a look may take.
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
@@ -38,7 +39,10 @@ pub(crate) const CHANGE: Duration = Duration::from_secs(8);
 /// How long a policy may take to come into force for live flows.
 const IN_FORCE: Duration = Duration::from_secs(15);
 
-/// The largest request body.
+/// The largest text that is imported: room for ten thousand profiles.
+const MAX_IMPORT_BYTES: usize = 16 * 1024 * 1024;
+
+/// The largest request body of any other kind.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Connections shown where nobody says how many.
@@ -65,7 +69,12 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/reload", post(reload))
         .route("/v1/pause", post(pause::begin).delete(pause::end))
         .route("/v1/rules", get(rules).post(add_rule))
-        .route("/v1/rules/change", post(change_rule));
+        .route("/v1/rules/change", post(change_rule))
+        .route("/v1/settings", get(settings::settings).post(settings::change_settings))
+        .route("/v1/profiles", get(settings::profiles).post(settings::change_profile))
+        .route("/v1/export", get(settings::export))
+        // Its own limit, inside of the one for all.
+        .route("/v1/import", post(settings::import).layer(DefaultBodyLimit::max(MAX_IMPORT_BYTES)));
     #[cfg(feature = "fault-injection")]
     let router = router.route("/v1/fault", post(fault::inject));
     router
@@ -285,10 +294,10 @@ async fn change_rule(
     Ok(Json(RuleChanged { changed, policy }))
 }
 
-fn refused(refusal: RuleRefusal) -> Error {
+pub(crate) fn refused(refusal: PolicyRefusal) -> Error {
     match refusal {
-        RuleRefusal::Invalid(why) => Error::Invalid(why),
-        RuleRefusal::Failed(why) => Error::Conflict(why),
+        PolicyRefusal::Invalid(why) => Error::Invalid(why),
+        PolicyRefusal::Failed(why) => Error::Conflict(why),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `GET /v1/rules`: every rule in force, and what it did.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,6 +9,7 @@ use seawall_messages::api::{RuleInForce, RulesInForce};
 use seawall_messages::datapath::{self, RuleHits};
 use seawall_messages::policy::RuleList;
 use seawall_messages::rule::{Rule, Rules};
+use seawall_messages::setting::Origin;
 use seawall_messages::{Layer, Snapshot};
 
 use crate::actor::Services;
@@ -29,34 +30,43 @@ fn in_force(snapshot: &Snapshot, hits: Vec<RuleHits>) -> RulesInForce {
     let by_place = |hit: RuleHits| ((hit.layer, hit.app.clone(), Arc::clone(&hit.rule)), hit);
     let hits: HashMap<Place, RuleHits> = hits.into_iter().map(by_place).collect();
     let mut rules = Vec::new();
-    for app in &snapshot.apps {
+    let everything = usize::MAX;
+    let of_apps = snapshot.apps.iter().map(|app| (app, everything));
+    // A profile of several fingerprints has its rules once.
+    let mut named = HashSet::new();
+    let profiles = snapshot.profiles.iter().filter(|app| named.insert(Arc::clone(&app.name)));
+    for (app, managed) in of_apps.chain(profiles.map(|app| (app, 0))) {
         let of = Some(&app.name);
-        enter(&mut rules, of, RuleList::Outgoing, &app.filter.outgoing_rules, &hits);
-        enter(&mut rules, of, RuleList::Incoming, &app.filter.incoming_rules, &hits);
+        let filter = &app.filter;
+        enter(&mut rules, of, RuleList::Outgoing, (&filter.outgoing_rules, managed), &hits);
+        enter(&mut rules, of, RuleList::Incoming, (&filter.incoming_rules, managed), &hits);
     }
-    let all = &snapshot.filter;
-    enter(&mut rules, None, RuleList::Outgoing, &all.outgoing_rules, &hits);
-    enter(&mut rules, None, RuleList::Incoming, &all.incoming_rules, &hits);
+    let (all, managed) = (&snapshot.filter, snapshot.managed);
+    let outgoing = (&all.outgoing_rules, managed.outgoing);
+    enter(&mut rules, None, RuleList::Outgoing, outgoing, &hits);
+    enter(&mut rules, None, RuleList::Incoming, (&all.incoming_rules, managed.incoming), &hits);
     RulesInForce { generation: snapshot.generation, rules }
 }
 
+/// `managed`: how many of the rules, from the first on, are the file's.
 fn enter(
     into: &mut Vec<RuleInForce>,
     app: Option<&Arc<str>>,
     list: RuleList,
-    rules: &Rules,
+    (rules, managed): (&Rules, usize),
     hits: &HashMap<Place, RuleHits>,
 ) {
     let layer = match list {
         RuleList::Outgoing => Layer::OutgoingRule,
         RuleList::Incoming => Layer::IncomingRule,
     };
-    into.extend((1..).zip(rules).map(|(position, rule)| {
+    into.extend((1..).zip(rules.iter()).map(|(position, rule)| {
         let hit = hits.get(&(layer, app.cloned(), Arc::clone(&rule.text)));
         RuleInForce {
             app: app.cloned(),
             list,
             position,
+            origin: if position as usize <= managed { Origin::File } else { Origin::Store },
             rule: Arc::clone(&rule.text),
             idle: why_idle(rule),
             connections: hit.map_or(0, |hit| hit.connections),

@@ -15,7 +15,8 @@ use seawall_messages::api::{
 use seawall_messages::datapath::{self, DatapathStatus};
 use seawall_messages::keeper::{KeeperFacts, Layout};
 use seawall_messages::policy::{
-    self, AddedRule, Adopted, AdoptedEntry, Filter, PolicySource, PolicyStatus, RuleRefusal,
+    self, AddedRule, Adopted, AdoptedEntry, Difference, Filter, PolicyRefusal, PolicySource,
+    PolicyStatus, SettingsStatus,
 };
 use seawall_messages::{PolicyGeneration, Protocol, Snapshot, process, verdict};
 use seawall_runtime::{
@@ -63,18 +64,40 @@ impl Component for Policy {
                 reply.send(Ok(id == 1));
             }
             policy::Message::AddRule { rule, reply } => reply.send(match rule.rule.as_str() {
-                "nonsense" => Err(RuleRefusal::Invalid("no rule".to_owned())),
-                "- 10.0.0.9" => Err(RuleRefusal::Failed("read-only".to_owned())),
+                "nonsense" => Err(PolicyRefusal::Invalid("no rule".to_owned())),
+                "- 10.0.0.9" => Err(PolicyRefusal::Failed("read-only".to_owned())),
                 _ => {
                     let list = rule.list.key().to_owned();
-                    Ok((AddedRule { rule: rule.rule, list, was_there: false }, policy_status()))
+                    let added = AddedRule { rule: rule.rule, list, was_there: false, behind: None };
+                    Ok((added, policy_status()))
                 }
             }),
             policy::Message::ChangeRule { asked, reply } => {
-                reply.send(Err(RuleRefusal::Failed(asked.rule)));
+                reply.send(Err(PolicyRefusal::Failed(asked.rule)));
             }
             policy::Message::Pause { reply, .. } | policy::Message::Resume { reply } => {
                 reply.send(Ok(policy_status()));
+            }
+            policy::Message::Settings { app, reply } => reply.send(match app {
+                Some(app) => Err(PolicyRefusal::Failed(format!("no {app}"))),
+                None => {
+                    Ok(SettingsStatus { profile: None, settings: Vec::new(), problems: Vec::new() })
+                }
+            }),
+            policy::Message::ChangeSettings { change, reply } => {
+                reply.send(match change.changes.contains_key("nonsense") {
+                    true => Err(PolicyRefusal::Invalid("no such setting".to_owned())),
+                    false => Ok(policy_status()),
+                });
+            }
+            policy::Message::Profiles { reply } => reply.send(Ok(Vec::new())),
+            policy::Message::ChangeProfile { reply, .. } => {
+                reply.send(Err(PolicyRefusal::Failed("no such profile".to_owned())));
+            }
+            policy::Message::Export { reply, .. } => reply.send(Ok("[filter]\n".to_owned())),
+            policy::Message::Import { import, reply } => {
+                let lines = vec![import.text.len().to_string()];
+                reply.send(Ok((Difference { lines }, policy_status())));
             }
             policy::Message::FileChanged | policy::Message::TimePassed => {}
         }
@@ -116,6 +139,7 @@ fn policy_status() -> PolicyStatus {
         refused: None,
         restart_needed: Vec::new(),
         idle_rules: Vec::new(),
+        unused_settings: Vec::new(),
         paused_s: None,
     }
 }
@@ -316,6 +340,31 @@ fn a_rule_is_added_or_refused_with_its_reason() {
 }
 
 #[test]
+fn settings_profiles_and_texts_are_changed_or_refused_with_a_reason() {
+    let world = World::start();
+    let large = format!(r##"{{"text": "{}"}}"##, "#".repeat(200_000));
+    let cases = [
+        ("/v1/settings", r#"{"changes": {"block_lan": true}}"#, 200),
+        ("/v1/settings", r#"{"changes": {"block_lan": null}, "app": "curl"}"#, 200),
+        ("/v1/settings", r#"{"changes": {"nonsense": true}}"#, 400),
+        ("/v1/settings", r#"{"changes": {"block_lan": 1.5}}"#, 422),
+        ("/v1/profiles", r#"{"remove": {"app": "curl"}}"#, 409),
+        ("/v1/profiles", r#"{"forget": {"app": "curl"}}"#, 422),
+        ("/v1/import", r#"{"text": "", "dry_run": true}"#, 200),
+        ("/v1/import", r#"{"dry_run": true}"#, 422),
+        ("/v1/import", large.as_str(), 200),
+    ];
+    for (path, body, expected) in cases {
+        let (status, answer) = world.post(path, body);
+        assert_eq!(status, expected, "{path}: {answer}");
+    }
+    let exported: seawall_messages::api::Exported = world.get("/v1/export");
+    assert_eq!(exported.text, "[filter]\n");
+    let profiles: seawall_messages::api::ProfileList = world.get("/v1/profiles");
+    assert!(profiles.profiles.is_empty());
+}
+
+#[test]
 fn nonsense_is_answered_with_an_error_in_json() {
     let world = World::start();
     let cases = [
@@ -323,6 +372,11 @@ fn nonsense_is_answered_with_an_error_in_json() {
         ("GET", "/v1/reload", 405),
         ("DELETE", "/v1/rules", 405),
         ("GET", "/v1/rules/change", 405),
+        ("DELETE", "/v1/settings", 405),
+        ("DELETE", "/v1/profiles", 405),
+        ("POST", "/v1/export", 405),
+        ("GET", "/v1/import", 405),
+        ("GET", "/v1/settings?app=wget", 404),
         ("GET", "/v1/pause", 405),
         ("GET", "/v1/changes?feed=x", 400),
         ("POST", "/v1/status", 405),

@@ -16,6 +16,7 @@ use seawall_runtime::{
 
 use crate::adopt::{self, Survey};
 use crate::choice::{Choice, Found};
+use crate::effective;
 use crate::error::{Error, chain};
 use crate::events;
 use crate::file::ServiceSettings;
@@ -23,6 +24,7 @@ use crate::pause::Pause;
 use crate::rule;
 use crate::startup::copy_of_last_good;
 use crate::store::{Store, StoreError};
+use crate::stored::Stored;
 use crate::time::next_look;
 use crate::watch::{self, Fingerprint};
 
@@ -60,8 +62,10 @@ pub struct Policy {
     adopted: Vec<Adopted>,
     pause: Option<Pause>,
     generation: PolicyGeneration,
-    /// The text that the store remembers.
-    stored: Option<String>,
+    /// What the store says of settings and profiles.
+    stored: Stored,
+    /// The text of the file that the store remembers.
+    last_good: Option<String>,
     /// Whether `datapath` has yet to be told of the generation.
     untold: bool,
     /// Says when a rule may begin or cease to count.
@@ -101,6 +105,14 @@ impl Component for Policy {
                 reply.send(self.change_pause(Some(pause))?);
             }
             Message::Resume { reply } => reply.send(self.change_pause(None)?),
+            Message::Settings { app, reply } => reply.send(self.settings(app.as_deref())?),
+            Message::ChangeSettings { change, reply } => {
+                reply.send(self.change_settings(&change)?);
+            }
+            Message::Profiles { reply } => reply.send(self.profiles()?),
+            Message::ChangeProfile { change, reply } => reply.send(self.change_profile(&change)?),
+            Message::Export { app, reply } => reply.send(self.export(app.as_deref())?),
+            Message::Import { import, reply } => reply.send(self.import(&import)?),
             Message::FileChanged => self.reread()?,
             Message::TimePassed => self.publish()?,
         }
@@ -113,7 +125,8 @@ impl Policy {
         let store = arguments.store.lend(context.generation())?;
         let published = arguments.published.load();
         let found = Found::look(&arguments.file);
-        let stored = store.with(Store::last_good)??;
+        let remembered = store.with(Store::last_good)??;
+        let stored = Stored::new(store.with(Store::settings)??, store.with(Store::profiles)??);
         let last_good = match found {
             Found::Good { .. } => None,
             _ => store.with(|store| copy_of_last_good(store, &arguments.file))??,
@@ -129,6 +142,7 @@ impl Policy {
             pause: None,
             generation: published.generation,
             stored,
+            last_good: remembered,
             untold: true,
             alarm: None,
             arguments,
@@ -140,6 +154,7 @@ impl Policy {
             events::Refused { reason }.emit();
         }
         policy.report_restart_needed();
+        events::kept_without_use(&policy.unused_settings());
         Ok(policy)
     }
 
@@ -184,11 +199,11 @@ impl Policy {
     /// Stores the text of a file that could be read. A store that refuses is
     /// no reason to refuse the file.
     fn remember(&mut self, text: Option<String>) -> Result<(), Error> {
-        let Some(text) = text.filter(|text| self.stored.as_ref() != Some(text)) else {
+        let Some(text) = text.filter(|text| self.last_good.as_ref() != Some(text)) else {
             return Ok(());
         };
         match self.store.with(|store| store.set_last_good(&text))? {
-            Ok(()) => self.stored = Some(text),
+            Ok(()) => self.last_good = Some(text),
             Err(error) => events::StoreFailed { error: &error.into() }.emit(),
         }
         Ok(())
@@ -224,7 +239,7 @@ impl Policy {
         if let Some(alarm) = self.alarm.take() {
             alarm.abort();
         }
-        let rules = self.choice.settings.lists().flatten();
+        let rules = self.choice.settings.lists().chain(self.stored.lists()).flatten();
         let pause_left = pause_left.map(|left| left.min(MOST_PAUSED));
         let due = next_look(rules, SystemTime::now()).into_iter().chain(pause_left).min();
         let Some(wait) = due else { return };
@@ -326,6 +341,7 @@ impl Policy {
             restart_needed: self.restart_needed(),
             paused_s: self.paused_s(),
             idle_rules: self.idle_rules(PolicyStatus::MOST_IDLE_RULES),
+            unused_settings: self.unused_settings(),
         }
     }
 
@@ -335,7 +351,12 @@ impl Policy {
         rules
     }
 
+    fn unused_settings(&self) -> Vec<String> {
+        self.stored.problems().take(PolicyStatus::MOST_IDLE_RULES).collect()
+    }
+
     fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {
-        self.choice.settings.snapshot(generation, self.adopted.clone(), rule::now())
+        let (file, adopted) = (&self.choice.settings, self.adopted.clone());
+        effective::snapshot(file, &self.stored, generation, adopted, rule::now())
     }
 }

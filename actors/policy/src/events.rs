@@ -6,6 +6,7 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::Snapshot;
 use seawall_messages::policy::{
     AddedRule, AdoptedEntry, AppFilter, ChangeRule, ChangedRule, IdleRule, NewRule, PolicySource,
+    Profile, ProfileChange, SettingsChange,
 };
 use seawall_messages::rule::Rules;
 
@@ -19,6 +20,9 @@ const PAUSED: &str = "seawall_policy_paused";
 const ADOPTED: &str = "seawall_policy_adopted_entries";
 const LOADS: &str = "seawall_policy_loads_total";
 const REFUSED: &str = "seawall_policy_file_refused";
+const CHANGES: &str = "seawall_policy_changes_total";
+const UNUSED: &str = "seawall_policy_unused_settings";
+const PROFILES: &str = "seawall_policy_profiles";
 const RULES_ADDED: &str = "seawall_policy_rules_added_total";
 const STORE_FAILURES: &str = "seawall_policy_store_failures_total";
 const SURVEY_FAILURES: &str = "seawall_policy_survey_failures_total";
@@ -34,12 +38,15 @@ pub fn describe_metrics() {
         IDLE_RULES,
         "Rules that decide nothing, because they need data that isn't there"
     );
-    describe_gauge!(APPS, "Apps that have settings or rules of their own");
+    describe_gauge!(APPS, "Apps that have settings or rules of their own in the policy file");
     describe_gauge!(PAUSED, "1 while Seawall is paused and everything passes");
     describe_gauge!(ADOPTED, "Listeners and connections that were adopted at the first start");
     describe_counter!(LOADS, "Readings of the policy file, by what came of them");
     describe_gauge!(REFUSED, "1 while the policy file is refused and an older policy is in force");
-    describe_counter!(RULES_ADDED, "Rules that were written into the policy file on request");
+    describe_counter!(RULES_ADDED, "Rules that were put into the store on request");
+    describe_counter!(CHANGES, "Changes of stored settings and profiles on request, by kind");
+    describe_gauge!(UNUSED, "Stored settings that don't count, because they can't be used");
+    describe_gauge!(PROFILES, "Profiles in the store that say something");
     describe_counter!(STORE_FAILURES, "Writes of durable policy state that failed");
     describe_counter!(SURVEY_FAILURES, "Listings of this machine's sockets that failed");
     // There from the start: the first failure counts as one, too.
@@ -55,9 +62,9 @@ pub(crate) struct Published<'a> {
 
 impl Published<'_> {
     pub(crate) fn emit(&self) {
-        let Snapshot { generation, filter, apps, adopted, paused, .. } = self.snapshot;
+        let Snapshot { generation, filter, apps, profiles, adopted, paused, .. } = self.snapshot;
         let of_apps = |rules: fn(&AppFilter) -> &Rules| {
-            apps.iter().map(|app| rules(&app.filter).len()).sum::<usize>()
+            self.snapshot.all_apps().map(|app| rules(&app.filter).len()).sum::<usize>()
         };
         let outgoing_rules = filter.outgoing_rules.len() + of_apps(|app| &app.outgoing_rules);
         let incoming_rules = filter.incoming_rules.len() + of_apps(|app| &app.incoming_rules);
@@ -66,6 +73,7 @@ impl Published<'_> {
         gauge!(RULES, "list" => "outgoing").set(outgoing_rules as f64);
         gauge!(RULES, "list" => "incoming").set(incoming_rules as f64);
         gauge!(APPS).set(apps.len() as f64);
+        gauge!(PROFILES).set(profiles.len() as f64);
         gauge!(ADOPTED).set(adopted.len() as f64);
         gauge!(PAUSED).set(f64::from(u8::from(*paused)));
         if *paused {
@@ -77,6 +85,7 @@ impl Published<'_> {
             outgoing_rules,
             incoming_rules,
             apps = apps.len(),
+            profiles = profiles.len(),
             adopted = adopted.len(),
             "Policy in force"
         );
@@ -169,7 +178,7 @@ impl Adopted<'_> {
     }
 }
 
-/// A rule stands in the file because somebody asked for it.
+/// A rule stands in the store because somebody asked for it.
 pub(crate) struct RuleAdded<'a> {
     pub(crate) rule: &'a NewRule,
     pub(crate) added: &'a AddedRule,
@@ -177,7 +186,7 @@ pub(crate) struct RuleAdded<'a> {
 
 impl RuleAdded<'_> {
     pub(crate) fn emit(&self) {
-        let AddedRule { rule, list, was_there } = self.added;
+        let AddedRule { rule, list, was_there, .. } = self.added;
         let app = self.rule.app.as_ref().map(ToString::to_string).unwrap_or_default();
         if !was_there {
             counter!(RULES_ADDED).increment(1);
@@ -186,7 +195,7 @@ impl RuleAdded<'_> {
     }
 }
 
-/// A rule was taken out of the file, or switched.
+/// A rule was taken out of the store, or switched.
 pub(crate) struct RuleChanged<'a> {
     pub(crate) asked: &'a ChangeRule,
     pub(crate) changed: &'a ChangedRule,
@@ -196,6 +205,58 @@ impl RuleChanged<'_> {
     pub(crate) fn emit(&self) {
         let ChangedRule { rule, list } = self.changed;
         tracing::info!(rule, list, change = ?self.asked.change, "Rule changed on request");
+    }
+}
+
+/// Settings in the store were changed.
+pub(crate) struct SettingsChanged<'a> {
+    pub(crate) asked: &'a SettingsChange,
+}
+
+impl SettingsChanged<'_> {
+    pub(crate) fn emit(&self) {
+        let app = self.asked.app.as_deref().unwrap_or_default();
+        let keys: Vec<_> = self.asked.changes.keys().collect();
+        counter!(CHANGES, "of" => "settings").increment(1);
+        tracing::info!(app, ?keys, "Settings changed on request");
+    }
+}
+
+/// A profile was made, removed or renamed.
+pub(crate) struct ProfileChanged<'a> {
+    pub(crate) asked: &'a ProfileChange,
+    pub(crate) profile: &'a Profile,
+}
+
+impl ProfileChanged<'_> {
+    pub(crate) fn emit(&self) {
+        let change = match self.asked {
+            ProfileChange::Make(_) => "made",
+            ProfileChange::Remove { .. } => "removed",
+            ProfileChange::Rename { .. } => "renamed",
+        };
+        counter!(CHANGES, "of" => "profiles").increment(1);
+        tracing::info!(change, name = %self.profile.name, "Profile changed on request");
+    }
+}
+
+/// A text was taken into the store.
+pub(crate) struct Imported {
+    pub(crate) lines: usize,
+}
+
+impl Imported {
+    pub(crate) fn emit(&self) {
+        counter!(CHANGES, "of" => "imports").increment(1);
+        tracing::info!(changes = self.lines, "Text taken into the store");
+    }
+}
+
+/// What the store says and doesn't count.
+pub(crate) fn kept_without_use(problems: &[String]) {
+    gauge!(UNUSED).set(problems.len() as f64);
+    for problem in problems.iter().take(MOST_NAMED) {
+        tracing::warn!(problem, "A stored setting doesn't count");
     }
 }
 

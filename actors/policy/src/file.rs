@@ -51,15 +51,18 @@ use std::path::Path;
 
 use seawall_messages::keeper::Layout;
 use seawall_messages::policy::{
-    Adopted, AppPolicy, DefaultAction, Filter, Mode, PolicyGeneration, Snapshot, lists,
+    Adopted, AppFilter, AppPolicy, Mode, PolicyGeneration, Snapshot, lists,
 };
 use seawall_messages::rule::{Moment, Rules};
 use toml::de::{DeTable, DeValue};
 
+use crate::effective::snapshot;
+use crate::stored::Stored;
+
 use self::problem::Collector;
 use self::section::{DEFAULT_ACTIONS, PROMPTS, Section};
 
-pub use self::app::MAX_APPS;
+pub use self::app::{MAX_APPS, fingerprint_problem, is_name, name_expected};
 pub use self::problem::{Problem, Problems};
 pub use self::read::{MAX_FILE_BYTES, ReadError, read};
 
@@ -75,33 +78,14 @@ const DEFAULT_METRICS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::L
 /// A whole policy file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyFile {
-    /// `[filter]`: what is permitted.
-    pub filter: FilterSettings,
+    /// `[filter]`: what it says is permitted.
+    pub filter: AppFilter,
+    /// `permanent_verdicts` of `[filter]`.
+    pub permanent_verdicts: Option<bool>,
     /// `[[app]]`, in the order of the file: what is permitted to single apps.
     pub apps: Vec<AppPolicy>,
     /// `[service]` and `[metrics]`: how Seawall runs.
     pub service: ServiceSettings,
-}
-
-/// `[filter]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilterSettings {
-    /// What undecided connections get.
-    pub default_action: DefaultAction,
-    /// Deny every inbound connection.
-    pub block_inbound: bool,
-    /// Deny the LAN, both ways.
-    pub block_lan: bool,
-    /// Deny the Internet, both ways.
-    pub block_internet: bool,
-    /// Deny connections of this machine with itself.
-    pub block_local: bool,
-    /// Rules for outbound and forwarded connections.
-    pub outgoing_rules: Rules,
-    /// Rules for inbound connections.
-    pub incoming_rules: Rules,
-    /// Whether a decided flow leaves the queue.
-    pub permanent_verdicts: bool,
 }
 
 /// `[service]` and `[metrics]`. All but `mode` are fixed when Seawall starts.
@@ -137,9 +121,19 @@ pub enum BackendChoice {
 
 /// Reads the text of a policy file. `path` is only for error messages.
 pub fn parse(text: &str, path: &Path) -> Result<PolicyFile, Problems> {
+    parse_up_to(text, path, MAX_APPS)
+}
+
+/// The same, with so many `[[app]]` sections at most.
+pub(crate) fn parse_up_to(
+    text: &str,
+    path: &Path,
+    most_apps: usize,
+) -> Result<PolicyFile, Problems> {
     let mut collector = Collector::new(text);
     let root = syntax(text, &mut collector);
-    let file = root.map(|root| document(root.get_ref(), &mut collector)).unwrap_or_default();
+    let file = root.map(|root| document(root.get_ref(), &mut collector, most_apps));
+    let file = file.unwrap_or_default();
     match collector.finish(path) {
         None => Ok(file),
         Some(problems) => Err(problems),
@@ -147,65 +141,20 @@ pub fn parse(text: &str, path: &Path) -> Result<PolicyFile, Problems> {
 }
 
 impl PolicyFile {
-    /// The policy that it makes at that moment.
+    /// The policy that it makes at that moment, where the store says nothing.
     pub fn snapshot(
         &self,
         generation: PolicyGeneration,
         adopted: Vec<Adopted>,
         at: Moment,
     ) -> Snapshot {
-        let mut filter = self.filter.permitted();
-        filter.outgoing_rules = filter.outgoing_rules.at(at);
-        filter.incoming_rules = filter.incoming_rules.at(at);
-        let mut apps = self.apps.clone();
-        for app in &mut apps {
-            app.filter.outgoing_rules = app.filter.outgoing_rules.at(at);
-            app.filter.incoming_rules = app.filter.incoming_rules.at(at);
-        }
-        Snapshot {
-            generation,
-            filter,
-            apps,
-            permanent_verdicts: self.filter.permanent_verdicts,
-            mode: self.service.mode,
-            adopted,
-            paused: false,
-        }
+        snapshot(self, &Stored::default(), generation, adopted, at)
     }
 
     /// All its lists of rules.
     pub fn lists(&self) -> impl Iterator<Item = &Rules> {
-        lists([&self.filter.outgoing_rules, &self.filter.incoming_rules], &self.apps)
-    }
-}
-
-impl Default for FilterSettings {
-    fn default() -> Self {
-        Self {
-            default_action: DefaultAction::Permit,
-            block_inbound: false,
-            block_lan: false,
-            block_internet: false,
-            block_local: false,
-            outgoing_rules: Rules::default(),
-            incoming_rules: Rules::default(),
-            permanent_verdicts: true,
-        }
-    }
-}
-
-impl FilterSettings {
-    /// What is permitted, as `verdict` reads it.
-    pub fn permitted(&self) -> Filter {
-        Filter {
-            default_action: self.default_action,
-            block_inbound: self.block_inbound,
-            block_lan: self.block_lan,
-            block_internet: self.block_internet,
-            block_local: self.block_local,
-            outgoing_rules: self.outgoing_rules.clone(),
-            incoming_rules: self.incoming_rules.clone(),
-        }
+        let for_all = [&self.filter.outgoing_rules, &self.filter.incoming_rules];
+        lists(for_all, self.apps.iter())
     }
 }
 
@@ -268,37 +217,36 @@ fn syntax<'t>(text: &'t str, collector: &mut Collector<'t>) -> Option<toml::Span
     }
 }
 
-fn document(root: &DeTable<'_>, collector: &mut Collector<'_>) -> PolicyFile {
+fn document(root: &DeTable<'_>, collector: &mut Collector<'_>, most_apps: usize) -> PolicyFile {
     const SECTIONS: [&str; 4] = ["filter", "app", "service", "metrics"];
     collector.unknown_keys("", root, &SECTIONS, &[]);
-    let filter = filter(&mut Section::open("filter", root, collector));
-    let apps = app::apps(root, collector);
+    let mut section = Section::open("filter", root, collector);
+    let filter = layer(&mut section);
+    let permanent_verdicts = section.boolean("permanent_verdicts");
+    section.close();
+    let apps = app::apps(root, collector, most_apps);
     let mut service = service(&mut Section::open("service", root, collector));
     service.metrics_listen = metrics(&mut Section::open("metrics", root, collector));
-    PolicyFile { filter, apps, service }
+    PolicyFile { filter, permanent_verdicts, apps, service }
 }
 
-fn filter(section: &mut Section<'_, '_, '_>) -> FilterSettings {
-    let default = FilterSettings::default();
-    let mut settings = FilterSettings {
-        default_action: section
-            .choice("default_action", &DEFAULT_ACTIONS, Some(PROMPTS))
-            .unwrap_or(default.default_action),
-        ..default
+/// The keys that `[filter]` and `[[app]]` have in common.
+fn layer(section: &mut Section<'_, '_, '_>) -> AppFilter {
+    let mut layer = AppFilter {
+        default_action: section.choice("default_action", &DEFAULT_ACTIONS, Some(PROMPTS)),
+        ..AppFilter::default()
     };
     for (key, value) in [
-        ("block_inbound", &mut settings.block_inbound),
-        ("block_lan", &mut settings.block_lan),
-        ("block_internet", &mut settings.block_internet),
-        ("block_local", &mut settings.block_local),
-        ("permanent_verdicts", &mut settings.permanent_verdicts),
+        ("block_inbound", &mut layer.block_inbound),
+        ("block_lan", &mut layer.block_lan),
+        ("block_internet", &mut layer.block_internet),
+        ("block_local", &mut layer.block_local),
     ] {
-        *value = section.boolean(key).unwrap_or(*value);
+        *value = section.boolean(key);
     }
-    settings.outgoing_rules = section.rules("outgoing_rules").unwrap_or_default();
-    settings.incoming_rules = section.rules("incoming_rules").unwrap_or_default();
-    section.close();
-    settings
+    layer.outgoing_rules = section.rules("outgoing_rules").unwrap_or_default();
+    layer.incoming_rules = section.rules("incoming_rules").unwrap_or_default();
+    layer
 }
 
 fn service(section: &mut Section<'_, '_, '_>) -> ServiceSettings {

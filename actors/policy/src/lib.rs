@@ -1,10 +1,10 @@
 //! Settings and rules: read, validated, stored, published as snapshots.
 //!
-//! - Owns: the policy in force; durably, in its [`Store`]: the last good text
-//!   of the file, what was adopted at the first start, and a pause.
+//! - Owns: the policy in force; durably, in its [`Store`]: settings and profiles
+//!   of apps, the last good text of the file, what was adopted at the first start, a pause.
 //! - Receives: [`seawall_messages::policy`], from `api` and from its own
 //!   watcher of the file.
-//! - Writes: the file, when `api` brings a rule. Nobody else does.
+//! - Writes: never the file, which is its owner's and wins over what is stored.
 //! - Publishes: [`seawall_messages::Snapshot`]. Its generation goes on counting
 //!   over restarts of the component, and begins again with the worker.
 //! - Tells: `datapath`, after every publication. Asks nobody.
@@ -18,19 +18,22 @@
 
 mod actor;
 pub mod adopt;
+mod changes;
 mod choice;
-pub mod edit;
+pub mod effective;
 pub mod error;
 mod events;
 pub mod file;
+pub mod layer;
 mod pause;
-mod replace;
 pub mod rule;
 mod startup;
 pub mod store;
+pub mod stored;
 #[cfg(test)]
 mod tests;
 mod time;
+pub mod transfer;
 mod watch;
 
 pub use self::{
@@ -42,4 +45,5 @@ pub use self::{
     pause::MAX_PAUSE,
     startup::{Startup, startup},
     store::{Store, StoreError},
+    transfer::MAX_IMPORT_BYTES,
 };

@@ -1,5 +1,5 @@
 //! What the policy must remember over restarts: the last good file, what was
-//! adopted at the first start, that there was one, and a pause.
+//! adopted at the first start, that there was one, a pause, settings and profiles.
 //!
 //! Every write is on disk before it returns. One process at a time. A failed
 //! write poisons the database below; the store then opens it anew at its next use.
@@ -12,9 +12,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
-use seawall_messages::policy::Adopted;
+use seawall_messages::policy::{Adopted, Profile};
+use seawall_messages::setting::Values;
 
-use self::format::{ADOPTED, FORMAT, FORMAT_VERSION, Key, LAST_GOOD, PAUSE, decode, encode};
+use self::format::{
+    ADOPTED, FIRST_FORMAT, FORMAT, FORMAT_VERSION, Key, LAST_GOOD, PAUSE, SETTINGS, decode, encode,
+};
 
 /// Name of the folder below the state folder of Seawall.
 pub const FOLDER_NAME: &str = "policy";
@@ -28,6 +31,17 @@ pub struct Store {
 struct Open {
     database: Database,
     keyspace: Keyspace,
+}
+
+/// A change of settings and profiles: written as a whole, or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// What is said for all, if that changes.
+    pub settings: Option<Values>,
+    /// Profiles that are new or changed.
+    pub profiles: Vec<Profile>,
+    /// Ids of those that go.
+    pub removed: Vec<u32>,
 }
 
 /// What can go wrong with the store.
@@ -141,6 +155,59 @@ impl Store {
         })
     }
 
+    /// What is said for all.
+    pub fn settings(&mut self) -> Result<Values, StoreError> {
+        let folder = self.folder.clone();
+        let value = self
+            .opened()?
+            .keyspace
+            .get(SETTINGS)
+            .map_err(|error| failed(&folder, "read", error))?;
+        let values = value.map(|bytes| format::decode_values(&bytes)).transpose();
+        Ok(values.map_err(|what| damaged(&folder, what))?.unwrap_or_default())
+    }
+
+    /// A profile.
+    pub fn profile(&mut self, id: u32) -> Result<Option<Profile>, StoreError> {
+        let folder = self.folder.clone();
+        let value = self.opened()?.keyspace.get(Key::profile(id));
+        let value = value.map_err(|error| failed(&folder, "read", error))?;
+        let profile = value.map(|bytes| format::decode_profile(id, &bytes)).transpose();
+        profile.map_err(|what| damaged(&folder, what))
+    }
+
+    /// All profiles, by id.
+    pub fn profiles(&mut self) -> Result<Vec<Profile>, StoreError> {
+        let folder = self.folder.clone();
+        let open = self.opened()?;
+        let mut profiles = Vec::new();
+        for guard in open.keyspace.prefix(Key::PROFILE_PREFIX) {
+            let (key, value) =
+                guard.into_inner().map_err(|error| failed(&folder, "read", error))?;
+            let id = Key::profile_id(&key).ok_or_else(|| damaged(&folder, "a key is too short"))?;
+            let profile = format::decode_profile(id, &value);
+            profiles.push(profile.map_err(|what| damaged(&folder, what))?);
+        }
+        Ok(profiles)
+    }
+
+    /// Changes settings and profiles, all in one go.
+    pub fn edit(&mut self, edit: &Edit) -> Result<(), StoreError> {
+        self.write(|batch, keyspace| {
+            batch.insert(keyspace, FORMAT, encode(&FORMAT_VERSION));
+            if let Some(settings) = &edit.settings {
+                batch.insert(keyspace, SETTINGS, format::encode_values(settings));
+            }
+            for id in &edit.removed {
+                batch.remove(keyspace, Key::profile(*id));
+            }
+            for profile in &edit.profiles {
+                let value = format::encode_profile(profile);
+                batch.insert(keyspace, Key::profile(profile.id), value);
+            }
+        })
+    }
+
     fn get<T: serde::de::DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, StoreError> {
         let folder = self.folder.clone();
         let value =
@@ -215,7 +282,7 @@ impl Open {
             }
             None => {
                 let mut batch = self.database.batch().durability(Some(PersistMode::SyncAll));
-                batch.insert(&self.keyspace, FORMAT, encode(&FORMAT_VERSION));
+                batch.insert(&self.keyspace, FORMAT, encode(&FIRST_FORMAT));
                 batch.commit().map_err(opening)?;
             }
         }

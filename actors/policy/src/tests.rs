@@ -3,6 +3,8 @@
 mod adoption;
 mod choosing;
 mod component;
+mod killed;
+mod storing;
 mod watching;
 
 use std::path::{Path, PathBuf};
@@ -10,12 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use seawall_messages::policy::{
-    AddedRule, Message, NewRule, PolicyGeneration, PolicyStatus, RuleRefusal,
-};
+use seawall_messages::policy::{Message, PolicyGeneration, PolicyRefusal, PolicyStatus};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
-    Address, Component, Context, Failure, Kernel, Lender, Published, Spec, StartError, TreeBuilder,
+    Address, Component, Context, Failure, Kernel, Lender, Published, Reply, Spec, StartError,
+    TreeBuilder,
 };
 
 use crate::adopt::{FoundSocket, Survey, SurveyError};
@@ -151,9 +152,12 @@ impl Worker {
             .expect("an answer")
     }
 
-    fn add(&self, rule: NewRule) -> Result<(AddedRule, PolicyStatus), RuleRefusal> {
-        let ask = |reply| Message::AddRule { rule: rule.clone(), reply };
-        self.policy.ask_blocking(DEADLINE, ask).expect("an answer")
+    /// Asks something that may be refused.
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl Fn(Reply<Result<T, PolicyRefusal>>) -> Message,
+    ) -> Result<T, PolicyRefusal> {
+        self.policy.ask_blocking(DEADLINE, question).expect("an answer")
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

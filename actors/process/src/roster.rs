@@ -323,8 +323,8 @@ impl Roster {
             0 => Arc::from(""),
             pid => self.path_of_parent(pid, &of.key),
         };
-        let wants_checksum = snapshot.apps.iter().any(|app| app.fingerprint.sha256.is_some());
-        let sha256 = of.file.filter(|_| wants_checksum).and_then(|file| self.checksum(file));
+        let sha256 =
+            of.file.filter(|_| snapshot.asks_for_hashes()).and_then(|file| self.checksum(file));
         Arc::new(Process {
             key: of.key,
             parent_pid: of.parent_pid,
@@ -455,7 +455,7 @@ fn is_same_program(facts: &ProcessFacts, noted: &Noted) -> bool {
 /// same, if a rule names it: a path in a rule means the file.
 fn as_rules_mean(seen: &mut Facts, file: Option<FileId>, snapshot: &Snapshot) {
     let (Place::Foreign, Some(file)) = (seen.place, file) else { return };
-    let paths = snapshot.apps.iter().filter_map(|app| app.fingerprint.path.as_ref());
+    let paths = snapshot.all_apps().filter_map(|app| app.fingerprint.path.as_ref());
     let literal = paths.filter(|path| path.is_literal()).map(|path| path.as_str());
     if let Some(path) = literal.into_iter().find(|path| processes::file_id(path) == Some(file)) {
         seen.exe = path.to_owned();

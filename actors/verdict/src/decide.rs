@@ -15,10 +15,11 @@
 //! 9. services that were listening when Seawall first started,
 //! 10. `default_action`.
 //!
-//! Where the policy has an `[[app]]` for the connection's owner, each switch and
-//! `default_action` is the app's if it says so, and else the one for all; the
-//! app's rules are looked at before those for all of the same direction. The
-//! order of steps is the same. Steps 1 to 3 don't depend on the app, so they
+//! Where the policy says something of the connection's owner (an `[[app]]` of the
+//! file, a profile of the store), each switch and `default_action` is what the
+//! section says, or else the profile, or else the one for all; the rules of the
+//! section are looked at before those of the profile, and these before those for
+//! all of the same direction. The order of steps is the same. Steps 1 to 3 don't depend on the app, so they
 //! hold while nobody can tell whose connection it is ([`for_anyone`]).
 //!
 //! Force-blocks come before rules, so that a switch a user flips holds whatever
@@ -36,7 +37,7 @@ use std::sync::Arc;
 
 use seawall_messages::explain::Step;
 use seawall_messages::policy::{
-    Adopted, AdoptedEntry, AppFilter, AppPolicy, DefaultAction, Filter,
+    Adopted, AdoptedEntry, AppFilter, AppLayers, AppPolicy, DefaultAction, Filter,
 };
 use seawall_messages::rule::{Permission, Rule, Rules, Subject};
 use seawall_messages::{
@@ -51,7 +52,7 @@ use crate::always::{always_passes, may_be_dhcp};
 pub(crate) struct Case<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) flow: &'a Flow,
-    pub(crate) app: Option<&'a AppPolicy>,
+    pub(crate) app: AppLayers<'a>,
     pub(crate) is_loopback: bool,
 }
 
@@ -78,10 +79,13 @@ const BY_OWNER: [(Step, Look); 9] = [
     (Step::AdoptedListener, adopted_listener),
 ];
 
-/// Decides. `app` is the one that the connection's owner fits
-/// ([`Snapshot::app_of`]), if any does.
-pub fn decide(snapshot: &Snapshot, flow: &Flow, app: Option<&AppPolicy>) -> Judgement {
-    traced(&Case::new(snapshot, flow, app), |_, _| ())
+/// Decides. `app` is what is said of the connection's owner ([`Snapshot::layers_of`]).
+pub fn decide<'a>(
+    snapshot: &'a Snapshot,
+    flow: &'a Flow,
+    app: impl Into<AppLayers<'a>>,
+) -> Judgement {
+    traced(&Case::new(snapshot, flow, app.into()), |_, _| ())
 }
 
 /// Decides, and shows each step that was taken with what it said.
@@ -99,7 +103,7 @@ pub(crate) fn traced(case: &Case<'_>, mut see: impl FnMut(Step, Option<Permissio
 /// The judgement of a connection that gets the same whosever it is: it always
 /// passes, or was there when Seawall first started.
 pub(crate) fn for_anyone(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
-    let case = Case::new(snapshot, flow, None);
+    let case = Case::new(snapshot, flow, AppLayers::default());
     let (permission, reason) = first(&FOR_ANYONE, &case, &mut |_, _| ())?;
     Some(judgement(&case, permission, reason))
 }
@@ -157,7 +161,7 @@ fn plain(permission: Permission, layer: Layer, text: &'static str) -> Said {
 }
 
 impl<'a> Case<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot, flow: &'a Flow, app: Option<&'a AppPolicy>) -> Self {
+    pub(crate) fn new(snapshot: &'a Snapshot, flow: &'a Flow, app: AppLayers<'a>) -> Self {
         Self { snapshot, flow, app, is_loopback: is_loopback(flow) }
     }
 
@@ -167,7 +171,7 @@ impl<'a> Case<'a> {
         own: impl Fn(&AppFilter) -> Option<T>,
         all: impl Fn(&Filter) -> T,
     ) -> (T, Option<&'a Arc<str>>) {
-        let own = self.app.and_then(|app| Some((own(&app.filter)?, Some(&app.name))));
+        let own = self.app.iter().find_map(|app| Some((own(&app.filter)?, Some(&app.name))));
         own.unwrap_or_else(|| (all(&self.snapshot.filter), None))
     }
 
@@ -242,8 +246,9 @@ fn block_local(case: &Case<'_>) -> Option<Said> {
 }
 
 fn app_rules(case: &Case<'_>) -> Option<Said> {
-    let AppPolicy { name, filter, .. } = case.app?;
-    first_match((&filter.incoming_rules, &filter.outgoing_rules), Some(name), case)
+    case.app.iter().find_map(|AppPolicy { name, filter, .. }| {
+        first_match((&filter.incoming_rules, &filter.outgoing_rules), Some(name), case)
+    })
 }
 
 fn rules_for_all(case: &Case<'_>) -> Option<Said> {
@@ -333,9 +338,9 @@ fn breadth(case: &Case<'_>, permission: Permission) -> Breadth {
         return Breadth::Service;
     }
     let scope = Scope::of(flow.remote());
-    let of_app = case.app.map(|app| app.filter.outgoing_rules.breadth(scope));
+    let of_apps = case.app.iter().map(|app| app.filter.outgoing_rules.breadth(scope));
     let of_all = case.snapshot.filter.outgoing_rules.breadth(scope);
-    of_app.map_or(of_all, |of_app| of_app.min(of_all))
+    of_apps.min().map_or(of_all, |of_apps| of_apps.min(of_all))
 }
 
 /// The first that matches, of the incoming or of the outgoing rules.

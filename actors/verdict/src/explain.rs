@@ -5,26 +5,29 @@
 use std::sync::Arc;
 
 use seawall_messages::explain::{Described, Explanation, Known, Step, StepOutcome, StepTaken};
-use seawall_messages::policy::{AdoptedEntry, Fingerprint};
+use seawall_messages::policy::{AdoptedEntry, AppPolicy, Fingerprint};
 use seawall_messages::process::{Attribution, Method, Process};
-use seawall_messages::rule::{Match, Permission, Rule, Subject};
+use seawall_messages::rule::{Match, Permission, Rule, Rules, Subject};
 use seawall_messages::{Direction, Flow, Judgement, Reach, Reason, Scope, Snapshot};
 
 use crate::decide::{Case, spares_loopback, traced};
 
+/// Most sections or profiles that are named in a note.
+const MOST_NAMED: usize = 10;
+
 /// Explains the connection of somebody.
 pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Explanation {
     let attribution = attribution(whose);
-    let position = snapshot.app_position(&attribution);
-    let section = position.and_then(|position| snapshot.apps.get(position));
-    let case = Case::new(snapshot, flow, section);
+    let layers = snapshot.layers_of(&attribution);
+    let case = Case::new(snapshot, flow, layers);
     let mut taken = Vec::with_capacity(Step::ALL.len());
     let judgement = traced(&case, |step, said| taken.push((step, said)));
     let steps = (taken.iter().map(|(step, said)| reached(&case, *step, *said, &judgement)))
         .chain(Step::ALL.iter().skip(taken.len()).map(|step| not_reached(*step)))
         .collect();
     let mut notes = whose.notes.clone();
-    notes.extend(might_fit(snapshot, position, whose));
+    notes.extend(might_fit(&snapshot.apps, "[[app]]", layers.section, whose));
+    notes.extend(might_fit(&snapshot.profiles, "the profile", layers.profile, whose));
     if judgement.reach == Reach::Flow && flow.initiator != flow.responder {
         notes.push(
             "from DHCP's own port, or that of a session that was adopted, it passes".to_owned(),
@@ -35,7 +38,8 @@ pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Ex
         app: attribution.app(),
         process: whose.process.clone(),
         known: whose.known,
-        section: section.map(|section| Arc::clone(&section.name)),
+        section: layers.section.map(|section| Arc::clone(&section.name)),
+        profile: layers.profile.map(|profile| Arc::clone(&profile.name)),
         judgement,
         steps,
         notes,
@@ -63,16 +67,16 @@ fn reached(
     judgement: &Judgement,
 ) -> StepTaken {
     let (outcome, saw) = match said {
-        Some(Permission::Permit) => (StepOutcome::Permits, decided(&judgement.reason)),
-        Some(Permission::Deny) => (StepOutcome::Denies, decided(&judgement.reason)),
+        Some(Permission::Permit) => (StepOutcome::Permits, decided(case, &judgement.reason)),
+        Some(Permission::Deny) => (StepOutcome::Denies, decided(case, &judgement.reason)),
         None => (StepOutcome::Passes, why_not(case, step)),
     };
     StepTaken { step, outcome, saw }
 }
 
 /// The reason, with the rule and whose it is.
-fn decided(reason: &Reason) -> String {
-    let of = in_section(reason.app.as_ref());
+fn decided(case: &Case<'_>, reason: &Reason) -> String {
+    let of = said_where(case, reason.app.as_ref());
     match &reason.rule {
         Some((position, rule)) => format!("{}: rule {position} {of}, `{rule}`", reason.text),
         None if reason.app.is_some() => format!("{}, {of}", reason.text),
@@ -80,10 +84,16 @@ fn decided(reason: &Reason) -> String {
     }
 }
 
-fn in_section(app: Option<&Arc<str>>) -> String {
+/// In which layer something is said, by the name that a reason has from there.
+fn said_where(case: &Case<'_>, app: Option<&Arc<str>>) -> String {
+    let is_of = |layer: Option<&AppPolicy>| match (layer, app) {
+        (Some(layer), Some(name)) => Arc::ptr_eq(&layer.name, name),
+        _ => false,
+    };
     match app {
-        Some(name) => format!("in [[app]] \"{name}\""),
         None => "in [filter]".to_owned(),
+        Some(name) if is_of(case.app.profile) => format!("in the profile \"{name}\""),
+        Some(name) => format!("in [[app]] \"{name}\""),
     }
 }
 
@@ -147,7 +157,7 @@ fn why_no_block(case: &Case<'_>, step: Step) -> String {
         Step::BlockLan => case.setting(|app| app.block_lan, |all| all.block_lan).1,
         _ => case.setting(|app| app.block_local, |all| all.block_local).1,
     };
-    format!("{} = false {}", step.title(), in_section(of))
+    format!("{} = false {}", step.title(), said_where(case, of))
 }
 
 /// How far away the other end is.
@@ -165,12 +175,22 @@ fn scope(flow: &Flow) -> String {
 
 fn why_no_rule(case: &Case<'_>, step: Step) -> String {
     let all = &case.snapshot.filter;
-    let (incoming, outgoing) = match (step, case.app) {
-        (Step::AppRules, Some(app)) => (&app.filter.incoming_rules, &app.filter.outgoing_rules),
-        (Step::AppRules, None) => return no_section(case.snapshot),
-        _ => (&all.incoming_rules, &all.outgoing_rules),
-    };
-    let of = in_section(case.app.map(|app| &app.name).filter(|_| step == Step::AppRules));
+    if step != Step::AppRules {
+        return why_not_of(case, (&all.incoming_rules, &all.outgoing_rules), None);
+    }
+    let of_apps = case.app.iter().map(|AppPolicy { name, filter, .. }| {
+        why_not_of(case, (&filter.incoming_rules, &filter.outgoing_rules), Some(name))
+    });
+    let said: Vec<String> = of_apps.collect();
+    if said.is_empty() { no_section(case.snapshot) } else { said.join("; ") }
+}
+
+fn why_not_of(
+    case: &Case<'_>,
+    (incoming, outgoing): (&Rules, &Rules),
+    app: Option<&Arc<str>>,
+) -> String {
+    let of = said_where(case, app);
     let (rules, key) = match case.flow.direction {
         Direction::Inbound => (incoming, "incoming_rules"),
         Direction::Outbound | Direction::Forwarded => (outgoing, "outgoing_rules"),
@@ -202,24 +222,35 @@ fn why_no_rule(case: &Case<'_>, step: Step) -> String {
 }
 
 fn no_section(snapshot: &Snapshot) -> String {
-    match snapshot.apps.len() {
+    let sections = match snapshot.apps.len() {
         0 => "there is no [[app]]".to_owned(),
         1 => "the only [[app]] doesn't fit".to_owned(),
         count => format!("none of the {count} [[app]] sections fits"),
+    };
+    match snapshot.profiles.len() {
+        0 => sections,
+        _ => format!("{sections}; no profile that says something does, either"),
     }
 }
 
-/// Sections ahead of the one that fits, of which it isn't known whether they do.
-fn might_fit(snapshot: &Snapshot, position: Option<usize>, whose: &Described) -> Option<String> {
+/// Sections or profiles ahead of the one that fits, of which it isn't known whether they do.
+fn might_fit(
+    apps: &[AppPolicy],
+    what: &str,
+    found: Option<&AppPolicy>,
+    whose: &Described,
+) -> Option<String> {
     let process = whose.process.as_ref()?;
-    let ahead = snapshot.apps.iter().take(position.unwrap_or(usize::MAX));
+    let is_found = |app: &&AppPolicy| found.is_some_and(|found| std::ptr::eq(found, *app));
+    let ahead = apps.iter().take_while(|app| !is_found(app));
     let names: Vec<_> = ahead
         .filter(|app| fits_as_far_as_known(&app.fingerprint, process, whose.known))
+        .take(MOST_NAMED)
         .map(|app| format!("\"{}\"", app.name))
         .collect();
     (!names.is_empty()).then(|| {
         format!(
-            "[[app]] {} may fit, too, and would count; that depends on the process: ask about one that runs, by its id",
+            "{what} {} may fit, too, and would count; that depends on the process: ask about one that runs, by its id",
             names.join(", ")
         )
     })

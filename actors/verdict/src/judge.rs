@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use seawall_messages::explain::{Explanation, Whom};
+use seawall_messages::policy::{AppLayers, AppPlace};
 use seawall_messages::process::{self, Attribution, Question};
 use seawall_messages::verdict::{Lifetime, Request};
 use seawall_messages::{Direction, Flow, Judgement, Protocol, Reach, Snapshot};
@@ -24,7 +25,7 @@ use crate::decide::{decide, for_anyone, for_unanswered};
 use crate::error::{Error, chain};
 use crate::events::{Identifications, Identified, Judged, Judgements, Source, Unidentified};
 use crate::explain::explain;
-use crate::known::{Known, Place, confirmed};
+use crate::known::{Known, confirmed};
 
 /// Most connections that wait for their owner to be known: more than the
 /// datapath lets wait on a machine with a few queues.
@@ -95,7 +96,7 @@ impl Judge {
         let judgement = without_owner(&snapshot, flow).or_else(|| {
             let place = self.known().recall(snapshot.generation, request.owner)?;
             self.count(Source::Cache, 1);
-            Some(decide(&snapshot, flow, place.app(&snapshot)))
+            Some(decide(&snapshot, flow, snapshot.app_layers(place)))
         })?;
         Some(self.judged(flow, judgement))
     }
@@ -119,7 +120,7 @@ impl Judge {
         let judgement = match self.identify(ONE, ask).await {
             Ok((snapshot, attribution)) => {
                 self.answered(1);
-                let place = Place::find(&snapshot, &attribution);
+                let place = snapshot.app_place(&attribution);
                 self.decide_for(&snapshot, &request, &attribution, place)
             }
             Err(error) => {
@@ -154,7 +155,7 @@ impl Judge {
             if judgements.len() % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
-            let place = Place::find(&snapshot, attribution);
+            let place = snapshot.app_place(attribution);
             let judgement = self.decide_for(&snapshot, request, attribution, place);
             judgements.push(self.judged(&request.flow, judgement));
         }
@@ -176,13 +177,13 @@ impl Judge {
         snapshot: &Snapshot,
         request: &Request,
         attribution: &Attribution,
-        place: Place,
+        place: AppPlace,
     ) -> Judgement {
         if attribution.is_withheld() {
             return without_owner(snapshot, &request.flow)
                 .unwrap_or_else(|| for_unanswered(snapshot, &request.flow));
         }
-        let mut judgement = decide(snapshot, &request.flow, place.app(snapshot));
+        let mut judgement = decide(snapshot, &request.flow, snapshot.app_layers(place));
         if attribution.process.is_none() && may_change_hands(&request.flow) {
             judgement.lifetime = Lifetime::Once;
         }
@@ -269,7 +270,7 @@ impl Judge {
 fn without_owner(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
     match snapshot.asks_for_apps() {
         true => for_anyone(snapshot, flow),
-        false => Some(decide(snapshot, flow, None)),
+        false => Some(decide(snapshot, flow, AppLayers::default())),
     }
 }
 

@@ -7,8 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use seawall_messages::Snapshot;
-use seawall_messages::policy::{AppPolicy, PolicyGeneration};
+use seawall_messages::policy::{AppPlace, PolicyGeneration};
 use seawall_messages::process::{Attribution, Owner, ProcessKey};
 use seawall_messages::verdict::Request;
 
@@ -16,29 +15,13 @@ use seawall_messages::verdict::Request;
 /// once; one that was forgotten costs a question.
 pub(crate) const MAX_KNOWN: usize = 4_096;
 
-/// The app that somebody belongs to, as its place in the policy; `None` for no app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place(Option<usize>);
-
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     generation: PolicyGeneration,
-    places: HashMap<ProcessKey, Place>,
+    places: HashMap<ProcessKey, AppPlace>,
     /// Oldest first.
     order: VecDeque<ProcessKey>,
-}
-
-impl Place {
-    /// Looks for the app.
-    pub(crate) fn find(snapshot: &Snapshot, attribution: &Attribution) -> Self {
-        Self(snapshot.app_position(attribution))
-    }
-
-    /// The app, under the policy in which it was found.
-    pub(crate) fn app(self, snapshot: &Snapshot) -> Option<&AppPolicy> {
-        snapshot.apps.get(self.0?)
-    }
 }
 
 impl Known {
@@ -47,7 +30,7 @@ impl Known {
         &self,
         generation: PolicyGeneration,
         owner: Option<Owner>,
-    ) -> Option<Place> {
+    ) -> Option<AppPlace> {
         if generation != self.generation {
             return None;
         }
@@ -55,7 +38,7 @@ impl Known {
     }
 
     /// Remembers; the oldest is forgotten where there are too many.
-    pub(crate) fn learn(&mut self, generation: PolicyGeneration, key: ProcessKey, place: Place) {
+    pub(crate) fn learn(&mut self, generation: PolicyGeneration, key: ProcessKey, place: AppPlace) {
         if generation < self.generation {
             return;
         }
@@ -84,6 +67,9 @@ pub(crate) fn confirmed(request: &Request, attribution: &Attribution) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use seawall_messages::Snapshot;
+    use seawall_messages::policy::{AppFilter, AppPolicy, Fingerprint, Pattern};
+
     use super::*;
 
     fn key(pid: u32) -> ProcessKey {
@@ -95,19 +81,30 @@ mod tests {
         Some(Owner { process: key(pid), cookie: 0, uid: 0, method })
     }
 
+    /// A place that is somewhere, or nowhere.
+    fn place(is_somewhere: bool) -> AppPlace {
+        let fingerprint =
+            Fingerprint { tag: Some(Pattern::new("unidentified")), ..Default::default() };
+        let filter = AppFilter::default();
+        let app = AppPolicy { name: "nobody".into(), fingerprint, filter };
+        let apps = if is_somewhere { vec![app] } else { Vec::new() };
+        let snapshot = Snapshot { apps, ..Snapshot::unloaded() };
+        snapshot.app_place(&Attribution::unidentified())
+    }
+
     #[test]
     fn a_new_policy_forgets_everybody_and_an_old_one_teaches_nothing() {
         let [old, new] = [PolicyGeneration(1), PolicyGeneration(2)];
         let mut known = Known::default();
-        known.learn(old, key(1), Place(Some(0)));
-        assert_eq!(known.recall(old, owner(1)), Some(Place(Some(0))));
+        known.learn(old, key(1), place(true));
+        assert_eq!(known.recall(old, owner(1)), Some(place(true)));
         assert_eq!(known.recall(old, owner(2)), None);
         assert_eq!(known.recall(old, None), None);
         assert_eq!(known.recall(new, owner(1)), None);
-        known.learn(new, key(2), Place(None));
-        known.learn(old, key(1), Place(Some(0)));
+        known.learn(new, key(2), place(false));
+        known.learn(old, key(1), place(true));
         assert_eq!(known.recall(new, owner(1)), None);
-        assert_eq!(known.recall(new, owner(2)), Some(Place(None)));
+        assert_eq!(known.recall(new, owner(2)), Some(place(false)));
         assert_eq!(known.recall(old, owner(2)), None);
     }
 
@@ -117,12 +114,12 @@ mod tests {
         let mut known = Known::default();
         let last = u32::try_from(MAX_KNOWN).expect("a few thousand");
         for pid in 0..=last {
-            known.learn(generation, key(pid), Place(None));
-            known.learn(generation, key(pid), Place(Some(3)));
+            known.learn(generation, key(pid), place(false));
+            known.learn(generation, key(pid), place(true));
         }
         assert_eq!((known.places.len(), known.order.len()), (MAX_KNOWN, MAX_KNOWN));
         assert_eq!(known.recall(generation, owner(0)), None);
-        assert_eq!(known.recall(generation, owner(1)), Some(Place(Some(3))));
-        assert_eq!(known.recall(generation, owner(last)), Some(Place(Some(3))));
+        assert_eq!(known.recall(generation, owner(1)), Some(place(true)));
+        assert_eq!(known.recall(generation, owner(last)), Some(place(true)));
     }
 }

@@ -3,27 +3,38 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::apps::Literal;
 use crate::process::{AppKind, Process};
 
 /// What a process looks like. All that is said has to fit; something is always said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Fingerprint {
     /// Its path, as [`Process::path`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Pattern>,
     /// Its command line, the words joined by single spaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub command_line: Option<Pattern>,
     /// Its parent's path.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Pattern>,
     /// Its app's id: `snap:firefox`, `script:/usr/bin/meld`, `unidentified`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<Pattern>,
     /// Its control group.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<Pattern>,
     /// SHA-256 of its file, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Arc<str>>,
 }
 
 /// Text in which each `*` stands for any text, none included.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Pattern(Arc<str>);
 
 impl Fingerprint {
@@ -49,6 +60,36 @@ impl Fingerprint {
                 .command_line
                 .as_ref()
                 .is_none_or(|pattern| pattern.fits(&process.command_line.join(" ")))
+    }
+
+    /// How telling it is: what says more of a process counts before what says less.
+    pub(super) fn weight(&self) -> (u32, usize) {
+        let of = |pattern: &Option<Pattern>, exact: u32| match pattern {
+            Some(pattern) if pattern.is_literal() => (exact, pattern.0.len()),
+            Some(pattern) => (exact / 2, pattern.0.len()),
+            None => (0, 0),
+        };
+        let parts = [
+            self.sha256.as_ref().map_or((0, 0), |hash| (64, hash.len())),
+            of(&self.command_line, 32),
+            of(&self.tag, 16),
+            of(&self.path, 16),
+            of(&self.parent, 8),
+            of(&self.cgroup, 8),
+        ];
+        parts.iter().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
+    }
+
+    /// What only processes of one path or one id have.
+    pub(super) fn literal(&self) -> Literal {
+        let of = |pattern: &Option<Pattern>| {
+            pattern.as_ref().filter(|pattern| pattern.is_literal()).map(|text| text.0.clone())
+        };
+        match (of(&self.path), of(&self.tag)) {
+            (Some(path), _) => Literal::Path(path),
+            (None, Some(tag)) => Literal::Tag(tag),
+            (None, None) => Literal::None,
+        }
     }
 
     /// Whether it is about connections that nobody knows the owner of: it says

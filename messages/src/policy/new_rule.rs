@@ -1,4 +1,4 @@
-//! A rule to be written into the policy file, and what became of it.
+//! A rule to be put into the store, and what became of it.
 
 use std::fmt;
 
@@ -86,7 +86,7 @@ pub enum RuleChange {
 pub struct ChangedRule {
     /// The rule as it is written, or was.
     pub rule: String,
-    /// The list: `filter.outgoing_rules`, `app[2].incoming_rules`.
+    /// The list: `outgoing_rules for all`, `incoming_rules of the profile "curl"`.
     pub list: String,
 }
 
@@ -95,18 +95,21 @@ pub struct ChangedRule {
 pub struct AddedRule {
     /// The rule as it was written.
     pub rule: String,
-    /// The list: `filter.outgoing_rules`, `app[2].incoming_rules`.
+    /// The list: `outgoing_rules for all`, `incoming_rules of the profile "curl"`.
     pub list: String,
     /// Whether it stood there already, so that nothing was written.
     pub was_there: bool,
+    /// What comes before it all the same.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub behind: Option<String>,
 }
 
-/// Why a rule was not added.
+/// Why a change was not made, or a question not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RuleRefusal {
-    /// The request is no rule.
+pub enum PolicyRefusal {
+    /// The request makes no sense.
     Invalid(String),
-    /// It can't be written, or not be put in force.
+    /// It can't be done as things are.
     Failed(String),
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::process::{App, AppKind, Method, Process, ProcessKey};
+use crate::process::{App, AppKind, Attribution, Method, Process, ProcessKey};
 
 /// A script of which everything is known.
 fn process() -> Process {
@@ -120,21 +120,23 @@ fn the_first_app_that_fits_counts() {
     let found = |path: &str, id: &str| {
         let app = App { id: id.into(), ..process().app };
         let process = Process { path: path.into(), app, ..process() };
-        snapshot.app_of(&owned_by(process)).map(|app| app.name.to_string())
+        snapshot.layers_of(&owned_by(process)).section.map(|app| app.name.to_string())
     };
     assert_eq!(found("/opt/a", "script:/b").as_deref(), Some("path=/opt/*"));
     assert_eq!(found("/usr/bin/a", "script:/b").as_deref(), Some("tag=script:*"));
     assert_eq!(found("/usr/bin/a", "path:/usr/bin/a").as_deref(), Some("path=/usr/bin/*"));
     assert_eq!(found("/usr/sbin/a", "path:/usr/sbin/a"), None);
-    assert_eq!(with_apps(&[]).app_of(&owned_by(process())), None);
+    assert!(with_apps(&[]).app_place(&owned_by(process())).is_nowhere());
 }
 
 #[test]
 fn what_nobody_knows_the_owner_of_is_an_app_only_where_that_is_said() {
     let of_nobody = |fingerprint: Fingerprint| {
-        with_apps(&[by_path("*"), fingerprint]).app_position(&Attribution::unidentified())
+        let snapshot = with_apps(&[by_path("*"), fingerprint]);
+        let section = snapshot.layers_of(&Attribution::unidentified()).section;
+        section.map(|app| app.name.to_string())
     };
-    assert_eq!(of_nobody(by_tag(&App::unidentified().id)), Some(1));
+    assert_eq!(of_nobody(by_tag(&App::unidentified().id)).as_deref(), Some("tag=unidentified"));
     let more = Fingerprint { path: pattern("*"), ..by_tag("unidentified") };
     let hash = Fingerprint { sha256: Some("00".into()), ..by_tag("unidentified") };
     for fingerprint in [by_tag("*"), by_tag("unidentified*"), more, hash, Fingerprint::default()] {

@@ -51,6 +51,7 @@ fn done() -> RuleAdded {
             rule: "- *".to_owned(),
             list: "app[1].outgoing_rules".to_owned(),
             was_there: false,
+            behind: None,
         },
         policy: PolicyStatus {
             generation: PolicyGeneration(2),
@@ -59,6 +60,7 @@ fn done() -> RuleAdded {
             refused: None,
             restart_needed: Vec::new(),
             idle_rules: Vec::new(),
+            unused_settings: Vec::new(),
             paused_s: None,
         },
     }
@@ -220,7 +222,6 @@ fn a_seawall_that_goes_away_is_missed_and_what_was_known_stays() {
     let health = Health {
         protection: Protection::Protected,
         reasons: Vec::new(),
-        file: "seawall.toml".to_owned(),
         running: 9,
         components: 9,
     };

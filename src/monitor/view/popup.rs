@@ -59,7 +59,7 @@ pub(super) fn draw(model: &Model, palette: Palette, area: Rect, buffer: &mut Buf
                 Permission::Deny => " Block ",
                 Permission::Permit => " Allow ",
             };
-            (title, rule(model, dialog, palette, width), 0)
+            (title, rule(dialog, palette, width), 0)
         }
     };
     in_box(title, &lines, scrolled, area, buffer);
@@ -253,7 +253,7 @@ fn pids(model: &Model, app: &str) -> String {
     }
 }
 
-fn rule(model: &Model, dialog: &Dialog, palette: Palette, width: usize) -> Vec<Line> {
+fn rule(dialog: &Dialog, palette: Palette, width: usize) -> Vec<Line> {
     let mut lines = vec![(dialog.whom.clone(), Style::new().add_modifier(Modifier::BOLD))];
     for (at, choice) in dialog.choices.iter().enumerate() {
         let is_chosen = at == dialog.chosen;
@@ -262,18 +262,16 @@ fn rule(model: &Model, dialog: &Dialog, palette: Palette, width: usize) -> Vec<L
         let style = if is_chosen { style.add_modifier(Modifier::REVERSED) } else { style };
         lines.push((format!("{mark} {}", choice.words), style));
     }
-    let file = model.health.as_ref().map_or("the policy file", |health| health.file.as_str());
     match &dialog.stage {
         Stage::Choosing => {
-            lines
-                .extend(plain(wrapped(&format!("Enter writes into {file}, first of all:"), width)));
+            lines.extend(plain(wrapped("Enter puts into the store, first of its list:", width)));
             let chosen = dialog.choices.get(dialog.chosen);
             for line in chosen.iter().flat_map(|choice| choice::lines(&choice.rule)) {
                 let wrapped = wrapped(&line, width.saturating_sub(2)).into_iter();
                 lines.extend(plain(wrapped.map(|line| format!("  {line}")).collect()));
             }
         }
-        Stage::Writing => lines.extend(plain(vec![format!("Writing into {file}...")])),
+        Stage::Writing => lines.extend(plain(vec!["Writing...".to_owned()])),
         Stage::Failed(why) => {
             let style = palette.colour(Color::Red).add_modifier(Modifier::BOLD);
             lines.push(("Not done:".to_owned(), style));

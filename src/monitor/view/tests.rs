@@ -19,7 +19,6 @@ fn health(protection: Protection, reasons: &[&str]) -> Input {
     Input::Health(Health {
         protection,
         reasons: reasons.iter().map(ToString::to_string).collect(),
-        file: "/etc/seawall/seawall.toml".to_owned(),
         running: if reasons.is_empty() { 9 } else { 8 },
         components: 9,
     })

@@ -131,7 +131,7 @@ fn test(expectation: &Expectation, line: usize, snapshot: &Snapshot) -> Result<T
     let attribution = attribution(expectation.app.as_deref())?;
     let request = request(expectation)?;
     let flow = request.flow(own_address(request.remote))?;
-    let judgement = seawall_verdict::decide(snapshot, &flow, snapshot.app_of(&attribution));
+    let judgement = seawall_verdict::decide(snapshot, &flow, snapshot.layers_of(&attribution));
     let found = match judgement.action {
         Action::Allow => Expected::Permit,
         Action::Reject | Action::Drop => Expected::Deny,

@@ -32,8 +32,8 @@ fn is_named(name: &str, word: &str) -> bool {
     name.eq_ignore_ascii_case(word) || name.split_once('=').is_some_and(|(_, value)| value == word)
 }
 
-fn table(rules: &[RuleInForce], now: SystemTime) -> Table<6> {
-    let mut table = Table::new(["FOR", "LIST", "NO", "RULE", "HITS", "LAST"]).flowing();
+fn table(rules: &[RuleInForce], now: SystemTime) -> Table<7> {
+    let mut table = Table::new(["FOR", "LIST", "NO", "FROM", "RULE", "HITS", "LAST"]).flowing();
     for rule in rules {
         let age = rule.last.and_then(|last| now.duration_since(last).ok());
         let last = age.map(|age| output::span(age.as_secs()));
@@ -45,6 +45,7 @@ fn table(rules: &[RuleInForce], now: SystemTime) -> Table<6> {
             Cell::from(rule.app.as_deref().unwrap_or("all")),
             Cell::from(rule.list.key()),
             Cell::from(rule.position.to_string()),
+            Cell::from(rule.origin.as_str()),
             Cell::styled(style, &text),
             Cell::from(rule.connections.to_string()),
             Cell::from(last.unwrap_or_else(|| "-".to_owned())),

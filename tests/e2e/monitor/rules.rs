@@ -1,4 +1,4 @@
-//! Rules by keys and by the verb: in the file, in force, and what was open is cut.
+//! Rules by keys and by the verb: stored, in force, and what was open is cut.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
@@ -11,11 +11,9 @@ use super::common::{Caller, SOON, monitor};
 const POLICY: &str = "# mine\n[filter]\nblock_lan = false # not yet\n";
 
 #[test]
-fn a_connection_that_is_blocked_by_a_key_is_cut_and_the_file_says_why() {
+fn a_connection_that_is_blocked_by_a_key_is_cut_and_the_file_stays_as_it_is() {
     let world = World::new();
     let seawall = Seawall::on(&world.desk).policy(POLICY).start();
-    std::fs::set_permissions(seawall.policy_file(), std::fs::Permissions::from_mode(0o640))
-        .expect("a mode");
     let mut blocked = Caller::start(&world, 7001);
     let mut other = Caller::start(&world, 7002);
     let pane = monitor(&seawall, (100, 24));
@@ -23,21 +21,18 @@ fn a_connection_that_is_blocked_by_a_key_is_cut_and_the_file_says_why() {
     pane.keys(&["/"]);
     pane.keys(&["7001"]);
     pane.keys(&["Enter", "Tab", "b"]);
-    let before = std::fs::read_to_string(seawall.policy_file()).expect("a file");
     pane.shows_all(&["Block", "outgoing_rules = [\"- *\", …]"]);
     pane.keys(&["Escape"]);
     pane.shows("it is left", |text| !text.contains("outgoing_rules"));
-    assert_eq!(std::fs::read_to_string(seawall.policy_file()).expect("a file"), before);
     pane.keys(&["b", "Down", "Down"]);
     pane.shows_all(&["> 10.77.1.2, TCP port 7001", "[\"- 10.77.1.2 TCP/7001\", …]"]);
     pane.keys(&["Enter"]);
     assert!(blocked.is_cut(SOON), "it is cut");
-    pane.shows_all(&["is in force, first in app[1].outgoing_rules", "reject"]);
+    pane.shows_all(&["is in force, first in outgoing_rules of the profile", "reject"]);
     assert!(!other.is_cut(Duration::from_millis(200)), "and no other");
-    let after = std::fs::read_to_string(seawall.policy_file()).expect("a file");
-    let added = "\n[[app]]\nmatch = { path = \"/usr/bin/bash\" }\noutgoing_rules = [\"- 10.77.1.2 TCP/7001\"]\n";
-    assert_eq!(after, before + added);
-    assert_eq!(std::fs::metadata(seawall.policy_file()).expect("there").mode() & 0o777, 0o640);
+    assert_eq!(std::fs::read_to_string(seawall.policy_file()).expect("a file"), POLICY);
+    let exported = seawall.verb(&["export"]).stdout;
+    assert!(exported.contains("match = { path = \"/usr/bin/bash\" }"), "{exported}");
     // And allowed again.
     pane.keys(&["a", "Down", "Down", "Enter"]);
     pane.shows_all(&["+ 10.77.1.2 TCP/7001 is in force"]);
@@ -53,23 +48,26 @@ fn the_verb_adds_a_rule_in_force_or_says_what_is_wrong() {
     let mut caller = Caller::start(&world, 7001);
     let answer = seawall.verb(&["rule", "add", "--app", "/usr/bin/bash", "- 10.77.1.2 TCP/7001"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
-    assert!(answer.stdout.contains("app[1].outgoing_rules, in force"), "{answer:?}");
+    assert!(
+        answer.stdout.contains("outgoing_rules of the profile \"bash\", in force"),
+        "{answer:?}"
+    );
     assert!(caller.is_cut(SOON));
     let again =
         seawall.verb(&["rule", "add", "--json", "--app", "/usr/bin/bash", "- 10.77.1.2 TCP/7001"]);
     assert_eq!(again.json()["added"]["was_there"], true);
-    let text = std::fs::read_to_string(seawall.policy_file()).expect("a file");
+    let text = seawall.verb(&["export"]).stdout;
     for (arguments, why) in [
         (&["rule", "add", "- no where"][..], "where"),
         (&["rule", "add", "10.0.0.1"], "`+` to permit"),
-        (&["rule", "add", "--app", "", "- *"], "match.tag"),
+        (&["rule", "add", "--app", "", "- *"], "no profile that is named"),
     ] {
         let answer = seawall.verb(arguments);
         assert_eq!(answer.code, Some(1), "{answer:?}");
         assert!(answer.stderr.contains(why), "{answer:?}");
     }
     assert_eq!(seawall.verb(&["rule", "add"]).code, Some(2));
-    assert_eq!(std::fs::read_to_string(seawall.policy_file()).expect("a file"), text);
+    assert_eq!(seawall.verb(&["export"]).stdout, text);
     assert_eq!(seawall.status().policy.expect("a policy").refused, None);
 }
 
@@ -96,13 +94,19 @@ fn only_root_changes_anything_also_of_those_who_may_look() {
     let refused = run(&["rule", "add", "- *"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("only root may do this"), "{refused:?}");
-    for arguments in [&["pause", "1m"][..], &["resume"], &["rule", "remove", "- *"]] {
+    for arguments in [
+        &["pause", "1m"][..],
+        &["resume"],
+        &["rule", "remove", "- *"],
+        &["setting", "set", "block_lan", "off"],
+        &["profile", "make", "/usr/bin/curl"],
+        &["import", "/dev/null"],
+    ] {
         let refused = run(arguments);
         assert_eq!(refused.code, Some(1), "{refused:?}");
         assert!(refused.stderr.contains("only root may do this"), "{refused:?}");
     }
-    let text = std::fs::read_to_string(seawall.policy_file()).expect("a file");
-    assert!(text.starts_with(POLICY) && !text.contains("- *"), "{text}");
+    assert_eq!(seawall.verb(&["export"]).stdout, "");
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Component for Explainer {
                 process: None,
                 known: Known::Nothing,
                 section: None,
+                profile: None,
                 judgement,
                 steps: Vec::new(),
                 notes: Vec::new(),

@@ -1,83 +1,335 @@
-//! Rules that are put into the file, taken out of it, or switched there.
+//! Changes of what the store says, and questions about it. Durable first, then in force.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use seawall_messages::policy::{
-    AddedRule, ChangeRule, ChangedRule, NewRule, PolicySource, PolicyStatus, RuleRefusal,
+    AddedRule, AppFilter, ChangeRule, ChangedRule, Difference, Import, NewProfile, NewRule,
+    PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleList, SettingsChange, SettingsStatus,
 };
+use seawall_messages::rule::Rules;
+use seawall_messages::setting::{Place, Values};
 
 use super::Policy;
-use crate::edit;
+use crate::changes;
+use crate::effective;
 use crate::error::{Error, chain};
 use crate::events;
-use crate::file::{self, ReadError};
-use crate::replace::replace;
+use crate::layer;
+use crate::store::{Edit, Store};
+use crate::stored::fingerprint_of;
+use crate::transfer;
+
+/// What a question or a change may come to: an error of the component's own, or a refusal.
+pub(super) type Answer<T> = Result<Result<T, PolicyRefusal>, Error>;
 
 impl Policy {
-    /// Writes a rule into the file, then takes it up as after any change.
-    pub(super) fn add_rule(
-        &mut self,
-        rule: &NewRule,
-    ) -> Result<Result<(AddedRule, PolicyStatus), RuleRefusal>, Error> {
-        let added = match self.write_rule(rule) {
-            Ok(added) => added,
+    /// Puts a rule before all others of its list in the store.
+    pub(super) fn add_rule(&mut self, new: &NewRule) -> Answer<(AddedRule, PolicyStatus)> {
+        let app = new.app.as_ref().map(|app| app.text().to_owned());
+        let (profile, values) = match self.said_of(app.as_deref())? {
+            Ok(said) => said,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        events::RuleAdded { rule, added: &added }.emit();
-        self.reread()?;
-        Ok(match &self.choice.refused {
-            None => Ok((added, self.status())),
-            Some(reason) => Err(RuleRefusal::Failed(reason.clone())),
-        })
-    }
-
-    fn write_rule(&self, rule: &NewRule) -> Result<AddedRule, RuleRefusal> {
-        let path = &self.arguments.file;
-        let old = self.text_to_edit()?;
-        let edited = edit::insert(old.as_deref().unwrap_or_default(), rule, path)?;
-        if !edited.added.was_there {
-            self.write(old.as_deref(), &edited.text)?;
+        let after = match changes::add_rule(&values, new) {
+            Ok(after) => after,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let added = AddedRule {
+            rule: new.rule.clone(),
+            list: list_name(profile.as_ref(), new.list),
+            was_there: after.is_none(),
+            behind: self.rules_of_the_file(app.as_deref(), new.list),
+        };
+        if let Some(values) = after
+            && let Err(refusal) = self.store_said(profile, values)?
+        {
+            return Ok(Err(refusal));
         }
-        Ok(edited.added)
+        events::RuleAdded { rule: new, added: &added }.emit();
+        Ok(Ok((added, self.status())))
     }
 
-    /// Takes a rule out of the file or switches it, then takes that up as after any change.
+    /// Takes a rule out of the store, or switches it.
     pub(super) fn change_rule(
         &mut self,
         asked: &ChangeRule,
-    ) -> Result<Result<(ChangedRule, PolicyStatus), RuleRefusal>, Error> {
-        let path = &self.arguments.file;
-        let changed = self.text_to_edit().and_then(|old| {
-            let edited = edit::change(old.as_deref().unwrap_or_default(), asked, path)?;
-            self.write(old.as_deref(), &edited.text)?;
-            Ok(edited.changed)
-        });
-        let changed = match changed {
+    ) -> Answer<(ChangedRule, PolicyStatus)> {
+        let (profile, values) = match self.said_of(asked.app.as_deref())? {
+            Ok(said) => said,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let list = list_name(profile.as_ref(), asked.list);
+        let (values, rule) = match changes::change_rule(&values, asked) {
+            Ok(Some(changed)) => changed,
+            Ok(None) => return Ok(Err(self.no_such_rule(asked, &list))),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Err(refusal) = self.store_said(profile, values)? {
+            return Ok(Err(refusal));
+        }
+        let changed = ChangedRule { rule, list };
+        events::RuleChanged { asked, changed: &changed }.emit();
+        Ok(Ok((changed, self.status())))
+    }
+
+    /// How the settings for all stand, or those of an app.
+    pub(super) fn settings(&mut self, app: Option<&str>) -> Answer<SettingsStatus> {
+        let file = &self.choice.settings;
+        let Some(app) = app else {
+            return Ok(Ok(SettingsStatus {
+                profile: None,
+                settings: effective::for_all(file, self.stored.settings()),
+                problems: self.stored.for_all().problems.clone(),
+            }));
+        };
+        let section = self.section_of(app);
+        let profile = match self.stored.find(app) {
+            Some(id) => self.store.with(|store| store.profile(id))??,
+            None => None,
+        };
+        if profile.is_none() && section.is_none() {
+            let problem =
+                format!("there is no profile or [[app]] that is named or matches {app:?}");
+            return Ok(Err(PolicyRefusal::Failed(problem)));
+        }
+        let kept = profile.as_ref().map(|profile| profile.settings.clone()).unwrap_or_default();
+        let problems = profile.as_ref().map(|profile| self.stored.problems_of(profile.id));
+        Ok(Ok(SettingsStatus {
+            settings: effective::for_app(section, &kept),
+            problems: problems.unwrap_or_default().to_vec(),
+            profile: profile.map(|profile| profile.name),
+        }))
+    }
+
+    /// Changes settings in the store.
+    pub(super) fn change_settings(&mut self, asked: &SettingsChange) -> Answer<PolicyStatus> {
+        let (profile, values) = match self.said_of(asked.app.as_deref())? {
+            Ok(said) => said,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let place = if profile.is_some() { Place::App } else { Place::All };
+        let changed = match changes::change_settings(&values, asked, place) {
             Ok(changed) => changed,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        events::RuleChanged { asked, changed: &changed }.emit();
-        self.reread()?;
-        Ok(match &self.choice.refused {
-            None => Ok((changed, self.status())),
-            Some(reason) => Err(RuleRefusal::Failed(reason.clone())),
+        let file = &self.choice.settings;
+        let section = asked.app.as_deref().and_then(|app| self.section_of(app));
+        let locked = asked.changes.iter().find(|(key, value)| {
+            let status = match &profile {
+                Some(_) => effective::for_app(section, &Values::new()),
+                None => effective::for_all(file, &Values::new()),
+            };
+            value.is_some() && effective::is_locked(&status, key)
+        });
+        if let Some((key, _)) = locked {
+            let file = self.arguments.file.display();
+            let problem = format!("{key} is said in {file}, which locks it: change it there");
+            return Ok(Err(PolicyRefusal::Failed(problem)));
+        }
+        Ok(self.store_said(profile, changed)?.map(|()| {
+            events::SettingsChanged { asked }.emit();
+            self.status()
+        }))
+    }
+
+    /// All profiles, by name.
+    pub(super) fn profiles(&mut self) -> Answer<Vec<Profile>> {
+        let mut profiles = self.store.with(Store::profiles)??;
+        for profile in &mut profiles {
+            profile.problems = self.stored.problems_of(profile.id).to_vec();
+        }
+        profiles.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(Ok(profiles))
+    }
+
+    /// Makes, removes or renames a profile.
+    pub(super) fn change_profile(
+        &mut self,
+        asked: &ProfileChange,
+    ) -> Answer<(Profile, PolicyStatus)> {
+        let (edit, profile) = match self.profile_edit(asked)? {
+            Ok(edit) => edit,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        Ok(self.write(edit)?.map(|()| {
+            events::ProfileChanged { asked, profile: &profile }.emit();
+            (profile, self.status())
+        }))
+    }
+
+    fn profile_edit(&mut self, asked: &ProfileChange) -> Answer<(Edit, Profile)> {
+        let app = match asked {
+            ProfileChange::Make(new) => {
+                let profile = changes::new_profile(&self.stored, new, now_s());
+                let edit = |profile: Profile| {
+                    (Edit { profiles: vec![profile.clone()], ..Edit::default() }, profile)
+                };
+                return Ok(profile.map(edit));
+            }
+            ProfileChange::Remove { app } | ProfileChange::Rename { app, .. } => app,
+        };
+        let Some(profile) = self.profile_of(app)? else {
+            let problem = format!("there is no profile that is named or matches {app:?}");
+            return Ok(Err(PolicyRefusal::Failed(problem)));
+        };
+        Ok(match asked {
+            ProfileChange::Rename { name, .. } => {
+                changes::free_name(&self.stored, name).map(|name| {
+                    let profile = Profile { name, ..profile };
+                    (Edit { profiles: vec![profile.clone()], ..Edit::default() }, profile)
+                })
+            }
+            _ => Ok((Edit { removed: vec![profile.id], ..Edit::default() }, profile)),
         })
     }
 
-    /// What the file says; `None` where there is none, and never was.
-    fn text_to_edit(&self) -> Result<Option<String>, RuleRefusal> {
-        match file::read(&self.arguments.file) {
-            Ok(text) => Ok(Some(text)),
-            // One that went away would say less than the copy that is in force.
-            Err(ReadError::Missing(_)) if self.choice.source == PolicySource::Defaults => Ok(None),
-            Err(error) => Err(RuleRefusal::Failed(chain(&error))),
-        }
+    /// What the store says, or one profile of it.
+    pub(super) fn export(&mut self, app: Option<&str>) -> Answer<String> {
+        let Some(app) = app else {
+            let mut profiles = self.store.with(Store::profiles)??;
+            profiles.sort_by(|one, other| one.name.cmp(&other.name));
+            return Ok(Ok(transfer::export(self.stored.settings(), &profiles)));
+        };
+        Ok(match self.profile_of(app)? {
+            Some(profile) => Ok(transfer::export(&Values::new(), &[profile])),
+            None => {
+                let problem = format!("there is no profile that is named or matches {app:?}");
+                Err(PolicyRefusal::Failed(problem))
+            }
+        })
     }
 
-    fn write(&self, old: Option<&str>, new: &str) -> Result<(), RuleRefusal> {
-        let refuse = |error: &dyn std::error::Error| RuleRefusal::Failed(chain(error));
-        let path = &self.arguments.file;
-        if new.len() as u64 > file::MAX_FILE_BYTES {
-            return Err(refuse(&ReadError::TooLarge(path.clone())));
+    /// Takes a text into the store, or says what that would change.
+    pub(super) fn import(&mut self, asked: &Import) -> Answer<(Difference, PolicyStatus)> {
+        let profiles = self.store.with(Store::profiles)??;
+        let (edit, difference) = match transfer::import(&self.stored, &profiles, asked, now_s()) {
+            Ok(imported) => imported,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if !asked.dry_run && edit != Edit::default() {
+            if let Err(refusal) = self.write(edit)? {
+                return Ok(Err(refusal));
+            }
+            events::Imported { lines: difference.lines.len() }.emit();
         }
-        replace(path, old, new).map_err(|error| refuse(&error))
+        Ok(Ok((difference, self.status())))
     }
+
+    /// The profile of an app and what it says, or what is said for all. An app without a
+    /// profile has one that says nothing, and is not stored.
+    fn said_of(&mut self, app: Option<&str>) -> Answer<(Option<Profile>, Values)> {
+        let Some(app) = app else { return Ok(Ok((None, self.stored.settings().clone()))) };
+        let profile = match self.profile_of(app)? {
+            Some(profile) => profile,
+            None => match self.new_profile_for(app) {
+                Ok(profile) => profile,
+                Err(refusal) => return Ok(Err(refusal)),
+            },
+        };
+        let values = profile.settings.clone();
+        Ok(Ok((Some(profile), values)))
+    }
+
+    fn new_profile_for(&self, app: &str) -> Result<Profile, PolicyRefusal> {
+        let looks_like_an_app = app.contains(['/', ':']) || app == "unidentified";
+        if !looks_like_an_app {
+            return Err(PolicyRefusal::Failed(format!(
+                "there is no profile that is named {app:?}; expected that, a path such as /usr/bin/curl, or an app's id such as snap:firefox"
+            )));
+        }
+        let new: NewProfile = changes::profile_for(app);
+        changes::new_profile(&self.stored, &new, now_s())
+    }
+
+    fn profile_of(&mut self, app: &str) -> Result<Option<Profile>, Error> {
+        let Some(id) = self.stored.find(app) else { return Ok(None) };
+        Ok(self.store.with(|store| store.profile(id))??)
+    }
+
+    /// What the file says of an app.
+    fn section_of(&self, app: &str) -> Option<&AppFilter> {
+        let wanted = fingerprint_of(&seawall_messages::policy::AppMatch::of_text(app));
+        let of_profile =
+            self.stored.find(app).map(|id| self.stored.matches(id)).unwrap_or_default();
+        let sections = &self.choice.settings.apps;
+        let is_meant = |section: &&seawall_messages::policy::AppPolicy| {
+            *section.name == *app
+                || section.fingerprint == wanted
+                || of_profile.contains(&section.fingerprint)
+        };
+        sections.iter().find(is_meant).map(|section| &section.filter)
+    }
+
+    /// Stores what is said of an app, or for all.
+    fn store_said(&mut self, profile: Option<Profile>, values: Values) -> Answer<()> {
+        let edit = match profile {
+            Some(profile) => {
+                Edit { profiles: vec![Profile { settings: values, ..profile }], ..Edit::default() }
+            }
+            None => Edit { settings: Some(values), ..Edit::default() },
+        };
+        self.write(edit)
+    }
+
+    /// Durable first, then in force.
+    fn write(&mut self, edit: Edit) -> Answer<()> {
+        if let Err(error) = self.store.with(|store| store.edit(&edit))? {
+            return Ok(Err(PolicyRefusal::Failed(chain(&error))));
+        }
+        self.stored = self.stored.after(&edit);
+        self.publish()?;
+        Ok(Ok(()))
+    }
+
+    /// Says that the rules of the file come first, where it has some.
+    fn rules_of_the_file(&self, app: Option<&str>, list: RuleList) -> Option<String> {
+        let filter = match app {
+            None => Some(&self.choice.settings.filter),
+            Some(app) => self.section_of(app),
+        };
+        let rules =
+            filter.map(|filter| rules_of(filter, list)).filter(|rules| !rules.is_empty())?;
+        let file = self.arguments.file.display();
+        Some(match rules.len() {
+            1 => format!("a rule of {file} comes before it"),
+            count => format!("{count} rules of {file} come before it"),
+        })
+    }
+
+    fn no_such_rule(&self, asked: &ChangeRule, list: &str) -> PolicyRefusal {
+        let filter = match &asked.app {
+            None => Some(&self.choice.settings.filter),
+            Some(app) => self.section_of(app),
+        };
+        let wanted = layer::read_rule(&asked.rule);
+        let is_in_file = filter.zip(wanted.ok()).is_some_and(|(filter, wanted)| {
+            rules_of(filter, asked.list).iter().any(|rule| changes::is_meant(rule, &wanted))
+        });
+        let rule = &asked.rule;
+        PolicyRefusal::Failed(match is_in_file {
+            true => format!(
+                "`{rule}` is said in {}, which locks it: change it there",
+                self.arguments.file.display()
+            ),
+            false => format!("there is no `{rule}` in {list}"),
+        })
+    }
+}
+
+fn rules_of(filter: &AppFilter, list: RuleList) -> &Rules {
+    match list {
+        RuleList::Outgoing => &filter.outgoing_rules,
+        RuleList::Incoming => &filter.incoming_rules,
+    }
+}
+
+fn list_name(profile: Option<&Profile>, list: RuleList) -> String {
+    match profile {
+        Some(profile) => format!("{} of the profile \"{}\"", list.key(), profile.name),
+        None => format!("{} for all", list.key()),
+    }
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

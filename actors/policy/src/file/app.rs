@@ -5,12 +5,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use seawall_messages::policy::{AppFilter, AppPolicy, Fingerprint, Pattern};
+use seawall_messages::policy::{AppPolicy, Fingerprint, Pattern};
 use toml::de::{DeTable, DeValue};
 
-use super::describe;
 use super::problem::Collector;
-use super::section::{DEFAULT_ACTIONS, PROMPTS, Section};
+use super::section::Section;
+use super::{describe, layer};
 
 /// Most `[[app]]` sections.
 pub const MAX_APPS: usize = 1_000;
@@ -27,6 +27,10 @@ const MAX_NAME_BYTES: usize = 200;
 /// Hexadecimal digits of a SHA-256.
 const SHA256_DIGITS: usize = 64;
 
+/// What `match` has to say.
+const KEYS: &str =
+    "at least one of path, command_line, parent, tag, cgroup, sha256: whom the section is about";
+
 /// What a text in `match` has to look like to fit anything at all.
 #[derive(Clone, Copy)]
 enum Form {
@@ -39,7 +43,11 @@ enum Form {
 }
 
 /// All `[[app]]` sections. Those that are wrong are noted and left out.
-pub(super) fn apps(root: &DeTable<'_>, collector: &mut Collector<'_>) -> Vec<AppPolicy> {
+pub(super) fn apps(
+    root: &DeTable<'_>,
+    collector: &mut Collector<'_>,
+    most: usize,
+) -> Vec<AppPolicy> {
     const EXPECTED: &str = "a list of sections, each headed [[app]]";
     let Some(value) = root.get("app") else { return Vec::new() };
     let at = value.span().start;
@@ -51,9 +59,9 @@ pub(super) fn apps(root: &DeTable<'_>, collector: &mut Collector<'_>) -> Vec<App
         collector.note(at, "app", found, EXPECTED);
         return Vec::new();
     };
-    if items.len() > MAX_APPS {
+    if items.len() > most {
         let found = format!("{} sections", items.len());
-        collector.note(at, "app", found, format!("at most {MAX_APPS}"));
+        collector.note(at, "app", found, format!("at most {most}"));
         return Vec::new();
     }
     let mut apps = Vec::with_capacity(items.len());
@@ -73,20 +81,7 @@ pub(super) fn apps(root: &DeTable<'_>, collector: &mut Collector<'_>) -> Vec<App
 fn app(section: &mut Section<'_, '_, '_>) -> Option<AppPolicy> {
     let name = section.parsed("name", &name_expected(), name);
     let fingerprint = fingerprint(section);
-    let mut filter = AppFilter {
-        default_action: section.choice("default_action", &DEFAULT_ACTIONS, Some(PROMPTS)),
-        ..AppFilter::default()
-    };
-    for (key, value) in [
-        ("block_inbound", &mut filter.block_inbound),
-        ("block_lan", &mut filter.block_lan),
-        ("block_internet", &mut filter.block_internet),
-        ("block_local", &mut filter.block_local),
-    ] {
-        *value = section.boolean(key);
-    }
-    filter.outgoing_rules = section.rules("outgoing_rules").unwrap_or_default();
-    filter.incoming_rules = section.rules("incoming_rules").unwrap_or_default();
+    let filter = layer(section);
     section.foreign("permanent_verdicts", "it in [filter]: it is one for all apps");
     section.close();
     let fingerprint = fingerprint?;
@@ -96,7 +91,6 @@ fn app(section: &mut Section<'_, '_, '_>) -> Option<AppPolicy> {
 
 /// `match`. `None` where it says nothing, or something that is wrong.
 fn fingerprint(section: &mut Section<'_, '_, '_>) -> Option<Fingerprint> {
-    const KEYS: &str = "at least one of path, command_line, parent, tag, cgroup, sha256: whom the section is about";
     let mut keys = section.required("match", KEYS)?;
     if keys.is_empty() {
         keys.note_whole("an empty table", KEYS);
@@ -115,22 +109,53 @@ fn fingerprint(section: &mut Section<'_, '_, '_>) -> Option<Fingerprint> {
 }
 
 fn pattern(keys: &mut Section<'_, '_, '_>, key: &'static str, form: Form) -> Option<Pattern> {
-    let start = match form {
-        Form::Words => "",
-        Form::Path => " that begins with / or *, or with a container: docker:NAME:/usr/bin/curl",
-        Form::Cgroup => " that begins with / or *",
-    };
-    let expected =
-        format!("text of 1 to {MAX_PATTERN_BYTES} bytes with at most {MAX_STARS} stars{start}");
-    keys.parsed(key, &expected, |text| {
-        let is_bounded = (1..=MAX_PATTERN_BYTES).contains(&text.len())
-            && text.bytes().filter(|byte| *byte == b'*').count() <= MAX_STARS;
-        (is_bounded && form.fits(text)).then(|| Pattern::new(text))
+    keys.parsed(key, &form.expected(), |text| form.fits(text).then(|| Pattern::new(text)))
+}
+
+/// What is wrong with a fingerprint that isn't from a file, if anything is.
+pub fn fingerprint_problem(of: &Fingerprint) -> Option<String> {
+    if of.is_empty() {
+        return Some(format!("found a match that says nothing; expected {KEYS}"));
+    }
+    let texts = [
+        ("path", &of.path, Form::Path),
+        ("command_line", &of.command_line, Form::Words),
+        ("parent", &of.parent, Form::Path),
+        ("tag", &of.tag, Form::Words),
+        ("cgroup", &of.cgroup, Form::Cgroup),
+    ];
+    let wrong = texts.into_iter().find_map(|(key, pattern, form)| {
+        let text = pattern.as_ref().map(Pattern::as_str)?;
+        (!form.fits(text)).then(|| format!("{key}: found {text:?}; expected {}", form.expected()))
+    });
+    wrong.or_else(|| {
+        let hash = of.sha256.as_ref()?;
+        let is_good = sha256(hash).is_some_and(|good| good == *hash);
+        (!is_good).then(|| {
+            format!("sha256: found {hash:?}; expected 64 hexadecimal digits in lower case")
+        })
     })
 }
 
 impl Form {
+    fn expected(self) -> String {
+        let start = match self {
+            Self::Words => "",
+            Self::Path => {
+                " that begins with / or *, or with a container: docker:NAME:/usr/bin/curl"
+            }
+            Self::Cgroup => " that begins with / or *",
+        };
+        format!("text of 1 to {MAX_PATTERN_BYTES} bytes with at most {MAX_STARS} stars{start}")
+    }
+
     fn fits(self, text: &str) -> bool {
+        let is_bounded = (1..=MAX_PATTERN_BYTES).contains(&text.len())
+            && text.bytes().filter(|byte| *byte == b'*').count() <= MAX_STARS;
+        is_bounded && self.begins_well(text)
+    }
+
+    fn begins_well(self, text: &str) -> bool {
         let begins = text.starts_with(['/', '*']);
         match self {
             Self::Words => true,
@@ -149,13 +174,18 @@ fn names_container(text: &str) -> bool {
     })
 }
 
-fn name_expected() -> String {
+/// What [`is_name`] expects.
+pub fn name_expected() -> String {
     format!("a name of 1 to {MAX_NAME_BYTES} bytes without control characters")
 }
 
 fn name(text: &str) -> Option<Arc<str>> {
-    let is_name = (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
-    is_name.then(|| Arc::from(text))
+    is_name(text).then(|| Arc::from(text))
+}
+
+/// Whether an app can be called that.
+pub fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 fn sha256(text: &str) -> Option<Arc<str>> {

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use seawall_messages::policy::{DefaultAction, Filter};
+
 use super::*;
 
 const PATH: &str = "seawall.toml";
@@ -18,8 +20,9 @@ fn bad(text: &str) -> Problems {
 fn an_empty_file_means_the_defaults() {
     let file = good("");
     assert_eq!(file, PolicyFile::default());
-    assert_eq!(file.filter.default_action, DefaultAction::Permit);
-    assert!(!file.filter.block_inbound && file.filter.permanent_verdicts);
+    let snapshot = file.snapshot(PolicyGeneration(1), Vec::new(), crate::rule::now());
+    assert_eq!((snapshot.filter, snapshot.permanent_verdicts), (Filter::permit_all(), true));
+    assert_eq!((file.filter, file.permanent_verdicts), (AppFilter::default(), None));
     assert_eq!(file.service.layout(), Layout::default());
     assert_eq!(file.service.metrics_listen, Some("127.0.0.1:9817".parse().unwrap()));
 }
@@ -53,9 +56,10 @@ fn every_setting_is_read() {
         "#,
     );
     let filter = &file.filter;
-    assert_eq!(filter.default_action, DefaultAction::Block);
-    assert!(filter.block_inbound && filter.block_lan && filter.block_internet);
-    assert!(filter.block_local && !filter.permanent_verdicts);
+    assert_eq!(filter.default_action, Some(DefaultAction::Block));
+    let switches =
+        [filter.block_inbound, filter.block_lan, filter.block_internet, filter.block_local];
+    assert_eq!((switches, file.permanent_verdicts), ([Some(true); 4], Some(false)));
     let texts = |rules: &[seawall_messages::rule::Rule]| {
         rules.iter().map(|rule| rule.text.to_string()).collect::<Vec<_>>()
     };

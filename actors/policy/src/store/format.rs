@@ -1,19 +1,29 @@
 //! How the store's keys and values look on disk.
 //!
-//! Format 1. Values are postcard. Fields and variants here are only ever
-//! appended; anything else raises [`FORMAT_VERSION`]. The types are the store's
-//! own, so that a change to the vocabulary can't silently change the disk.
+//! Values are postcard. Fields and variants here are only ever appended; anything
+//! else raises [`FORMAT_VERSION`]. The types are the store's own, so that a
+//! change to the vocabulary can't silently change the disk.
+//!
+//! - Format 1: the last good file, adopted entries, a pause.
+//! - Format 2: settings and profiles, too. A store is raised to it when the first
+//!   of them is written: an earlier Seawall, which would read over them and be
+//!   more open than was said, refuses it then; and one that comes back after an
+//!   upgrade that failed reads what it wrote.
 
 use std::net::IpAddr;
 
 use seawall_messages::Protocol;
 use seawall_messages::flow::Flow;
-use seawall_messages::policy::AdoptedEntry;
+use seawall_messages::policy::{AdoptedEntry, Fingerprint, Pattern, Profile};
+use seawall_messages::setting::{Value, Values};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The newest format that is read, and the one that is written.
-pub(super) const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 2;
+
+/// The one that a new store has.
+pub(super) const FIRST_FORMAT: u32 = 1;
 
 /// The format, a `u32`.
 pub(super) const FORMAT: &str = "format";
@@ -21,11 +31,37 @@ pub(super) const FORMAT: &str = "format";
 pub(super) const LAST_GOOD: &str = "last-good";
 /// A pause: when it was begun, in seconds since 1970, and how many it lasts.
 pub(super) const PAUSE: &str = "pause";
+/// What is said for all: pairs of key and value.
+pub(super) const SETTINGS: &str = "settings";
 /// There when the first start is done; the entries have keys of their own.
 pub(super) const ADOPTED: &str = "first-start-done";
 
 /// Keys of adopted entries: a prefix, then the id, its first byte first.
 pub(super) struct Key;
+
+/// A profile; its id is in the key.
+#[derive(Serialize, Deserialize)]
+struct StoredProfile {
+    name: String,
+    created_s: u64,
+    matches: Vec<StoredMatch>,
+    settings: StoredValues,
+}
+
+/// The words of a fingerprint in the order of [`Fingerprint`]'s fields.
+#[derive(Serialize, Deserialize)]
+struct StoredMatch([Option<String>; 6]);
+
+/// Keys and values, ascending.
+type StoredValues = Vec<(String, StoredValue)>;
+
+#[derive(Serialize, Deserialize)]
+enum StoredValue {
+    Switch(bool),
+    Number(u64),
+    Word(String),
+    Rules(Vec<String>),
+}
 
 #[derive(Serialize, Deserialize)]
 enum StoredEntry {
@@ -35,6 +71,16 @@ enum StoredEntry {
 
 impl Key {
     pub(super) const ADOPTED_PREFIX: &'static str = "adopted/";
+    pub(super) const PROFILE_PREFIX: &'static str = "profile/";
+
+    pub(super) fn profile(id: u32) -> Vec<u8> {
+        [Self::PROFILE_PREFIX.as_bytes(), &id.to_be_bytes()].concat()
+    }
+
+    pub(super) fn profile_id(key: &[u8]) -> Option<u32> {
+        let id = key.strip_prefix(Self::PROFILE_PREFIX.as_bytes())?;
+        id.try_into().ok().map(u32::from_be_bytes)
+    }
 
     pub(super) fn adopted(id: u32) -> Vec<u8> {
         [Self::ADOPTED_PREFIX.as_bytes(), &id.to_be_bytes()].concat()
@@ -62,6 +108,82 @@ pub(super) fn decode_entry(bytes: &[u8]) -> Result<AdoptedEntry, postcard::Error
         }
         StoredEntry::Session { flow } => AdoptedEntry::Session { flow },
     })
+}
+
+pub(super) fn encode_profile(profile: &Profile) -> Vec<u8> {
+    encode(&StoredProfile {
+        name: profile.name.to_string(),
+        created_s: profile.created_s,
+        matches: profile.matches.iter().map(to_stored).collect(),
+        settings: to_stored_values(&profile.settings),
+    })
+}
+
+pub(super) fn decode_profile(id: u32, bytes: &[u8]) -> Result<Profile, postcard::Error> {
+    let StoredProfile { name, created_s, matches, settings } = decode(bytes)?;
+    Ok(Profile {
+        id,
+        name: name.into(),
+        matches: matches.into_iter().map(from_stored).collect(),
+        settings: from_stored_values(settings),
+        problems: Vec::new(),
+        created_s,
+    })
+}
+
+pub(super) fn encode_values(values: &Values) -> Vec<u8> {
+    encode(&to_stored_values(values))
+}
+
+pub(super) fn decode_values(bytes: &[u8]) -> Result<Values, postcard::Error> {
+    decode(bytes).map(from_stored_values)
+}
+
+fn to_stored(of: &Fingerprint) -> StoredMatch {
+    let text = |pattern: &Option<Pattern>| pattern.as_ref().map(|it| it.as_str().to_owned());
+    let Fingerprint { path, command_line, parent, tag, cgroup, sha256 } = of;
+    StoredMatch([
+        text(path),
+        text(command_line),
+        text(parent),
+        text(tag),
+        text(cgroup),
+        sha256.as_ref().map(|hash| hash.to_string()),
+    ])
+}
+
+fn from_stored(
+    StoredMatch([path, command_line, parent, tag, cgroup, sha256]): StoredMatch,
+) -> Fingerprint {
+    let pattern = |text: Option<String>| text.map(|text| Pattern::new(&text));
+    Fingerprint {
+        path: pattern(path),
+        command_line: pattern(command_line),
+        parent: pattern(parent),
+        tag: pattern(tag),
+        cgroup: pattern(cgroup),
+        sha256: sha256.map(Into::into),
+    }
+}
+
+fn to_stored_values(values: &Values) -> StoredValues {
+    let stored = |value: &Value| match value {
+        Value::Switch(on) => StoredValue::Switch(*on),
+        Value::Number(number) => StoredValue::Number(*number),
+        Value::Word(word) => StoredValue::Word(word.clone()),
+        Value::Rules(rules) => StoredValue::Rules(rules.clone()),
+    };
+    values.iter().map(|(key, value)| (key.clone(), stored(value))).collect()
+}
+
+fn from_stored_values(values: StoredValues) -> Values {
+    let value = |stored| match stored {
+        StoredValue::Switch(on) => Value::Switch(on),
+        StoredValue::Number(number) => Value::Number(number),
+        StoredValue::Word(word) => Value::Word(word),
+        StoredValue::Rules(rules) => Value::Rules(rules),
+    };
+    values.into_iter().map(|(key, stored)| (key, value(stored))).collect()
 }
 
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {

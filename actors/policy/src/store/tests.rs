@@ -4,7 +4,8 @@ use std::fs;
 
 use seawall_messages::Protocol;
 use seawall_messages::flow::{Direction, Flow, Transport};
-use seawall_messages::policy::AdoptedEntry;
+use seawall_messages::policy::{AdoptedEntry, Fingerprint, Pattern};
+use seawall_messages::setting::Value;
 
 use super::*;
 
@@ -85,11 +86,53 @@ fn one_process_has_the_store() {
 fn a_later_format_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open(folder.path()).unwrap();
-    store.write(|batch, keyspace| batch.insert(keyspace, FORMAT, encode(&2u32))).unwrap();
+    let later = FORMAT_VERSION + 1;
+    store.write(|batch, keyspace| batch.insert(keyspace, FORMAT, encode(&later))).unwrap();
     drop(store);
-    let refused = Store::open(folder.path()).map(|_| ()).expect_err("format 2");
-    assert!(matches!(refused, StoreError::Newer { found: 2, known: 1, .. }), "{refused}");
+    let refused = Store::open(folder.path()).map(|_| ()).expect_err("a later format");
+    assert!(matches!(refused, StoreError::Newer { found: 3, known: 2, .. }), "{refused}");
     assert!(refused.to_string().contains(&folder.path().display().to_string()), "{refused}");
+}
+
+fn profile(id: u32) -> Profile {
+    let fingerprint = Fingerprint { path: Some(Pattern::new("/usr/bin/*")), ..Default::default() };
+    let of_all_kinds = [
+        ("default_action", Value::Word("block".to_owned())),
+        ("block_lan", Value::Switch(true)),
+        ("of_another_day", Value::Number(u64::MAX)),
+        ("outgoing_rules", Value::Rules(vec!["- * # all".to_owned()])),
+    ];
+    Profile {
+        id,
+        name: format!("profile {id}").into(),
+        matches: vec![fingerprint],
+        settings: of_all_kinds.map(|(key, value)| (key.to_owned(), value)).into(),
+        problems: Vec::new(),
+        created_s: 1_800_000_000,
+    }
+}
+
+#[test]
+fn settings_and_profiles_are_there_after_a_restart_and_raise_the_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let format = |store: &mut Store| store.get::<u32>(FORMAT).unwrap();
+    assert_eq!(format(&mut store), Some(1), "what an earlier Seawall reads");
+    assert_eq!(store.settings().unwrap(), Values::new());
+    let settings = profile(0).settings;
+    let profiles = vec![profile(2), profile(256)];
+    let edit = Edit { settings: Some(settings.clone()), profiles, removed: Vec::new() };
+    store.edit(&edit).unwrap();
+    assert_eq!(format(&mut store), Some(2));
+    drop(store);
+
+    let mut store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.settings().unwrap(), settings);
+    assert_eq!(store.profiles().unwrap(), [profile(2), profile(256)]);
+    assert_eq!(store.profile(256).unwrap(), Some(profile(256)));
+    store.edit(&Edit { removed: vec![2, 77], ..Edit::default() }).unwrap();
+    assert_eq!(store.profile(2).unwrap(), None);
+    assert_eq!(store.settings().unwrap(), settings, "what isn't named stays");
 }
 
 #[test]

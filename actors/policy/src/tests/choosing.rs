@@ -1,14 +1,14 @@
 //! Which settings hold, by what the file looks like.
 
-use seawall_messages::policy::{DefaultAction, PolicySource};
+use seawall_messages::policy::{AppFilter, DefaultAction, PolicySource};
 
 use super::Machine;
 use crate::choice::{Choice, Found};
-use crate::file::{FilterSettings, PolicyFile};
+use crate::file::PolicyFile;
 use crate::{Error, Store, startup};
 
 fn block() -> PolicyFile {
-    let filter = FilterSettings { default_action: DefaultAction::Block, ..Default::default() };
+    let filter = AppFilter { default_action: Some(DefaultAction::Block), ..AppFilter::default() };
     PolicyFile { filter, ..PolicyFile::default() }
 }
 

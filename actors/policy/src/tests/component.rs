@@ -3,10 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use seawall_messages::Protocol;
-use seawall_messages::policy::{
-    AppMatch, DefaultAction, Mode, NewRule, PolicyGeneration, PolicySource, RuleList, RulePlace,
-    RuleRefusal,
-};
+use seawall_messages::policy::{DefaultAction, Mode, PolicyGeneration, PolicySource};
 
 use super::adoption::{listener, session};
 use super::{Machine, wait_until};
@@ -173,58 +170,5 @@ fn a_first_start_that_cannot_look_is_tried_again() {
     machine.sockets.fails.store(true, Ordering::Relaxed);
     let worker = machine.start();
     assert_eq!(worker.snapshot().adopted.len(), 1);
-    worker.stop();
-}
-
-fn denial(app: Option<&str>) -> NewRule {
-    NewRule {
-        app: app.map(AppMatch::of_text),
-        list: RuleList::Outgoing,
-        place: RulePlace::First,
-        rule: "- 10.0.0.5 TCP/81".to_owned(),
-    }
-}
-
-#[test]
-fn a_rule_that_is_added_is_in_the_file_and_in_force() {
-    let machine = Machine::with_file("# mine\n[filter]\nblock_lan = true # yes\n");
-    let worker = machine.start();
-    let (added, status) = worker.add(denial(None)).expect("added");
-    assert_eq!((added.list.as_str(), added.was_there), ("filter.outgoing_rules", false));
-    assert_eq!(status.generation, PolicyGeneration(2));
-    assert_eq!(&*worker.snapshot().filter.outgoing_rules[0].text, "- 10.0.0.5 TCP/81");
-    let text = std::fs::read_to_string(machine.file()).expect("a file");
-    assert!(text.starts_with("# mine\n[filter]\nblock_lan = true # yes\n"), "{text}");
-    let (again, status) = worker.add(denial(None)).expect("there");
-    assert_eq!((again.was_there, status.generation), (true, PolicyGeneration(2)));
-    worker.add(denial(Some("/usr/bin/curl"))).expect("added");
-    assert_eq!(&*worker.snapshot().apps[0].name, "path=/usr/bin/curl");
-    worker.stop();
-}
-
-#[test]
-fn without_a_file_one_is_made_and_one_that_went_away_is_not() {
-    let machine = Machine::new();
-    let worker = machine.start();
-    worker.add(denial(None)).expect("made");
-    assert_eq!(worker.status().source, PolicySource::File);
-    std::fs::remove_file(machine.file()).expect("it goes");
-    let refused = worker.add(denial(Some("/usr/bin/curl"))).expect_err("less than is in force");
-    assert!(matches!(refused, RuleRefusal::Failed(why) if why.contains("no such file")));
-    assert!(!machine.file().exists());
-    worker.stop();
-}
-
-#[test]
-fn a_file_with_mistakes_is_left_alone() {
-    let machine = Machine::with_file("");
-    let worker = machine.start();
-    machine.write(BAD);
-    let refused = worker.add(denial(None)).expect_err("a bad file");
-    assert!(matches!(refused, RuleRefusal::Failed(why) if why.contains("seawall.toml:2:18")));
-    let wrong = NewRule { rule: "- no where".to_owned(), ..denial(None) };
-    machine.write(BLOCK);
-    assert!(matches!(worker.add(wrong), Err(RuleRefusal::Invalid(_))));
-    assert_eq!(std::fs::read_to_string(machine.file()).expect("a file"), BLOCK);
     worker.stop();
 }

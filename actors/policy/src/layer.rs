@@ -1,0 +1,197 @@
+//! What is said in the store, made into what `verdict` reads. Pure.
+//!
+//! What can't be used (a key that nobody knows any more, a rule that isn't read)
+//! is kept as it is, doesn't count, and is told.
+
+use seawall_messages::policy::{AppFilter, DefaultAction};
+use seawall_messages::rule::{Rule, Rules};
+use seawall_messages::setting::{self, Place, Setting, Value, Values};
+
+use crate::file::MAX_RULES;
+use crate::rule;
+
+/// Some settings, read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layer {
+    /// Those that may be of one app, too.
+    pub filter: AppFilter,
+    /// `permanent_verdicts`.
+    pub permanent_verdicts: Option<bool>,
+    /// What doesn't count, and why.
+    pub problems: Vec<String>,
+}
+
+/// Reads what is said. `place`: where; what may not be said there doesn't count.
+pub fn read(values: &Values, place: Place) -> Layer {
+    let mut layer = Layer::default();
+    for (key, value) in values {
+        let setting = match lookup(key, place) {
+            Ok(setting) => setting,
+            Err(problem) => {
+                layer.problems.push(problem);
+                continue;
+            }
+        };
+        match value {
+            Value::Rules(lines) => {
+                let rules = read_rules(key, lines, &mut layer.problems);
+                take_rules(&mut layer.filter, key, rules);
+            }
+            value if setting.kind.fits(value) => take(&mut layer, key, value),
+            value => layer.problems.push(misfit(setting, value)),
+        }
+    }
+    layer
+}
+
+/// What is wrong with a setting that somebody wants to say, if anything is.
+pub fn problem(key: &str, value: &Value, place: Place) -> Option<String> {
+    let setting = match lookup(key, place) {
+        Ok(setting) => setting,
+        Err(problem) => return Some(problem),
+    };
+    if !setting.kind.fits(value) {
+        return Some(misfit(setting, value));
+    }
+    let Value::Rules(lines) = value else { return None };
+    if lines.len() > MAX_RULES {
+        return Some(format!("{key}: found {} rules; expected at most {MAX_RULES}", lines.len()));
+    }
+    let mut problems = Vec::new();
+    read_rules(key, lines, &mut problems);
+    problems.into_iter().next()
+}
+
+/// Reads a rule that somebody wants to say.
+pub fn read_rule(line: &str) -> Result<Rule, String> {
+    if line.chars().any(char::is_control) {
+        return Err("a rule is one line, without control characters".to_owned());
+    }
+    rule::parse(line).map_err(|error| error.to_string())
+}
+
+/// What is wrong with a key that is no setting's.
+pub fn unknown(key: &str) -> Option<String> {
+    setting::find(key).is_none().then(|| lookup(key, Place::All).err())?
+}
+
+/// The setting of a key that may be said there.
+fn lookup(key: &str, place: Place) -> Result<&'static Setting, String> {
+    let Some(setting) = setting::find(key) else {
+        let known = setting::ALL.iter().map(|setting| setting.name);
+        let hint = match rule::nearest_name(key, known.filter_map(|name| name.rsplit('.').next())) {
+            Some(meant) => format!("`{meant}`, perhaps"),
+            None => "one that `seawall setting list` shows".to_owned(),
+        };
+        return Err(format!("{key}: found no such setting; expected {hint}"));
+    };
+    match setting.place {
+        Place::File => Err(format!("{key}: it can only be said in the policy file")),
+        allowed if allowed < place => Err(format!("{key}: it is one for all apps")),
+        _ => Ok(setting),
+    }
+}
+
+fn misfit(setting: &Setting, value: &Value) -> String {
+    format!("{}: found {value}; expected {}", setting.name, setting.kind.expected())
+}
+
+fn read_rules(key: &str, lines: &[String], problems: &mut Vec<String>) -> Rules {
+    let read = |(position, line): (usize, &String)| match read_rule(line) {
+        Ok(rule) => Some(rule),
+        Err(problem) => {
+            problems.push(format!("{key}[{position}]: {problem}"));
+            None
+        }
+    };
+    (1..).zip(lines).filter_map(read).collect()
+}
+
+fn take(layer: &mut Layer, key: &str, value: &Value) {
+    let filter = &mut layer.filter;
+    match (key, value) {
+        ("default_action", Value::Word(word)) => {
+            filter.default_action = DefaultAction::of_word(word);
+        }
+        ("block_inbound", Value::Switch(on)) => filter.block_inbound = Some(*on),
+        ("block_lan", Value::Switch(on)) => filter.block_lan = Some(*on),
+        ("block_internet", Value::Switch(on)) => filter.block_internet = Some(*on),
+        ("block_local", Value::Switch(on)) => filter.block_local = Some(*on),
+        ("permanent_verdicts", Value::Switch(on)) => layer.permanent_verdicts = Some(*on),
+        _ => {}
+    }
+}
+
+fn take_rules(filter: &mut AppFilter, key: &str, rules: Rules) {
+    match key {
+        "outgoing_rules" => filter.outgoing_rules = rules,
+        "incoming_rules" => filter.incoming_rules = rules,
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(pairs: &[(&str, Value)]) -> Values {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+    }
+
+    #[test]
+    fn each_setting_of_the_registry_that_can_be_stored_takes_effect() {
+        for setting in setting::ALL.iter().filter(|setting| setting.place != Place::File) {
+            let key = setting.key().expect("one of [filter]");
+            let value = match setting.kind {
+                setting::Kind::Rules => Value::Rules(vec!["- *".to_owned()]),
+                _ => setting.default_value(),
+            };
+            let layer = read(&values(&[(key, value)]), Place::All);
+            let nothing = Layer::default();
+            assert_eq!(layer.problems, Vec::<String>::new(), "{key}");
+            assert_ne!(layer, nothing, "{key} is read and says nothing");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_and_the_rest_counts() {
+        let rules = Value::Rules(vec!["- 10.0.0.1".to_owned(), "nonsense".to_owned()]);
+        let said = values(&[
+            ("block_lan", Value::Switch(true)),
+            ("block_internet", Value::Word("perhaps".to_owned())),
+            ("block_moon", Value::Switch(true)),
+            ("outgoing_rules", rules),
+            ("permanent_verdicts", Value::Switch(false)),
+        ]);
+        let layer = read(&said, Place::App);
+        assert_eq!(layer.filter.block_lan, Some(true));
+        assert_eq!(layer.filter.outgoing_rules.len(), 1);
+        assert_eq!((layer.filter.block_internet, layer.permanent_verdicts), (None, None));
+        let expected = ["block_internet", "block_moon", "outgoing_rules[2]", "permanent_verdicts"];
+        for key in expected {
+            let found = layer.problems.iter().filter(|problem| problem.contains(key)).count();
+            assert_eq!(found, 1, "{key} in {:?}", layer.problems);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_with_what_was_expected() {
+        let cases = [
+            ("block_lan", Value::Switch(true), Place::App, None),
+            ("block_lan", Value::Word("x".to_owned()), Place::App, Some("true or false")),
+            ("blok_lan", Value::Switch(true), Place::App, Some("`block_lan`, perhaps")),
+            ("permanent_verdicts", Value::Switch(true), Place::All, None),
+            ("permanent_verdicts", Value::Switch(true), Place::App, Some("for all apps")),
+            ("service.mode", Value::Word("open".to_owned()), Place::All, Some("policy file")),
+            ("outgoing_rules", Value::Rules(vec!["+".to_owned()]), Place::All, Some("expected")),
+        ];
+        for (key, value, place, expected) in cases {
+            let found = problem(key, &value, place);
+            let is_so = match (&found, expected) {
+                (Some(found), Some(expected)) => found.contains(expected),
+                (found, expected) => found.is_none() && expected.is_none(),
+            };
+            assert!(is_so, "{key}: {found:?}");
+        }
+    }
+}

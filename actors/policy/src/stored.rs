@@ -1,0 +1,248 @@
+//! What the store says, as it is held in memory: settings for all, and profiles. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use seawall_messages::policy::{AppFilter, AppMatch, AppPolicy, Fingerprint, Profile, Profiles};
+use seawall_messages::rule::{Moment, Rules};
+use seawall_messages::setting::{Place, Values};
+
+use crate::layer::{Layer, read};
+use crate::store::Edit;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    settings: Values,
+    for_all: Layer,
+    profiles: BTreeMap<u32, Kept>,
+    /// Those that say something, as they are read now.
+    in_force: Profiles,
+}
+
+/// A profile. What it says word for word is in the store alone: who has thousands has one copy.
+#[derive(Clone, Debug)]
+struct Kept {
+    name: Arc<str>,
+    matches: Vec<Fingerprint>,
+    filter: AppFilter,
+    problems: Vec<String>,
+}
+
+impl Stored {
+    /// What was read from the store.
+    pub fn new(settings: Values, profiles: Vec<Profile>) -> Self {
+        let for_all = read(&settings, Place::All);
+        let profiles = profiles.iter().map(|profile| (profile.id, Kept::from(profile))).collect();
+        let mut stored = Self { settings, for_all, profiles, in_force: Profiles::default() };
+        stored.in_force = stored.built(None);
+        stored
+    }
+
+    /// What it says after an edit.
+    #[must_use]
+    pub fn after(&self, edit: &Edit) -> Self {
+        let mut stored = self.clone();
+        if let Some(settings) = &edit.settings {
+            stored.for_all = read(settings, Place::All);
+            stored.settings = settings.clone();
+        }
+        for id in &edit.removed {
+            stored.profiles.remove(id);
+        }
+        let changed = edit.profiles.iter().map(|profile| (profile.id, Kept::from(profile)));
+        stored.profiles.extend(changed);
+        if !(edit.removed.is_empty() && edit.profiles.is_empty()) {
+            stored.in_force = stored.built(None);
+        }
+        stored
+    }
+
+    /// What is said for all, word for word.
+    pub fn settings(&self) -> &Values {
+        &self.settings
+    }
+
+    /// What is said for all.
+    pub fn for_all(&self) -> &Layer {
+        &self.for_all
+    }
+
+    /// The profiles that say something, as they are at a moment.
+    pub fn profiles_at(&self, at: Moment) -> Profiles {
+        let is_so = |rules: &Rules| rules.iter().all(|it| it.when.holds(at) == it.is_active);
+        let stays = |app: &AppPolicy| {
+            is_so(&app.filter.outgoing_rules) && is_so(&app.filter.incoming_rules)
+        };
+        match self.in_force.iter().all(stays) {
+            true => self.in_force.clone(),
+            false => self.built(Some(at)),
+        }
+    }
+
+    /// All lists of rules.
+    pub fn lists(&self) -> impl Iterator<Item = &Rules> {
+        let filters = std::iter::once(&self.for_all.filter)
+            .chain(self.profiles.values().map(|kept| &kept.filter));
+        filters.flat_map(|filter| [&filter.outgoing_rules, &filter.incoming_rules])
+    }
+
+    /// The profile that is meant: by its name, what it matches, or its id.
+    pub fn find(&self, app: &str) -> Option<u32> {
+        let by = |is_it: &dyn Fn(&Kept) -> bool| {
+            self.profiles.iter().find(|(_, kept)| is_it(kept)).map(|(id, _)| *id)
+        };
+        let wanted = fingerprint_of(&AppMatch::of_text(app));
+        by(&|kept| *kept.name == *app)
+            .or_else(|| by(&|kept| kept.matches.contains(&wanted)))
+            .or_else(|| app.parse().ok().filter(|id| self.profiles.contains_key(id)))
+    }
+
+    /// Whether a profile is called that.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.profiles.values().any(|kept| *kept.name == *name)
+    }
+
+    /// Whom a profile is about.
+    pub fn matches(&self, id: u32) -> &[Fingerprint] {
+        self.profiles.get(&id).map_or(&[], |kept| &kept.matches)
+    }
+
+    /// What in a profile doesn't count.
+    pub fn problems_of(&self, id: u32) -> &[String] {
+        self.profiles.get(&id).map_or(&[], |kept| &kept.problems)
+    }
+
+    /// How many profiles there are.
+    pub fn len(&self) -> usize {
+        self.profiles.len()
+    }
+
+    /// Whether there is no profile.
+    pub fn is_empty(&self) -> bool {
+        self.profiles.is_empty()
+    }
+
+    /// An id that no profile has.
+    pub fn free_id(&self) -> u32 {
+        self.profiles.last_key_value().map_or(1, |(last, _)| last.saturating_add(1))
+    }
+
+    /// All that is kept and doesn't count.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        let of_profile = |kept: &'_ Kept| {
+            let name = Arc::clone(&kept.name);
+            let told = kept.problems.iter().map(|it| format!("profile \"{name}\": {it}"));
+            told.collect::<Vec<_>>()
+        };
+        let of_profiles = self.profiles.values().flat_map(of_profile);
+        self.for_all.problems.iter().cloned().chain(of_profiles)
+    }
+
+    fn built(&self, at: Option<Moment>) -> Profiles {
+        let says_something = |kept: &&Kept| kept.filter != AppFilter::default();
+        let policies = |kept: &Kept| {
+            let mut filter = kept.filter.clone();
+            if let Some(at) = at {
+                filter.outgoing_rules = filter.outgoing_rules.at(at);
+                filter.incoming_rules = filter.incoming_rules.at(at);
+            }
+            let policy = |fingerprint: &Fingerprint| AppPolicy {
+                name: Arc::clone(&kept.name),
+                fingerprint: fingerprint.clone(),
+                filter: filter.clone(),
+            };
+            kept.matches.iter().map(policy).collect::<Vec<_>>()
+        };
+        let all: Vec<_> =
+            self.profiles.values().filter(says_something).flat_map(policies).collect();
+        Profiles::from(all)
+    }
+}
+
+impl From<&Profile> for Kept {
+    fn from(profile: &Profile) -> Self {
+        let Layer { filter, problems, .. } = read(&profile.settings, Place::App);
+        Self { name: Arc::clone(&profile.name), matches: profile.matches.clone(), filter, problems }
+    }
+}
+
+/// What is meant by one word for an app.
+pub fn fingerprint_of(app: &AppMatch) -> Fingerprint {
+    let pattern = Some(seawall_messages::policy::Pattern::new(app.text()));
+    match app {
+        AppMatch::Path(_) => Fingerprint { path: pattern, ..Fingerprint::default() },
+        AppMatch::Tag(_) => Fingerprint { tag: pattern, ..Fingerprint::default() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seawall_messages::setting::Value;
+
+    use super::*;
+    use crate::rule;
+
+    fn profile(id: u32, path: &str, settings: &[(&str, Value)]) -> Profile {
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        Profile {
+            id,
+            name: Arc::from(path.rsplit('/').next().unwrap_or(path)),
+            matches: vec![fingerprint_of(&AppMatch::Path(path.to_owned()))],
+            settings: settings.collect(),
+            problems: Vec::new(),
+            created_s: 0,
+        }
+    }
+
+    #[test]
+    fn only_profiles_that_say_something_are_in_force() {
+        let rules = Value::Rules(vec!["- * off".to_owned()]);
+        let stored = Stored::new(
+            Values::new(),
+            vec![
+                profile(1, "/usr/bin/curl", &[("block_lan", Value::Switch(true))]),
+                profile(2, "/usr/bin/wget", &[]),
+                profile(3, "/usr/bin/nc", &[("outgoing_rules", rules)]),
+                profile(4, "/usr/bin/x", &[("block_moon", Value::Switch(true))]),
+            ],
+        );
+        let names: Vec<_> =
+            stored.profiles_at(rule::now()).iter().map(|app| app.name.to_string()).collect();
+        assert_eq!(names, ["curl", "nc"]);
+        let problems: Vec<_> = stored.problems().collect();
+        assert!(problems[0].starts_with("profile \"x\": block_moon"), "{problems:?}");
+        assert_eq!((stored.len(), stored.free_id()), (4, 5));
+    }
+
+    #[test]
+    fn a_profile_is_found_by_its_name_what_it_matches_or_its_id() {
+        let stored = Stored::new(Values::new(), vec![profile(7, "/usr/bin/curl", &[])]);
+        for app in ["curl", "/usr/bin/curl", "7"] {
+            assert_eq!(stored.find(app), Some(7), "{app}");
+        }
+        for app in ["wget", "/usr/bin/cur", "8", ""] {
+            assert_eq!(stored.find(app), None, "{app}");
+        }
+    }
+
+    #[test]
+    fn an_edit_changes_what_it_names() {
+        let stored = Stored::new(
+            Values::new(),
+            vec![profile(1, "/a", &[("block_lan", Value::Switch(true))]), profile(2, "/b", &[])],
+        );
+        let settings: Values = [("block_lan".to_owned(), Value::Switch(true))].into();
+        let edit = Edit {
+            settings: Some(settings.clone()),
+            profiles: vec![profile(3, "/c", &[("block_local", Value::Switch(true))])],
+            removed: vec![1],
+        };
+        let after = stored.after(&edit);
+        assert_eq!(after.settings(), &settings);
+        assert_eq!(after.for_all().filter.block_lan, Some(true));
+        assert_eq!((after.find("a"), after.find("b"), after.find("c")), (None, Some(2), Some(3)));
+        let in_force = after.profiles_at(rule::now());
+        assert_eq!(in_force.iter().map(|app| &*app.name).collect::<Vec<_>>(), ["c"]);
+    }
+}
