@@ -150,6 +150,7 @@ pub(crate) fn plant(
             problem,
             policy: snapshot.clone(),
             datapath: at.datapath.clone(),
+            policies: at.policy.clone(),
         },
     );
     tree.actor::<Verdict>(

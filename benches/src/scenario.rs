@@ -8,6 +8,7 @@ mod deciding;
 mod footprint;
 mod monitor;
 mod peers;
+mod profiles;
 mod recovery;
 mod storm;
 
@@ -55,6 +56,8 @@ pub(crate) enum Scenario {
     Storm,
     /// The decision itself, by the length of the list of rules.
     Deciding,
+    /// Ten thousand profiles: read, kept, found.
+    Profiles,
     /// Small datagrams, every one judged.
     Datagrams,
     /// The longest gap in a stream while the worker is killed.
@@ -78,6 +81,7 @@ impl Scenario {
             Self::Attribution => attribution::price(setting, findings),
             Self::Storm => storm::of_connections(setting, findings),
             Self::Deciding => deciding::costs(setting, findings),
+            Self::Profiles => profiles::costs(setting, findings),
             Self::Datagrams => datagrams::judged(setting, findings),
             Self::Recovery => recovery::worker_killed(setting, findings),
             Self::Monitor => monitor::follows(setting, findings),

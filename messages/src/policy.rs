@@ -25,7 +25,7 @@ pub use self::new_rule::{
     RulePlace,
 };
 pub use self::profile::{
-    Difference, Import, NewProfile, Profile, ProfileChange, SettingStatus, SettingsChange,
+    Difference, Import, NewProfile, Profile, ProfileChange, SeenApp, SettingStatus, SettingsChange,
     SettingsStatus,
 };
 
@@ -437,6 +437,9 @@ pub enum Message {
         /// What is changed by it, and status of what is in force then.
         reply: Reply<Result<(Difference, PolicyStatus), PolicyRefusal>>,
     },
+    /// From `process`: apps that were on the network for the first time since it began to look.
+    /// Those that nothing is about yet get a profile that says nothing. Telling again is safe.
+    AppsSeen(Vec<SeenApp>),
     /// From its own file watcher.
     FileChanged,
     /// From its own alarm: rules may have begun or ceased to count, or a pause is over.

@@ -51,8 +51,12 @@ pub(crate) enum SettingVerb {
 /// What to do with profiles.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ProfileVerb {
-    /// Show all: whom they are about, and what they say
-    List,
+    /// Show those that say something: whom they are about, and what they say
+    List {
+        /// Also those that say nothing: of every app that was on the network
+        #[arg(long, short)]
+        all: bool,
+    },
     /// Show one
     Show {
         /// Its name, or the path or id that it is about

@@ -19,7 +19,7 @@ pub(crate) struct Choice {
 
 /// What is permitted to an app as a whole.
 pub(crate) fn of_app(app: &App, path: &str, permission: Permission) -> Vec<Choice> {
-    let whom = match_of(app, path);
+    let whom = AppMatch::of_app(app, path);
     [
         (RuleList::Outgoing, "whatever it opens"),
         (RuleList::Incoming, "whatever others open towards it"),
@@ -35,7 +35,7 @@ pub(crate) fn of_connection(connection: &Connection, permission: Permission) -> 
     let app = attribution.map_or_else(App::unidentified, |attribution| attribution.app());
     let process = attribution.and_then(|attribution| attribution.process.as_ref());
     let path = process.map_or_else(|| Arc::from(""), |process| Arc::clone(&process.path));
-    let whom = match_of(&app, &path);
+    let whom = AppMatch::of_app(&app, &path);
     let flow = &connection.flow;
     let (list, whole) = match flow.direction {
         Direction::Inbound => (RuleList::Incoming, "whatever others open towards it"),
@@ -51,16 +51,6 @@ pub(crate) fn of_connection(connection: &Connection, permission: Permission) -> 
         choices.push(choice(&whom, list, permission, format!("{remote}, {words}"), &entity));
     }
     choices
-}
-
-/// The app's words in a policy file. A program is known by its file, all else by its id.
-fn match_of(app: &App, path: &str) -> AppMatch {
-    match app.kind {
-        AppKind::Path if path.starts_with('/') || path.contains(":/") => {
-            AppMatch::Path(path.to_owned())
-        }
-        _ => AppMatch::Tag(app.id.to_string()),
-    }
 }
 
 /// The service in words and as a rule says it.

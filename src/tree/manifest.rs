@@ -60,7 +60,7 @@ pub(super) const PROCESS: Spec = Spec {
     // Reads /proc, a thousand processes at most in one go.
     deadlines: Deadlines { start: seconds(1), handle: millis(1500), stop: millis(500) },
     asks: &[],
-    tells: &["datapath"],
+    tells: &["datapath", "policy"],
     while_down: "new connections whose verdict depends on their app wait, at most 5 s; others don't notice",
 };
 

@@ -14,7 +14,7 @@ use crate::output::{self, Cell, Style, Table};
 
 pub(super) fn perform(what: &ProfileVerb, common: &Common) -> Result<Outcome, ClientError> {
     match what {
-        ProfileVerb::List => list(common),
+        ProfileVerb::List { all } => list(*all, common),
         ProfileVerb::Show { app } => show(app, common),
         ProfileVerb::Make { apps, name, preset } => {
             let settings = preset.as_deref().and_then(Preset::find).map(Preset::values);
@@ -37,12 +37,19 @@ pub(super) fn perform(what: &ProfileVerb, common: &Common) -> Result<Outcome, Cl
     }
 }
 
-fn list(common: &Common) -> Result<Outcome, ClientError> {
-    let answer: ProfileList = Client::new(&common.run_dir).get("/v1/profiles")?;
+fn list(all: bool, common: &Common) -> Result<Outcome, ClientError> {
+    let mut answer: ProfileList = Client::new(&common.run_dir).get("/v1/profiles")?;
+    let known = answer.profiles.len();
+    answer.profiles.retain(|profile| all || !profile.settings.is_empty());
     if common.json {
         output::json(&answer);
     } else if answer.profiles.is_empty() {
-        output::line("there are no profiles; `seawall profile make` makes one");
+        output::line(match known {
+            0 => "there are no profiles; `seawall profile make` makes one".to_owned(),
+            known => {
+                format!("no profile says anything; --all shows the {known} apps that were seen")
+            }
+        });
     } else {
         let mut table = Table::new(["NAME", "MATCHES", "SAYS"]).flowing();
         for profile in &answer.profiles {

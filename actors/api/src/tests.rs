@@ -99,7 +99,9 @@ impl Component for Policy {
                 let lines = vec![import.text.len().to_string()];
                 reply.send(Ok((Difference { lines }, policy_status())));
             }
-            policy::Message::FileChanged | policy::Message::TimePassed => {}
+            policy::Message::AppsSeen(_)
+            | policy::Message::FileChanged
+            | policy::Message::TimePassed => {}
         }
         Ok(())
     }

@@ -113,6 +113,7 @@ impl Component for Policy {
             Message::ChangeProfile { change, reply } => reply.send(self.change_profile(&change)?),
             Message::Export { app, reply } => reply.send(self.export(app.as_deref())?),
             Message::Import { import, reply } => reply.send(self.import(&import)?),
+            Message::AppsSeen(apps) => self.take_up_seen(&apps)?,
             Message::FileChanged => self.reread()?,
             Message::TimePassed => self.publish()?,
         }

@@ -144,6 +144,11 @@ pub(crate) fn free_name(stored: &Stored, name: &str) -> Result<Arc<str>, PolicyR
     Ok(Arc::from(name))
 }
 
+/// A name like that which no profile has; `None` where it makes none.
+pub(crate) fn nearest_free_name(stored: &Stored, name: &str) -> Option<String> {
+    is_name(name).then(|| numbered(stored, name))
+}
+
 /// What people call a program: the end of its path, or of its id.
 fn made_up_name(stored: &Stored, asked: &NewProfile) -> Arc<str> {
     let first = asked.matches.first();
@@ -156,12 +161,18 @@ fn made_up_name(stored: &Stored, asked: &NewProfile) -> Arc<str> {
     // Long fingerprints are cut where a name ends.
     let base: String =
         base.chars().filter(|it| !it.is_control()).take(MADE_UP_CHARACTERS).collect();
-    let numbered = |number: u32| match number {
-        1 => base.clone(),
+    Arc::from(numbered(stored, &base))
+}
+
+/// The name, or with a number behind it where others have it.
+fn numbered(stored: &Stored, base: &str) -> String {
+    let numbered = |number: usize| match number {
+        1 => base.to_owned(),
         number => format!("{base} {number}"),
     };
-    let free = (1..).map(numbered).find(|name| !stored.has_name(name));
-    Arc::from(free.unwrap_or(base))
+    // Of more names than there are profiles, one is free.
+    let free = (1..=stored.len() + 1).map(numbered).find(|name| !stored.has_name(name));
+    free.unwrap_or_else(|| base.to_owned())
 }
 
 /// Longest name that is made up, in characters of at most four bytes.

@@ -240,6 +240,20 @@ impl ProfileChanged<'_> {
     }
 }
 
+/// Apps were on the network for the first time, and have a profile now.
+pub(crate) struct AppsSeen<'a> {
+    pub(crate) profiles: &'a [Profile],
+}
+
+impl AppsSeen<'_> {
+    pub(crate) fn emit(&self) {
+        for Profile { name, matches, .. } in self.profiles {
+            let first = matches.first().map(ToString::to_string).unwrap_or_default();
+            tracing::info!(%name, matches = first, "App seen for the first time");
+        }
+    }
+}
+
 /// A text was taken into the store.
 pub(crate) struct Imported {
     pub(crate) lines: usize,

@@ -1,6 +1,6 @@
 //! What the store says, as it is held in memory: settings for all, and profiles. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use seawall_messages::policy::{AppFilter, AppMatch, AppPolicy, Fingerprint, Profile, Profiles};
@@ -16,6 +16,9 @@ pub struct Stored {
     settings: Values,
     for_all: Layer,
     profiles: BTreeMap<u32, Kept>,
+    names: HashMap<Arc<str>, u32>,
+    /// Whom they are about; of the same the one that was made first.
+    about: HashMap<Fingerprint, u32>,
     /// Those that say something, as they are read now.
     in_force: Profiles,
 }
@@ -33,8 +36,8 @@ impl Stored {
     /// What was read from the store.
     pub fn new(settings: Values, profiles: Vec<Profile>) -> Self {
         let for_all = read(&settings, Place::All);
-        let profiles = profiles.iter().map(|profile| (profile.id, Kept::from(profile))).collect();
-        let mut stored = Self { settings, for_all, profiles, in_force: Profiles::default() };
+        let mut stored = Self { settings, for_all, ..Self::default() };
+        profiles.iter().for_each(|profile| stored.put(profile));
         stored.in_force = stored.built(None);
         stored
     }
@@ -47,15 +50,41 @@ impl Stored {
             stored.for_all = read(settings, Place::All);
             stored.settings = settings.clone();
         }
-        for id in &edit.removed {
-            stored.profiles.remove(id);
-        }
-        let changed = edit.profiles.iter().map(|profile| (profile.id, Kept::from(profile)));
-        stored.profiles.extend(changed);
+        edit.removed.iter().for_each(|id| stored.take_out(*id));
+        edit.profiles.iter().for_each(|profile| stored.put(profile));
         if !(edit.removed.is_empty() && edit.profiles.is_empty()) {
             stored.in_force = stored.built(None);
         }
         stored
+    }
+
+    /// Puts a profile in, in place of an older state of it. What is in force is not renewed:
+    /// for who goes on to name and number others.
+    pub fn put(&mut self, profile: &Profile) {
+        self.take_out(profile.id);
+        let kept = Kept::from(profile);
+        self.names.insert(Arc::clone(&kept.name), profile.id);
+        for fingerprint in &kept.matches {
+            self.about.entry(fingerprint.clone()).or_insert(profile.id);
+        }
+        self.profiles.insert(profile.id, kept);
+    }
+
+    fn take_out(&mut self, id: u32) {
+        let Some(kept) = self.profiles.remove(&id) else { return };
+        self.names.remove(&kept.name);
+        for fingerprint in kept.matches {
+            if self.about.get(&fingerprint) != Some(&id) {
+                continue;
+            }
+            // Another that is about the same is found from now on.
+            let is_about = |other: &&Kept| other.matches.contains(&fingerprint);
+            let other = self.profiles.iter().find(|(_, kept)| is_about(kept)).map(|(id, _)| *id);
+            match other {
+                Some(other) => self.about.insert(fingerprint, other),
+                None => self.about.remove(&fingerprint),
+            };
+        }
     }
 
     /// What is said for all, word for word.
@@ -89,18 +118,19 @@ impl Stored {
 
     /// The profile that is meant: by its name, what it matches, or its id.
     pub fn find(&self, app: &str) -> Option<u32> {
-        let by = |is_it: &dyn Fn(&Kept) -> bool| {
-            self.profiles.iter().find(|(_, kept)| is_it(kept)).map(|(id, _)| *id)
-        };
         let wanted = fingerprint_of(&AppMatch::of_text(app));
-        by(&|kept| *kept.name == *app)
-            .or_else(|| by(&|kept| kept.matches.contains(&wanted)))
-            .or_else(|| app.parse().ok().filter(|id| self.profiles.contains_key(id)))
+        let found = self.names.get(app).or_else(|| self.about.get(&wanted)).copied();
+        found.or_else(|| app.parse().ok().filter(|id| self.profiles.contains_key(id)))
+    }
+
+    /// Whether a profile is about the very same.
+    pub fn is_about(&self, fingerprint: &Fingerprint) -> bool {
+        self.about.contains_key(fingerprint)
     }
 
     /// Whether a profile is called that.
     pub fn has_name(&self, name: &str) -> bool {
-        self.profiles.values().any(|kept| *kept.name == *name)
+        self.names.contains_key(name)
     }
 
     /// Whom a profile is about.

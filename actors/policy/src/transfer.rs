@@ -5,7 +5,7 @@
 //! of an app becomes the whole of its profile; of `[filter]`, keys that the text
 //! doesn't say stay as they are, unless all is to be replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -80,14 +80,16 @@ pub fn import(
         Edit { settings: (settings != *stored.settings()).then_some(settings), ..Edit::default() };
     // New profiles are named and numbered one after the other.
     let mut known = stored.clone();
-    let mut named = Vec::new();
+    let mut named = HashSet::new();
+    let by_name = profiles.iter().map(|profile| (&*profile.name, profile)).collect();
+    let by_matches = profiles.iter().rev().map(|profile| (&*profile.matches, profile)).collect();
     for asked in grouped(written.app) {
-        let old = find(profiles, &asked);
+        let old = find(&by_name, &by_matches, &asked);
         let profile = match old {
             Some(old) => changed(old, &asked),
             None => new_profile(&known, &asked, now_s)?,
         };
-        named.push(profile.id);
+        named.insert(profile.id);
         match old {
             Some(old) if *old == profile => continue,
             Some(old) => {
@@ -105,11 +107,12 @@ pub fn import(
                 differ(&mut difference.lines, &before, &Values::new(), &profile.settings);
             }
         }
-        known = known.after(&Edit { profiles: vec![profile.clone()], ..Edit::default() });
+        known.put(&profile);
         edit.profiles.push(profile);
     }
     if import.replace {
-        for gone in profiles.iter().filter(|profile| !named.contains(&profile.id)) {
+        let says = |profile: &&Profile| !profile.settings.is_empty();
+        for gone in profiles.iter().filter(says).filter(|gone| !named.contains(&gone.id)) {
             difference.lines.push(format!("- profile \"{}\"", gone.name));
             edit.removed.push(gone.id);
         }
@@ -141,7 +144,7 @@ fn settings_after(before: &Values, said: Values, replace: bool) -> Values {
 
 /// Sections of one name are one profile: its fingerprints, and what the first that says a key says.
 fn grouped(apps: Vec<WrittenApp>) -> Vec<NewProfile> {
-    let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
+    let mut by_name: HashMap<String, usize> = HashMap::new();
     let mut grouped: Vec<NewProfile> = Vec::new();
     for WrittenApp { name, fingerprint, settings } in apps {
         let known = name.as_ref().and_then(|name| by_name.get(name).copied());
@@ -161,12 +164,13 @@ fn grouped(apps: Vec<WrittenApp>) -> Vec<NewProfile> {
 }
 
 /// The profile that a text means: of its name, or else about the very same.
-fn find<'a>(profiles: &'a [Profile], asked: &NewProfile) -> Option<&'a Profile> {
-    let by_name = asked
-        .name
-        .as_ref()
-        .and_then(|name| profiles.iter().find(|profile| *profile.name == **name));
-    by_name.or_else(|| profiles.iter().find(|profile| profile.matches == asked.matches))
+fn find<'a>(
+    by_name: &HashMap<&str, &'a Profile>,
+    by_matches: &HashMap<&[Fingerprint], &'a Profile>,
+    asked: &NewProfile,
+) -> Option<&'a Profile> {
+    let named = asked.name.as_deref().and_then(|name| by_name.get(name));
+    named.or_else(|| by_matches.get(asked.matches.as_slice())).copied()
 }
 
 fn changed(old: &Profile, asked: &NewProfile) -> Profile {
@@ -181,7 +185,7 @@ fn matches_of(profile: &Profile) -> String {
 
 /// Says what differs, a line for each thing, of lists a line for each rule.
 fn differ(lines: &mut Vec<String>, before: &str, old: &Values, new: &Values) {
-    let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     for key in keys {
         match (old.get(key), new.get(key)) {
             (old, new) if old == new => {}
@@ -262,7 +266,7 @@ mod tests {
 
     const TEXT: &str = "[filter]\nblock_lan = true\noutgoing_rules = [\n  \"- 10.0.0.1 # far\",\n  \"+ *\",\n]\n\n\
         [[app]]\nname = \"curl\"\nmatch = { path = \"/usr/bin/curl\" }\nblock_internet = true\n\n\
-        [[app]]\nname = 'two \"words\"'\nmatch = { parent = \"/bin/*\", tag = \"snap:x\" }\n";
+        [[app]]\nname = 'two \"words\"'\nmatch = { parent = \"/bin/*\", tag = \"snap:x\" }\nblock_lan = true\n";
 
     fn taken(text: &str, dry: &Stored, profiles: &[Profile], replace: bool) -> (Edit, Vec<String>) {
         let asked = Import { text: text.to_owned(), dry_run: false, replace };
@@ -274,7 +278,7 @@ mod tests {
     fn what_is_exported_is_imported_as_it_was() {
         let nothing = Stored::new(Values::new(), Vec::new());
         let (edit, lines) = taken(TEXT, &nothing, &[], false);
-        assert_eq!(lines.len(), 5, "{lines:?}");
+        assert_eq!(lines.len(), 6, "{lines:?}");
         let stored = nothing.after(&edit);
         let text = export(stored.settings(), &edit.profiles);
         assert_eq!(text, TEXT);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use seawall_messages::process::{
     Attribution, FlowUse, HookStatus, Message, Method, Owners as _, Question, Traffic,
 };
-use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath};
+use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath, policy};
 use seawall_platform::linux::ebpf::{self, Event, Events, Notes, abi};
 use seawall_runtime::{
     Address, Component, Context, Failure, Lease, LeaseError, Lender, Pace, Published, StartError,
@@ -64,6 +64,8 @@ pub struct Arguments {
     pub policy: Published<Snapshot>,
     /// Told of sockets that closed.
     pub datapath: Address<datapath::Message>,
+    /// Told of apps that were seen.
+    pub policies: Address<policy::Message>,
 }
 
 /// The component `process`.
@@ -178,6 +180,7 @@ impl Processes {
                 self.look(now)?;
                 events::followed(self.ledger.with(|ledger| ledger.expire(now))?);
                 self.finder.roster.tidy(now);
+                self.tell_seen()?;
                 self.learn_names(now);
             }
         }
@@ -434,6 +437,16 @@ impl Processes {
                 serves: "owners of programs that are gone at once".to_owned(),
             }],
         }
+    }
+
+    /// What could not be told is told at the next look.
+    fn tell_seen(&self) -> Result<(), LeaseError> {
+        let seen = self.ledger.with(|ledger| ledger.seen())?;
+        if !seen.is_empty() && self.arguments.policies.tell(policy::Message::AppsSeen(seen)).is_ok()
+        {
+            self.ledger.with(Ledger::told)?;
+        }
+        Ok(())
     }
 
     fn learn_names(&mut self, now: Instant) {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use seawall_messages::policy::{AppMatch, SeenApp};
 use seawall_messages::process::{
-    App, AppMoves, AppUse, Attribution, FlowUse, Method, Moves, Process, Rates, SocketMoves,
-    Traffic,
+    App, AppKind, AppMoves, AppUse, Attribution, FlowUse, Method, Moves, Process, Rates,
+    SocketMoves, Traffic,
 };
 use seawall_messages::{Flow, Protocol};
 use seawall_runtime::BoundedTable;
@@ -45,6 +46,8 @@ pub struct Ledger {
     /// Whether traffic is counted by connection.
     counts_connections: bool,
     apps: HashMap<Arc<str>, Totals>,
+    /// Apps that nobody was told of yet.
+    untold: Vec<Arc<str>>,
     /// Counts what moves; see [`Self::moves`].
     number: u64,
 }
@@ -88,6 +91,7 @@ impl Default for Ledger {
             closed: BoundedTable::new(MOST_CLOSED),
             counts_connections: false,
             apps: HashMap::new(),
+            untold: Vec::new(),
             number: 1,
         };
         // There is always one that takes what is too many.
@@ -330,6 +334,22 @@ impl Ledger {
         latest.cloned()
     }
 
+    /// Apps that were seen since they were last told of, those that nobody knows aside.
+    pub(crate) fn seen(&self) -> Vec<SeenApp> {
+        let totals = self.untold.iter().filter_map(|id| self.apps.get(id));
+        let known = totals.filter(|totals| totals.app.kind != AppKind::Unidentified);
+        let seen = known.map(|Totals { app, path, .. }| SeenApp {
+            name: Arc::clone(&app.name),
+            app: AppMatch::of_app(app, path),
+        });
+        seen.collect()
+    }
+
+    /// They were told of.
+    pub(crate) fn told(&mut self) {
+        self.untold.clear();
+    }
+
     /// Adds to an app's traffic. Gives what metrics call it.
     fn add(&mut self, app: &Arc<str>, new: Traffic) -> Option<Arc<str>> {
         let totals = self.apps.get_mut(app)?;
@@ -357,6 +377,7 @@ impl Ledger {
         let path = path.unwrap_or_default();
         let totals = Totals { app, label, path, traffic: Traffic::default(), changed: 0 };
         self.apps.insert(Arc::clone(&id), totals);
+        self.untold.push(Arc::clone(&id));
         id
     }
 }

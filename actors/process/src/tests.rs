@@ -114,6 +114,24 @@ fn what_nobody_has_open_is_nobodys() {
 }
 
 #[test]
+fn an_app_is_told_of_once_when_it_is_seen_first() {
+    let running = run();
+    let connection = Connection::open("127.0.0.1:0");
+    running.decided(vec![about(connection.outbound()), about(unknown())]);
+    running.look();
+    wait_until("it is told of", || !running.seen().is_empty());
+    let another = Connection::open("127.0.0.1:0");
+    running.decided(vec![about(another.outbound())]);
+    running.look();
+    running.hooks();
+    let seen = running.seen();
+    let whom: Vec<_> = seen.iter().map(|seen| seen.app.text().to_owned()).collect();
+    assert_eq!(whom, [own_path()], "and nobody of whom nothing is known");
+    assert!(!seen[0].name.is_empty());
+    running.stop();
+}
+
+#[test]
 fn a_batch_is_answered_in_order() {
     let running = run();
     let connection = Connection::open("127.0.0.1:0");

@@ -9,7 +9,7 @@ use super::apps::Literal;
 use crate::process::{AppKind, Process};
 
 /// What a process looks like. All that is said has to fit; something is always said.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fingerprint {
     /// Its path, as [`Process::path`].

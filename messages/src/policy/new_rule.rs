@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::AppKind;
+use crate::process::{App, AppKind};
 
 /// A rule, whom it is for and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +122,16 @@ impl AppMatch {
             .is_some_and(|(kind, _)| IDS.iter().any(|known| known.as_str() == kind));
         let is_path = text.starts_with(['/', '*']) || text.contains(":/");
         if is_path && !is_id { Self::Path(text.to_owned()) } else { Self::Tag(text.to_owned()) }
+    }
+
+    /// What names an app for good: a program is known by its file, all else by its id.
+    pub fn of_app(app: &App, path: &str) -> Self {
+        match app.kind {
+            AppKind::Path if path.starts_with('/') || path.contains(":/") => {
+                Self::Path(path.to_owned())
+            }
+            _ => Self::Tag(app.id.to_string()),
+        }
     }
 
     /// The key in `match`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
+use super::new_rule::AppMatch;
 use crate::setting::{Origin, Value, Values};
 
 /// A profile as it is shown.
@@ -38,6 +39,15 @@ pub struct NewProfile {
     /// What shall be said in it.
     #[serde(default)]
     pub settings: Values,
+}
+
+/// An app that was seen on the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenApp {
+    /// What people call it.
+    pub name: Arc<str>,
+    /// What names it.
+    pub app: AppMatch,
 }
 
 /// A change of profiles.

@@ -4,10 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use seawall_messages::policy::{
     AddedRule, AppFilter, ChangeRule, ChangedRule, Difference, Import, NewProfile, NewRule,
-    PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleList, SettingsChange, SettingsStatus,
+    PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleList, SeenApp, SettingsChange,
+    SettingsStatus,
 };
 use seawall_messages::rule::Rules;
-use seawall_messages::setting::{Place, Values};
+use seawall_messages::setting::{MAX_PROFILES, Place, Values};
 
 use super::Policy;
 use crate::changes;
@@ -18,6 +19,9 @@ use crate::layer;
 use crate::store::{Edit, Store};
 use crate::stored::fingerprint_of;
 use crate::transfer;
+
+/// Profiles that are made of their own accord, as long as there are no more: room is left for others.
+const MOST_SEEN: usize = MAX_PROFILES / 2;
 
 /// What a question or a change may come to: an error of the component's own, or a refusal.
 pub(super) type Answer<T> = Result<Result<T, PolicyRefusal>, Error>;
@@ -183,10 +187,43 @@ impl Policy {
         })
     }
 
+    /// Apps that nothing is about yet get a profile that says nothing: people find them there,
+    /// by a name that they know.
+    pub(super) fn take_up_seen(&mut self, apps: &[SeenApp]) -> Result<(), Error> {
+        let now_s = now_s();
+        let mut known = self.stored.clone();
+        let mut edit = Edit::default();
+        for seen in apps {
+            let fingerprint = fingerprint_of(&seen.app);
+            if known.is_about(&fingerprint) || known.len() >= MOST_SEEN {
+                continue;
+            }
+            let matches = vec![fingerprint];
+            let name = changes::nearest_free_name(&known, &seen.name);
+            let new = NewProfile { name, matches, settings: Values::new() };
+            // What can't be named in a profile has none.
+            let Ok(profile) = changes::new_profile(&known, &new, now_s) else { continue };
+            known.put(&profile);
+            edit.profiles.push(profile);
+        }
+        if edit.profiles.is_empty() {
+            return Ok(());
+        }
+        match self.store.with(|store| store.edit(&edit))? {
+            Ok(()) => {
+                events::AppsSeen { profiles: &edit.profiles }.emit();
+                self.stored = known;
+            }
+            Err(error) => events::StoreFailed { error: &error.into() }.emit(),
+        }
+        Ok(())
+    }
+
     /// What the store says, or one profile of it.
     pub(super) fn export(&mut self, app: Option<&str>) -> Answer<String> {
         let Some(app) = app else {
             let mut profiles = self.store.with(Store::profiles)??;
+            profiles.retain(|profile| !profile.settings.is_empty());
             profiles.sort_by(|one, other| one.name.cmp(&other.name));
             return Ok(Ok(transfer::export(self.stored.settings(), &profiles)));
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use seawall_messages::policy::{
     AddedRule, AppMatch, ChangeRule, ChangedRule, DefaultAction, Difference, Import, Message,
     NewRule, PolicyGeneration, PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleChange,
-    RuleList, RulePlace, SettingsChange, SettingsStatus,
+    RuleList, RulePlace, SeenApp, SettingsChange, SettingsStatus,
 };
 use seawall_messages::setting::{Origin, Value};
 
@@ -210,5 +210,44 @@ fn an_import_is_shown_first_and_then_taken() {
     );
     let (difference, _) = worker.import(&asked(false)).expect("good");
     assert_eq!(difference.lines, Vec::<String>::new());
+    worker.stop();
+}
+
+#[test]
+fn an_app_that_is_seen_has_a_profile_that_says_nothing_and_its_name() {
+    let machine = Machine::with_file("");
+    let worker = machine.start();
+    worker.add(Some("/usr/bin/wget"), "- *").expect("added");
+    let seen = |name: &str, app: &str| SeenApp { name: name.into(), app: AppMatch::of_text(app) };
+    let apps = vec![
+        seen("Web Browser", "snap:firefox"),
+        seen("wget", "/usr/bin/wget"),
+        seen("wget", "/opt/wget"),
+        seen("", "/opt/nameless"),
+    ];
+    for _ in 0..2 {
+        worker.policy.tell(Message::AppsSeen(apps.clone())).expect("room");
+    }
+    let told: Vec<_> = worker
+        .profiles()
+        .iter()
+        .map(|it| (it.name.to_string(), it.matches[0].to_string(), it.settings.len()))
+        .collect();
+    let expected = [
+        ("Web Browser", "tag=snap:firefox", 0),
+        ("nameless", "path=/opt/nameless", 0),
+        ("wget", "path=/usr/bin/wget", 1),
+        ("wget 2", "path=/opt/wget", 0),
+    ];
+    let expected = expected.map(|(name, whom, said)| (name.to_owned(), whom.to_owned(), said));
+    assert_eq!(told, expected);
+    let snapshot = worker.snapshot();
+    assert_eq!((snapshot.generation, snapshot.profiles.len()), (PolicyGeneration(2), 1));
+    worker.set(Some("Web Browser"), "block_lan", Some(Value::Switch(true))).expect("set");
+    let exported = worker.ask(|reply| Message::Export { app: None, reply }).expect("a text");
+    assert!(exported.contains("Web Browser") && !exported.contains("nameless"), "{exported}");
+    let import = Import { text: String::new(), dry_run: false, replace: true };
+    worker.import(&import).expect("good");
+    assert_eq!(worker.profiles().len(), 2, "what says nothing isn't replaced");
     worker.stop();
 }

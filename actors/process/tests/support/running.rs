@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use seawall_messages::policy::{AppFilter, AppPolicy, Fingerprint, PolicyGeneration};
+use seawall_messages::policy::{
+    self, AppFilter, AppPolicy, Fingerprint, PolicyGeneration, SeenApp,
+};
 use seawall_messages::process::{
     AppUse, Attribution, FlowUse, HookStatus, Message, Method, Question,
 };
@@ -22,12 +24,34 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// Flows of sockets that closed, as `datapath` was told of them.
 type Told = Arc<Mutex<Vec<Flow>>>;
 
+/// Apps that `policy` was told of.
+type Seen = Arc<Mutex<Vec<SeenApp>>>;
+
 /// The component, from its start to its stop.
 pub(crate) struct Running {
     kernel: Kernel,
     process: Address<Message>,
     publisher: Publisher<Snapshot>,
     told: Told,
+    seen: Seen,
+}
+
+/// Stands in for `policy`: notes what it is told.
+struct Learns(Seen);
+
+impl Component for Learns {
+    type Message = policy::Message;
+    type Arguments = Seen;
+
+    async fn start(_: Context<policy::Message>, seen: Seen) -> Result<Self, StartError> {
+        Ok(Self(seen))
+    }
+
+    async fn handle(&mut self, message: policy::Message) -> Result<(), Failure> {
+        let policy::Message::AppsSeen(apps) = message else { panic!("{message:?}") };
+        self.0.lock().expect("no test panicked with it").extend(apps);
+        Ok(())
+    }
 }
 
 /// Stands in for `datapath`: notes what it is told.
@@ -53,10 +77,11 @@ impl Running {
     /// notes, or the reason why it notes nothing.
     pub(crate) fn start(notes: Result<&Arc<Notes>, &str>) -> Self {
         let (publisher, policy) = Published::new(Snapshot::unloaded());
-        let told = Told::default();
+        let (told, seen) = (Told::default(), Seen::default());
         let mut tree = TreeBuilder::new(|reason| panic!("{reason}"));
-        let process = tree.declare(spec("process", &["datapath"]));
+        let process = tree.declare(spec("process", &["datapath", "policy"]));
         let datapath = tree.declare(spec("datapath", &[]));
+        let policies = tree.declare(spec("policy", &[]));
         let events = |notes: &Arc<Notes>| Lender::new(notes.events().expect("a ring buffer"));
         let arguments = Arguments {
             notes: notes.ok().cloned(),
@@ -66,10 +91,12 @@ impl Running {
             problem: notes.err().map(str::to_owned),
             policy,
             datapath: datapath.clone(),
+            policies: policies.clone(),
         };
         tree.actor::<Processes>(&process, arguments);
         tree.actor::<Listens>(&datapath, told.clone());
-        Self { kernel: tree.start().expect("the tree starts"), process, publisher, told }
+        tree.actor::<Learns>(&policies, seen.clone());
+        Self { kernel: tree.start().expect("the tree starts"), process, publisher, told, seen }
     }
 
     /// Puts a policy in force in which one app, that this fingerprint means, has rules of its own.
@@ -120,6 +147,16 @@ impl Running {
     /// What `datapath` was told of, in order.
     pub(crate) fn told(&self) -> Vec<Flow> {
         self.told.lock().expect("no test panicked with it").clone()
+    }
+
+    /// Apps that `policy` was told of, in order.
+    pub(crate) fn seen(&self) -> Vec<SeenApp> {
+        self.seen.lock().expect("no test panicked with it").clone()
+    }
+
+    /// Has it look at what there is now.
+    pub(crate) fn look(&self) {
+        self.process.tell(Message::LookAgain).expect("room for a message");
     }
 
     pub(crate) fn stop(self) {
