@@ -172,7 +172,7 @@ impl Store {
         let folder = self.folder.clone();
         let value = self.opened()?.keyspace.get(Key::profile(id));
         let value = value.map_err(|error| failed(&folder, "read", error))?;
-        let profile = value.map(|bytes| format::decode_profile(id, &bytes)).transpose();
+        let profile = value.map(|bytes| read_profile(id, &bytes)).transpose();
         profile.map_err(|what| damaged(&folder, what))
     }
 
@@ -185,7 +185,7 @@ impl Store {
             let (key, value) =
                 guard.into_inner().map_err(|error| failed(&folder, "read", error))?;
             let id = Key::profile_id(&key).ok_or_else(|| damaged(&folder, "a key is too short"))?;
-            let profile = format::decode_profile(id, &value);
+            let profile = read_profile(id, &value);
             profiles.push(profile.map_err(|what| damaged(&folder, what))?);
         }
         Ok(profiles)
@@ -202,7 +202,7 @@ impl Store {
                 batch.remove(keyspace, Key::profile(*id));
             }
             for profile in &edit.profiles {
-                let value = format::encode_profile(profile);
+                let value = profile_bytes(profile);
                 batch.insert(keyspace, Key::profile(profile.id), value);
             }
         })
@@ -288,6 +288,16 @@ impl Open {
         }
         Ok(())
     }
+}
+
+/// A profile from the bytes that are kept of it.
+pub fn read_profile(id: u32, bytes: &[u8]) -> Result<Profile, postcard::Error> {
+    format::decode_profile(id, bytes)
+}
+
+/// The bytes that are kept of a profile.
+pub fn profile_bytes(profile: &Profile) -> Vec<u8> {
+    format::encode_profile(profile)
 }
 
 fn damaged(folder: &Path, what: impl ToString) -> StoreError {
