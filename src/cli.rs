@@ -132,7 +132,7 @@ pub(crate) enum Verb {
     },
 
     /// Show the apps on the network: their connections, what they move, and how that is known
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES, visible_alias = "app")]
     Ps {
         /// Also those without an open connection
         #[arg(long, short)]

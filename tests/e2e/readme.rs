@@ -103,6 +103,10 @@ fn the_table_of_keys_is_what_the_program_knows_and_takes() {
         }
         keys.insert((section.clone(), key));
     }
+    let registry = seawall_messages::setting::ALL.iter().map(|setting| setting.name.to_owned());
+    let told = keys.iter().filter(|(section, _)| section != "[[app]]");
+    let told = told.map(|(section, key)| format!("{}.{key}", section.trim_matches(['[', ']'])));
+    assert_eq!(told.collect::<BTreeSet<_>>(), registry.collect(), "what `setting list` shows");
     for section in ["[filter]", "[service]", "[metrics]"] {
         let told = keys.iter().filter(|(of, _)| of == section).map(|(_, key)| key.as_str());
         assert_eq!(words(told), expected(&format!("{section}\nx = 1\n")), "{section}");
