@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use seawall_messages::datapath::Connection;
 use seawall_messages::policy::{AppMatch, NewRule, RuleList, RulePlace};
-use seawall_messages::process::{App, AppKind};
+use seawall_messages::process::App;
 use seawall_messages::rule::Permission;
 use seawall_messages::{Direction, Flow};
 
