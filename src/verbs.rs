@@ -14,6 +14,7 @@ mod fault;
 mod import;
 mod manual;
 pub(crate) mod pause;
+pub(crate) mod prompts;
 mod ps;
 mod reload;
 mod remove_rules;
@@ -84,6 +85,7 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Ps { all, common } => ps::perform(all, &common),
         Verb::Monitor { plain, once, common } => monitor::perform(plain, once, &common),
         Verb::Rule { what, common } => rule::perform(&what, &common),
+        Verb::Prompts { what, common } => prompts::perform(what.as_ref(), &common),
         Verb::Adopted { what, common } => adopted::perform(what, &common),
         Verb::Pause { length, common } => pause::begin(length, &common),
         Verb::Resume(common) => pause::end(&common),

@@ -30,6 +30,9 @@ pub use self::new_rule::{
 #[serde(transparent)]
 pub struct PolicyGeneration(pub u64);
 
+/// How long a connection waits for the user's answer if nobody says otherwise.
+pub const DEFAULT_ASK_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What becomes of a connection that nothing else decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,6 +41,8 @@ pub enum DefaultAction {
     Permit,
     /// It is denied.
     Block,
+    /// The user is asked.
+    Ask,
 }
 
 /// What traffic does while Seawall is absent.
@@ -165,6 +170,8 @@ pub struct Snapshot {
     pub adopted: Vec<Adopted>,
     /// Whether everything passes for now.
     pub paused: bool,
+    /// How long a connection waits for the user's answer.
+    pub ask_timeout: Duration,
 }
 
 impl Filter {
@@ -204,13 +211,14 @@ impl Snapshot {
             mode: Mode::Open,
             adopted: Vec::new(),
             paused: false,
+            ask_timeout: DEFAULT_ASK_TIMEOUT,
         }
     }
 
     /// Whether loopback packets need a verdict: only when something forbids some of them.
     pub fn judges_loopback(&self) -> bool {
         let forbids =
-            |rule: &Rule| rule.permission == Permission::Deny && rule.entity.names_loopback();
+            |rule: &Rule| rule.permission != Permission::Permit && rule.entity.names_loopback();
         self.filter.block_local
             || self.apps.iter().any(|app| app.filter.block_local == Some(true))
             || self.lists().flatten().any(forbids)
@@ -221,9 +229,13 @@ impl Snapshot {
         lists([&self.filter.outgoing_rules, &self.filter.incoming_rules], &self.apps)
     }
 
-    /// Whether a verdict may depend on whose connection it is.
+    /// Whether a verdict may depend on whose connection it is: where there are
+    /// apps, and where the user is asked.
     pub fn asks_for_apps(&self) -> bool {
         !self.apps.is_empty()
+            || self.filter.default_action == DefaultAction::Ask
+            || self.filter.outgoing_rules.asks()
+            || self.filter.incoming_rules.asks()
     }
 
     /// The first app that a connection's owner fits. A connection that nobody
@@ -358,6 +370,12 @@ pub enum Message {
     Resume {
         /// Status of what is in force then, or why it could not be stored.
         reply: Reply<Result<PolicyStatus, String>>,
+    },
+    /// From `prompt`: publish what is in force as a new generation, for the user's answers
+    /// decide connections, too, and live ones are to follow them. Asking again does it again.
+    Renew {
+        /// The new generation.
+        reply: Reply<PolicyGeneration>,
     },
     /// From its own file watcher.
     FileChanged,

@@ -83,6 +83,7 @@ fn choice(
     let sign = match permission {
         Permission::Permit => '+',
         Permission::Deny => '-',
+        Permission::Ask => '?',
     };
     let rule = NewRule {
         app: Some(app.clone()),

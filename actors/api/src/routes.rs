@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::events;
 use crate::explain::explain;
 use crate::pause;
+use crate::prompts;
 use crate::rules::rules;
 
 /// How long a look may take.
@@ -64,6 +65,9 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/adopted/{id}", delete(remove_adopted))
         .route("/v1/reload", post(reload))
         .route("/v1/pause", post(pause::begin).delete(pause::end))
+        .route("/v1/prompts", get(prompts::list))
+        .route("/v1/prompts/answer", post(prompts::answer))
+        .route("/v1/prompts/dismiss", post(prompts::dismiss))
         .route("/v1/rules", get(rules).post(add_rule))
         .route("/v1/rules/change", post(change_rule));
     #[cfg(feature = "fault-injection")]

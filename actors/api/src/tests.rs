@@ -2,6 +2,7 @@
 
 mod apps;
 mod explain;
+mod prompts;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -17,7 +18,7 @@ use seawall_messages::keeper::{KeeperFacts, Layout};
 use seawall_messages::policy::{
     self, AddedRule, Adopted, AdoptedEntry, Filter, PolicySource, PolicyStatus, RuleRefusal,
 };
-use seawall_messages::{PolicyGeneration, Protocol, Snapshot, process, verdict};
+use seawall_messages::{PolicyGeneration, Protocol, Snapshot, process, prompt, verdict};
 use seawall_runtime::{
     Address, Backoff, Component, Context, Deadlines, Failure, Intensity, Kernel, Lender, Mailbox,
     Published, Publisher, Spec, StartError, TreeBuilder,
@@ -26,6 +27,7 @@ use serde::de::DeserializeOwned;
 
 use self::apps::{Manner, Programs};
 use self::explain::Explainer;
+use self::prompts::Asking;
 use crate::{Api, Arguments, Listeners, Metrics, Services};
 
 /// Plays `policy`: knows one adopted entry; the second reload is refused.
@@ -76,6 +78,7 @@ impl Component for Policy {
             policy::Message::Pause { reply, .. } | policy::Message::Resume { reply } => {
                 reply.send(Ok(policy_status()));
             }
+            policy::Message::Renew { reply } => reply.send(PolicyGeneration(2)),
             policy::Message::FileChanged | policy::Message::TimePassed => {}
         }
         Ok(())
@@ -165,8 +168,10 @@ impl World {
         let policy: Address<policy::Message> = tree.declare(spec("policy", &[]));
         let datapath: Address<datapath::Message> = tree.declare(spec("datapath", &[]));
         let process: Address<process::Message> = tree.declare(spec("process", &[]));
+        let prompt: Address<prompt::Message> = tree.declare(spec("prompt", &[]));
         let verdict: Address<verdict::Message> = tree.declare(spec("verdict", &[]));
-        let api = tree.declare(spec("api", &["policy", "datapath", "process", "verdict"]));
+        let api =
+            tree.declare(spec("api", &["policy", "datapath", "process", "prompt", "verdict"]));
         let what =
             AdoptedEntry::Session { flow: crate::tests::flow("192.168.7.1:5000 10.0.0.1:22") };
         let (publisher, published) = Published::new(snapshot(1, vec![Adopted { id: 1, what }]));
@@ -174,10 +179,12 @@ impl World {
         tree.actor::<Policy>(&policy, publisher);
         tree.actor::<Datapath>(&datapath, ());
         tree.actor::<Programs>(&process, manner);
+        tree.actor::<Asking>(&prompt, ());
         tree.actor::<Explainer>(&verdict, ());
         let services = Services {
             policy,
             process,
+            prompt,
             verdict,
             datapath,
             snapshot: published,
@@ -264,7 +271,7 @@ fn what_can_be_looked_at_has_its_documented_shape() {
     assert_eq!(status.worker_pid, std::process::id());
     let components: Components = world.get("/v1/components");
     let names: Vec<_> = components.components.iter().map(|it| it.name.as_str()).collect();
-    assert_eq!(names, ["policy", "datapath", "process", "verdict", "api"]);
+    assert_eq!(names, ["policy", "datapath", "process", "prompt", "verdict", "api"]);
     for (limit, expected) in [("", 2), ("?limit=5", 2), ("?limit=1", 1), ("?limit=0", 0)] {
         let connections: Connections = world.get(&format!("/v1/connections{limit}"));
         assert_eq!(connections.connections.len(), expected, "{limit}");
@@ -324,6 +331,9 @@ fn nonsense_is_answered_with_an_error_in_json() {
         ("DELETE", "/v1/rules", 405),
         ("GET", "/v1/rules/change", 405),
         ("GET", "/v1/pause", 405),
+        ("POST", "/v1/prompts", 405),
+        ("GET", "/v1/prompts/answer", 405),
+        ("GET", "/v1/prompts/dismiss", 405),
         ("GET", "/v1/changes?feed=x", 400),
         ("POST", "/v1/status", 405),
         ("POST", "/v1/apps", 405),

@@ -5,7 +5,8 @@
 //!
 //! ```toml
 //! [filter]
-//! default_action = "permit"      # or "block"
+//! default_action = "permit"      # or "block", or "ask": the user is asked
+//! ask_timeout = 60               # seconds that a connection waits for the user's answer, 10 to 999999
 //! block_inbound = false          # true: deny what others open, adopted listeners included
 //! block_lan = false              # deny the LAN, both ways
 //! block_internet = false         # deny the Internet, both ways
@@ -47,17 +48,20 @@ mod section;
 mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::Duration;
 
 use seawall_messages::keeper::Layout;
 use seawall_messages::policy::{
-    Adopted, AppPolicy, DefaultAction, Filter, Mode, PolicyGeneration, Snapshot, lists,
+    Adopted, AppPolicy, DEFAULT_ASK_TIMEOUT, DefaultAction, Filter, Mode, PolicyGeneration,
+    Snapshot, lists,
 };
 use seawall_messages::rule::{Moment, Rules};
 use toml::de::{DeTable, DeValue};
 
 use self::problem::Collector;
-use self::section::{DEFAULT_ACTIONS, PROMPTS, Section};
+use self::section::{DEFAULT_ACTIONS, Section};
 
 pub use self::app::MAX_APPS;
 pub use self::problem::{Problem, Problems};
@@ -68,6 +72,9 @@ pub const DEFAULT_PATH: &str = "/etc/seawall/seawall.toml";
 
 /// Most rules in one list.
 pub const MAX_RULES: usize = 10_000;
+
+/// How long a connection may wait for the user's answer, in seconds: long enough to read the question.
+pub const ASK_TIMEOUT_S: RangeInclusive<u32> = 10..=999_999;
 
 /// Port of the metrics listener if nobody says otherwise.
 const DEFAULT_METRICS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9817));
@@ -102,6 +109,8 @@ pub struct FilterSettings {
     pub incoming_rules: Rules,
     /// Whether a decided flow leaves the queue.
     pub permanent_verdicts: bool,
+    /// How long a connection waits for the user's answer.
+    pub ask_timeout: Duration,
 }
 
 /// `[service]` and `[metrics]`. All but `mode` are fixed when Seawall starts.
@@ -170,6 +179,7 @@ impl PolicyFile {
             mode: self.service.mode,
             adopted,
             paused: false,
+            ask_timeout: self.filter.ask_timeout,
         }
     }
 
@@ -190,6 +200,7 @@ impl Default for FilterSettings {
             outgoing_rules: Rules::default(),
             incoming_rules: Rules::default(),
             permanent_verdicts: true,
+            ask_timeout: DEFAULT_ASK_TIMEOUT,
         }
     }
 }
@@ -282,7 +293,7 @@ fn filter(section: &mut Section<'_, '_, '_>) -> FilterSettings {
     let default = FilterSettings::default();
     let mut settings = FilterSettings {
         default_action: section
-            .choice("default_action", &DEFAULT_ACTIONS, Some(PROMPTS))
+            .choice("default_action", &DEFAULT_ACTIONS)
             .unwrap_or(default.default_action),
         ..default
     };
@@ -294,6 +305,11 @@ fn filter(section: &mut Section<'_, '_, '_>) -> FilterSettings {
         ("permanent_verdicts", &mut settings.permanent_verdicts),
     ] {
         *value = section.boolean(key).unwrap_or(*value);
+    }
+    if let Some(seconds) =
+        section.integer("ask_timeout", *ASK_TIMEOUT_S.start(), *ASK_TIMEOUT_S.end())
+    {
+        settings.ask_timeout = Duration::from_secs(u64::from(seconds));
     }
     settings.outgoing_rules = section.rules("outgoing_rules").unwrap_or_default();
     settings.incoming_rules = section.rules("incoming_rules").unwrap_or_default();
@@ -313,8 +329,8 @@ fn service(section: &mut Section<'_, '_, '_>) -> ServiceSettings {
         ("iptables-legacy", BackendChoice::IptablesLegacy),
     ];
     let settings = ServiceSettings {
-        mode: section.choice("mode", &modes, None).unwrap_or(default.mode),
-        backend: section.choice("backend", &backends, None).unwrap_or(default.backend),
+        mode: section.choice("mode", &modes).unwrap_or(default.mode),
+        backend: section.choice("backend", &backends).unwrap_or(default.backend),
         queue_base: section.integer("queue_base", 0, LAST_QUEUE_BASE).unwrap_or(default.queue_base),
         mark_shift: section.integer("mark_shift", 0, 24).unwrap_or(default.mark_shift),
         label_base: section.one_of("label_base", [0, 64]).unwrap_or(default.label_base),

@@ -10,7 +10,7 @@ use seawall_messages::process::{Attribution, Method, Process};
 use seawall_messages::rule::{Match, Permission, Rule, Subject};
 use seawall_messages::{Direction, Flow, Judgement, Reach, Reason, Scope, Snapshot};
 
-use crate::decide::{Case, spares_loopback, traced};
+use crate::decide::{Case, Decision, spares_loopback, traced};
 
 /// Explains the connection of somebody.
 pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Explanation {
@@ -19,13 +19,15 @@ pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Ex
     let section = position.and_then(|position| snapshot.apps.get(position));
     let case = Case::new(snapshot, flow, section);
     let mut taken = Vec::with_capacity(Step::ALL.len());
-    let judgement = traced(&case, |step, said| taken.push((step, said)));
+    let decision = traced(&case, |step, said| taken.push((step, said)));
+    let asks = matches!(decision, Decision::Ask(_));
+    let judgement = decision.judgement();
     let steps = (taken.iter().map(|(step, said)| reached(&case, *step, *said, &judgement)))
         .chain(Step::ALL.iter().skip(taken.len()).map(|step| not_reached(*step)))
         .collect();
     let mut notes = whose.notes.clone();
     notes.extend(might_fit(snapshot, position, whose));
-    if judgement.reach == Reach::Flow && flow.initiator != flow.responder {
+    if judgement.reach == Reach::Flow && !asks && flow.initiator != flow.responder {
         notes.push(
             "from DHCP's own port, or that of a session that was adopted, it passes".to_owned(),
         );
@@ -37,6 +39,7 @@ pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Ex
         known: whose.known,
         section: section.map(|section| Arc::clone(&section.name)),
         judgement,
+        asks,
         steps,
         notes,
     }
@@ -65,6 +68,7 @@ fn reached(
     let (outcome, saw) = match said {
         Some(Permission::Permit) => (StepOutcome::Permits, decided(&judgement.reason)),
         Some(Permission::Deny) => (StepOutcome::Denies, decided(&judgement.reason)),
+        Some(Permission::Ask) => (StepOutcome::Asks, decided(&judgement.reason)),
         None => (StepOutcome::Passes, why_not(case, step)),
     };
     StepTaken { step, outcome, saw }

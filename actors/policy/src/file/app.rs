@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::describe;
 use super::problem::Collector;
-use super::section::{DEFAULT_ACTIONS, PROMPTS, Section};
+use super::section::{DEFAULT_ACTIONS, Section};
 
 /// Most `[[app]]` sections.
 pub const MAX_APPS: usize = 1_000;
@@ -74,7 +74,7 @@ fn app(section: &mut Section<'_, '_, '_>) -> Option<AppPolicy> {
     let name = section.parsed("name", &name_expected(), name);
     let fingerprint = fingerprint(section);
     let mut filter = AppFilter {
-        default_action: section.choice("default_action", &DEFAULT_ACTIONS, Some(PROMPTS)),
+        default_action: section.choice("default_action", &DEFAULT_ACTIONS),
         ..AppFilter::default()
     };
     for (key, value) in [
@@ -88,6 +88,7 @@ fn app(section: &mut Section<'_, '_, '_>) -> Option<AppPolicy> {
     filter.outgoing_rules = section.rules("outgoing_rules").unwrap_or_default();
     filter.incoming_rules = section.rules("incoming_rules").unwrap_or_default();
     section.foreign("permanent_verdicts", "it in [filter]: it is one for all apps");
+    section.foreign("ask_timeout", "it in [filter]: it is one for all apps");
     section.close();
     let fingerprint = fingerprint?;
     let name = name.unwrap_or_else(|| Arc::from(fingerprint.to_string()));
