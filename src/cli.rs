@@ -2,6 +2,7 @@
 
 #[cfg(feature = "fault-injection")]
 mod fault;
+mod prompts;
 mod rule;
 mod store;
 
@@ -15,6 +16,7 @@ use seawall_platform::linux::rules::Backend;
 
 #[cfg(feature = "fault-injection")]
 pub(crate) use self::fault::FaultVerb;
+pub(crate) use self::prompts::{AnswerArguments, Lasts, PromptsVerb};
 pub(crate) use self::rule::{RuleCheck, RuleVerb, WhichRule};
 pub(crate) use self::store::{ImportArguments, ImportFrom, ProfileVerb, SettingVerb};
 use crate::client::USUAL_RUN_DIR;
@@ -203,6 +205,19 @@ pub(crate) enum Verb {
         /// Only this app: the name of its profile, or the path or id that it is known by
         #[arg(long, value_name = "NAME|PATH|TAG")]
         app: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+
+    /// Show the connections that wait for your answer, and answer them
+    ///
+    /// Where the policy says `ask` (`default_action`, a rule `?`), a connection waits
+    /// until it is answered here, or until `ask_timeout` is over and it is denied.
+    /// One that was missed can still be answered: for the next attempt.
+    #[command(after_help = EXIT_CODES)]
+    Prompts {
+        #[command(subcommand)]
+        what: Option<PromptsVerb>,
         #[command(flatten)]
         common: Common,
     },

@@ -3,6 +3,7 @@
 
 mod descriptions;
 mod manifest;
+mod running;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -19,15 +20,18 @@ use seawall_datapath::{
 use seawall_messages::datapath::{NewQueueMessage, RestQueueMessage};
 use seawall_messages::keeper::KeeperFacts;
 use seawall_messages::process::{NoOwners, Owners};
-use seawall_messages::{Snapshot, datapath, keeper, policy, process, verdict};
+use seawall_messages::prompt::Answers;
+use seawall_messages::{Snapshot, datapath, keeper, policy, process, prompt, verdict};
 use seawall_platform::linux::layout::Epoch;
 use seawall_platform::linux::link::Link;
 use seawall_platform::linux::wake::EventWake;
 use seawall_policy::{Policy, Store, store};
 use seawall_process::{Counting, Processes};
+use seawall_prompt::Prompts;
 use seawall_runtime::{Address, Lender, Published, TreeBuilder};
 use seawall_verdict::Verdict;
 
+use self::running::RunningProcesses;
 use self::survey::SocketSurvey;
 use crate::cli::{VERSION, WorkerArguments};
 use crate::settings;
@@ -56,6 +60,7 @@ struct Addresses {
     keeper: (Address<keeper::Message>, Arc<EventWake>),
     policy: Address<policy::Message>,
     process: Address<process::Message>,
+    prompt: Address<prompt::Message>,
     verdict: Address<verdict::Message>,
     new: (Address<NewQueueMessage>, Arc<EventWake>),
     rest: (Address<RestQueueMessage>, Arc<EventWake>),
@@ -74,6 +79,7 @@ fn declare(tree: &mut TreeBuilder) -> std::io::Result<Addresses> {
         keeper: (tree.declare_thread(manifest::KEEPER, keeper.clone()), keeper),
         policy: tree.declare(manifest::POLICY),
         process: tree.declare(manifest::PROCESS),
+        prompt: tree.declare(manifest::PROMPT),
         verdict: tree.declare(manifest::VERDICT),
         new: (tree.declare_thread(manifest::DATAPATH_NEW, new.clone()), new),
         rest: (tree.declare_thread(manifest::DATAPATH_REST, rest.clone()), rest),
@@ -116,6 +122,7 @@ pub(crate) fn plant(
     let parked = Arc::new(ParkedCount::default());
     let (facts_in, facts) = Published::<KeeperFacts>::new(handover.facts);
     let (snapshot_in, snapshot) = Published::new(Snapshot::unloaded());
+    let (answers_in, answers) = Published::new(Answers::default());
     let (standing_in, standing) = Published::new(Standing::initial(inherited));
     let state = Store::open(&arguments.folders.state_dir.join(store::FOLDER_NAME))?;
 
@@ -153,9 +160,27 @@ pub(crate) fn plant(
             policies: at.policy.clone(),
         },
     );
+    let kept_prompts = arguments.folders.state_dir.join(seawall_prompt::store::FOLDER_NAME);
+    tree.actor::<Prompts>(
+        &at.prompt,
+        seawall_prompt::Arguments {
+            snapshot: snapshot.clone(),
+            policy: at.policy.clone(),
+            datapath: at.datapath.clone(),
+            store: Lender::new(seawall_prompt::Store::at(&kept_prompts)),
+            publisher: answers_in,
+            published: answers.clone(),
+            processes: Arc::new(RunningProcesses),
+        },
+    );
     tree.actor::<Verdict>(
         &at.verdict,
-        seawall_verdict::Arguments { policy: snapshot.clone(), process: at.process.clone() },
+        seawall_verdict::Arguments {
+            policy: snapshot.clone(),
+            process: at.process.clone(),
+            prompt: at.prompt.clone(),
+            answers: answers.clone(),
+        },
     );
     tree.thread::<NewQueue>(
         &at.new.0,
@@ -170,6 +195,7 @@ pub(crate) fn plant(
             standing: standing.clone(),
             orientation: orientation.clone(),
             suspects: new_suspects,
+            user_answers: answers,
             parked: parked.clone(),
         },
     );
@@ -208,6 +234,7 @@ pub(crate) fn plant(
     let services = Services {
         policy: at.policy,
         process: at.process,
+        prompt: at.prompt,
         verdict: at.verdict,
         datapath: at.datapath,
         snapshot,
@@ -227,6 +254,7 @@ fn describe_metrics() {
     descriptions::describe_metrics();
     seawall_policy::describe_metrics();
     seawall_process::describe_metrics();
+    seawall_prompt::describe_metrics();
     seawall_verdict::describe_metrics();
     seawall_datapath::describe_metrics();
     seawall_api::describe_metrics();

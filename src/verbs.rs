@@ -16,6 +16,7 @@ mod import;
 mod manual;
 pub(crate) mod pause;
 mod profile;
+pub(crate) mod prompts;
 mod ps;
 mod reload;
 mod remove_rules;
@@ -90,6 +91,7 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Profile { what, common } => profile::perform(&what, &common),
         Verb::Export { app, common } => export::perform(app.as_deref(), &common),
         Verb::Import(asked) => import::perform(&asked),
+        Verb::Prompts { what, common } => prompts::perform(what.as_ref(), &common),
         Verb::Adopted { what, common } => adopted::perform(what, &common),
         Verb::Pause { length, common } => pause::begin(length, &common),
         Verb::Resume(common) => pause::end(&common),

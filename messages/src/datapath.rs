@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::flow::Flow;
 use crate::policy::PolicyGeneration;
 use crate::process::{FlowUse, Owner};
-use crate::verdict::{Action, Judgement, Layer, Reason};
+use crate::verdict::{Action, Answer, Judgement, Layer, Reason};
 
 /// A connection with its verdict, for lists.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,6 +84,9 @@ pub struct DatapathStatus {
     pub parked_flows: usize,
     /// Packets that wait with them.
     pub parked_packets: usize,
+    /// Flows that wait for an answer of the user, beside those.
+    #[serde(default)]
+    pub asked_flows: usize,
     /// What is wrong, in sentences; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -112,6 +115,9 @@ pub enum Message {
         /// The new generation.
         generation: PolicyGeneration,
     },
+    /// From `prompt`: the user's answers changed, so what waits for one is asked about again. May be
+    /// lost: whoever has connections that wait looks now and then.
+    AnswersChanged,
     /// From `api`: wait until this generation is in force for live flows too. Asking again is safe.
     AwaitPolicy {
         /// The generation awaited.
@@ -161,11 +167,13 @@ pub enum NewQueueMessage {
     Answer {
         /// Which parked flow.
         token: u64,
-        /// The verdict, or what became of the question.
-        answer: Result<Judgement, AskError>,
+        /// The answer, or what became of the question.
+        answer: Result<Answer, AskError>,
     },
     /// From the controller: forget what was decided of these flows.
     Forget(Vec<Flow>),
+    /// From the controller: the user's answers changed. It wakes the thread, which looks for itself.
+    AnswersChanged,
 }
 
 /// What the thread on the queue of later packets is told.

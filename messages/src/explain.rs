@@ -59,8 +59,11 @@ pub struct Explanation {
     /// The profile that it has.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub profile: Option<Arc<str>>,
-    /// What would become of it, and why.
+    /// What would become of it, and why. Where the user would be asked: what holds without an answer.
     pub judgement: Judgement,
+    /// Whether the user would be asked.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub asks: bool,
     /// Each step of the decision, in order.
     pub steps: Vec<StepTaken>,
     /// What was taken for granted, and what might be if more were known.
@@ -133,6 +136,8 @@ pub enum StepOutcome {
     Permits,
     /// It denied.
     Denies,
+    /// It had the user asked.
+    Asks,
     /// It said nothing.
     Passes,
     /// An earlier one had decided.
@@ -231,6 +236,7 @@ impl StepOutcome {
         match self {
             Self::Permits => "permits",
             Self::Denies => "denies",
+            Self::Asks => "asks",
             Self::Passes => "goes on",
             Self::NotReached => "not reached",
         }

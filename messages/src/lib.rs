@@ -12,6 +12,7 @@ pub mod flow;
 pub mod keeper;
 pub mod policy;
 pub mod process;
+pub mod prompt;
 pub mod rule;
 pub mod scope;
 pub mod setting;

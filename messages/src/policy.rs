@@ -36,6 +36,9 @@ pub use self::profile::{
 #[serde(transparent)]
 pub struct PolicyGeneration(pub u64);
 
+/// How long a connection waits for the user's answer if nobody says otherwise.
+pub const DEFAULT_ASK_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What becomes of a connection that nothing else decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -44,6 +47,8 @@ pub enum DefaultAction {
     Permit,
     /// It is denied.
     Block,
+    /// The user is asked.
+    Ask,
 }
 
 /// What traffic does while Seawall is absent.
@@ -63,12 +68,13 @@ impl DefaultAction {
         match self {
             Self::Permit => "permit",
             Self::Block => "block",
+            Self::Ask => "ask",
         }
     }
 
     /// The action that is written so.
     pub fn of_word(word: &str) -> Option<Self> {
-        [Self::Permit, Self::Block].into_iter().find(|action| action.as_str() == word)
+        [Self::Permit, Self::Block, Self::Ask].into_iter().find(|action| action.as_str() == word)
     }
 }
 
@@ -200,6 +206,8 @@ pub struct Snapshot {
     pub adopted: Vec<Adopted>,
     /// Whether everything passes for now.
     pub paused: bool,
+    /// How long a connection waits for the user's answer.
+    pub ask_timeout: Duration,
 }
 
 /// How many rules for all, from the first on, stand in the file.
@@ -250,13 +258,14 @@ impl Snapshot {
             mode: Mode::Open,
             adopted: Vec::new(),
             paused: false,
+            ask_timeout: DEFAULT_ASK_TIMEOUT,
         }
     }
 
     /// Whether loopback packets need a verdict: only when something forbids some of them.
     pub fn judges_loopback(&self) -> bool {
         let forbids =
-            |rule: &Rule| rule.permission == Permission::Deny && rule.entity.names_loopback();
+            |rule: &Rule| rule.permission != Permission::Permit && rule.entity.names_loopback();
         self.filter.block_local
             || self.all_apps().any(|app| app.filter.block_local == Some(true))
             || self.lists().flatten().any(forbids)
@@ -267,9 +276,14 @@ impl Snapshot {
         lists([&self.filter.outgoing_rules, &self.filter.incoming_rules], self.all_apps())
     }
 
-    /// Whether a verdict may depend on whose connection it is.
+    /// Whether a verdict may depend on whose connection it is: where there are
+    /// apps, and where the user is asked.
     pub fn asks_for_apps(&self) -> bool {
-        !self.apps.is_empty() || !self.profiles.is_empty()
+        !self.apps.is_empty()
+            || !self.profiles.is_empty()
+            || self.filter.default_action == DefaultAction::Ask
+            || self.filter.outgoing_rules.asks()
+            || self.filter.incoming_rules.asks()
     }
 }
 
@@ -440,6 +454,12 @@ pub enum Message {
     /// From `process`: apps that were on the network for the first time since it began to look.
     /// Those that nothing is about yet get a profile that says nothing. Telling again is safe.
     AppsSeen(Vec<SeenApp>),
+    /// From `prompt`: publish what is in force as a new generation, for the user's answers
+    /// decide connections, too, and live ones are to follow them. Asking again does it again.
+    Renew {
+        /// The new generation.
+        reply: Reply<PolicyGeneration>,
+    },
     /// From its own file watcher.
     FileChanged,
     /// From its own alarm: rules may have begun or ceased to count, or a pause is over.

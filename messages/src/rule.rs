@@ -32,6 +32,8 @@ pub enum Permission {
     Permit,
     /// `-`
     Deny,
+    /// `?`: the user is asked.
+    Ask,
 }
 
 /// A parsed rule.
@@ -87,7 +89,7 @@ impl Data {
 
 impl Rule {
     /// Whether the rule speaks of it. Where a header is cut off, a rule that
-    /// denies gets the benefit of the doubt, one that permits doesn't. A rule
+    /// denies or asks gets the benefit of the doubt, one that permits doesn't. A rule
     /// that permits a name doesn't permit the names that it is an alias of.
     pub fn judge(&self, subject: &Subject<'_>) -> Match {
         if !self.is_active {
@@ -96,12 +98,12 @@ impl Rule {
         // Numbers before addresses: what is cheap to compare decides most rules.
         let serves = self.service.is_none_or(|service| match self.permission {
             Permission::Permit => service.covers(subject),
-            Permission::Deny => service.may_cover(subject),
+            Permission::Deny | Permission::Ask => service.may_cover(subject),
         });
         if !serves {
             return Match::No;
         }
-        self.entity.judge(subject, self.permission == Permission::Deny)
+        self.entity.judge(subject, self.permission != Permission::Permit)
     }
 
     /// The rule as it is at that moment.

@@ -97,7 +97,11 @@ pub enum Origin {
 }
 
 /// The words of `default_action`.
-const ACTIONS: &[(&str, &str)] = &[("permit", "it passes"), ("block", "it is denied")];
+const ACTIONS: &[(&str, &str)] = &[
+    ("permit", "it passes"),
+    ("block", "it is denied"),
+    ("ask", "it waits for the user's answer"),
+];
 
 const fn switch(name: &'static str, doc: &'static str) -> Setting {
     Setting { name, kind: Kind::Switch, default: "false", place: Place::App, doc }
@@ -128,6 +132,13 @@ pub const ALL: &[Setting] = &[
         default: "true",
         place: Place::All,
         doc: "decided connections leave the packet queue",
+    },
+    Setting {
+        name: "filter.ask_timeout",
+        kind: Kind::Number { least: 10, most: 999_999, unit: "seconds" },
+        default: "60",
+        place: Place::All,
+        doc: "how long a connection waits for the user's answer before it is denied",
     },
     Setting {
         name: "service.mode",

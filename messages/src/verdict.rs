@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use seawall_runtime::Reply;
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,12 @@ pub enum Layer {
     AdoptedListener,
     /// `default_action`.
     DefaultAction,
+    /// An answer of the user.
+    Answered,
+    /// The user was asked, and gave no answer in time.
+    NobodyAnswered,
+    /// The user would be asked, but it was open before.
+    OpenBefore,
     /// No answer came within the parked deadline.
     Unanswered,
     /// Its judgement crashed a component twice.
@@ -107,6 +114,9 @@ impl Layer {
             Self::Loopback => "loopback",
             Self::AdoptedListener => "adopted_listener",
             Self::DefaultAction => "default_action",
+            Self::Answered => "answered",
+            Self::NobodyAnswered => "nobody_answered",
+            Self::OpenBefore => "open_before",
             Self::Unanswered => "unanswered",
             Self::Quarantine => "quarantine",
             Self::Overload => "overload",
@@ -197,6 +207,27 @@ pub struct Judgement {
     pub breadth: Breadth,
 }
 
+/// What `verdict` says of a new connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// What becomes of it.
+    Judged(Judgement),
+    /// Nothing yet: the user is asked.
+    Waits(Waiting),
+}
+
+/// A connection waits for the user. It is asked about again when the user's
+/// answers or the policy change, and denied when its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The policy that has the user asked.
+    pub generation: PolicyGeneration,
+    /// The answers that were known: [`Answers::version`](crate::prompt::Answers::version).
+    pub answers: u64,
+    /// How long it may wait.
+    pub at_most: Duration,
+}
+
 /// A connection that wants a verdict.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
@@ -206,6 +237,8 @@ pub struct Request {
     pub uid: Option<u32>,
     /// Whose it is, where the kernel noted that.
     pub owner: Option<Owner>,
+    /// Whether packets of it passed before: it is not asked about any more.
+    pub is_open: bool,
 }
 
 /// What `verdict` is asked.
@@ -215,11 +248,11 @@ pub enum Message {
     Judge {
         /// The connection.
         request: Request,
-        /// The verdict and its reason.
-        reply: Reply<Judgement>,
+        /// The verdict and its reason, or that the user is asked.
+        reply: Reply<Answer>,
     },
     /// From the datapath after a policy change: all live flows at once, at
-    /// most [`MAX_BATCH`]. Answers in the same order. Asking again is safe.
+    /// most [`MAX_BATCH`]. The user is asked of none. Answers in the same order. Asking again is safe.
     JudgeAll {
         /// The connections.
         requests: Vec<Request>,

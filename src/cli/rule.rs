@@ -50,7 +50,7 @@ pub(crate) enum RuleVerb {
     ///   target = "9.9.9.9:443"    # port 443, if left out
     ///   protocol = "tcp"          # that, if left out
     ///   inbound = false           # that, if left out
-    ///   result = "permit"         # or "deny"
+    ///   result = "permit"         # or "deny", or "ask"
     ///   rule = "+ 9.9.9.9"        # the rule that decides; any, if left out
     ///
     /// Needs no running Seawall. Exit code 0: all are met; 1: they are not.

@@ -10,8 +10,6 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use seawall_policy::store;
-
 use crate::cli::VERSION;
 
 /// The folder of the copy, below the state folder.
@@ -20,10 +18,11 @@ const COPY_NAME: &str = "before-upgrade";
 /// The file in it that says who made it; written last, so that half a copy is none.
 const MADE_BY: &str = "made-by";
 
-/// The only durable state that there is.
-const STORE_NAME: &str = store::FOLDER_NAME;
+/// The durable state: each store has a folder.
+const STORE_NAMES: [&str; 2] =
+    [seawall_policy::store::FOLDER_NAME, seawall_prompt::store::FOLDER_NAME];
 
-/// More than the store ever holds.
+/// More than the stores ever hold.
 const MAX_FILES: usize = 10_000;
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -36,34 +35,44 @@ pub(super) struct StateCopy {
 impl StateCopy {
     /// Of that state folder.
     pub(super) fn of(state_dir: &Path) -> Self {
-        Self { state: state_dir.join(STORE_NAME), copy: state_dir.join(COPY_NAME) }
+        Self { state: state_dir.to_owned(), copy: state_dir.join(COPY_NAME) }
     }
 
-    /// Makes it. Nobody may have the store open.
+    /// Makes it. Nobody may have a store open.
     pub(super) fn make(&self) -> io::Result<()> {
         self.forget()?;
         make_folder(&self.copy)?;
         let mut left = Bounds { files: MAX_FILES, bytes: MAX_BYTES };
-        if self.state.exists() {
-            copy_folder(&self.state, &self.copy.join(STORE_NAME), &mut left)?;
+        for name in STORE_NAMES {
+            let store = self.state.join(name);
+            if store.exists() {
+                copy_folder(&store, &self.copy.join(name), &mut left)?;
+            }
         }
         fs::write(self.copy.join(MADE_BY), VERSION)
     }
 
-    /// Takes it back, and is done with it. Nobody may have the store open.
+    /// Takes it back, and is done with it. Nobody may have a store open. Where it is
+    /// interrupted, all of it is still there to be taken back.
     pub(super) fn restore(&self) -> io::Result<()> {
-        let kept = self.copy.join(STORE_NAME);
-        remove_folder(&self.state)?;
-        match fs::rename(&kept, &self.state) {
-            // There was no store then.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        let mut left = Bounds { files: MAX_FILES, bytes: MAX_BYTES };
+        for name in STORE_NAMES {
+            let kept = self.copy.join(name);
+            remove_folder(&self.state.join(name))?;
+            // Otherwise there was no such store then.
+            if kept.exists() {
+                copy_folder(&kept, &self.state.join(name), &mut left)?;
+            }
         }
         self.forget()
     }
 
-    /// Removes it.
+    /// Removes it. Half a copy is none.
     pub(super) fn forget(&self) -> io::Result<()> {
+        match fs::remove_file(self.copy.join(MADE_BY)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         remove_folder(&self.copy)
     }
 
@@ -121,28 +130,35 @@ fn remove_folder(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A state folder whose store holds `text`.
+    /// A state folder whose stores hold `text`.
     struct State(PathBuf);
 
     impl State {
         fn new(name: &str) -> Self {
             let folder = format!("seawall-state-{name}-{}", std::process::id());
             let state = Self(std::env::temp_dir().join(folder));
-            fs::create_dir_all(state.0.join(STORE_NAME).join("tables")).expect("a folder");
+            for name in STORE_NAMES {
+                fs::create_dir_all(state.0.join(name).join("tables")).expect("a folder");
+            }
             state.write("old");
             state
         }
 
-        fn file(&self) -> PathBuf {
-            self.0.join(STORE_NAME).join("tables").join("0")
+        fn files(&self) -> [PathBuf; 2] {
+            STORE_NAMES.map(|name| self.0.join(name).join("tables").join("0"))
         }
 
         fn write(&self, text: &str) {
-            fs::write(self.file(), text).expect("written");
+            for file in self.files() {
+                fs::write(file, text).expect("written");
+            }
         }
 
         fn text(&self) -> String {
-            fs::read_to_string(self.file()).expect("readable")
+            let [first, second] =
+                self.files().map(|file| fs::read_to_string(file).expect("readable"));
+            assert_eq!(first, second, "all stores are treated alike");
+            first
         }
     }
 

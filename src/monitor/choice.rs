@@ -73,6 +73,7 @@ fn choice(
     let sign = match permission {
         Permission::Permit => '+',
         Permission::Deny => '-',
+        Permission::Ask => '?',
     };
     let rule = NewRule {
         app: Some(app.clone()),
@@ -102,6 +103,8 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use seawall_messages::process::AppKind;
+
     use super::*;
     use crate::monitor::sample;
 

@@ -64,6 +64,20 @@ pub(super) const PROCESS: Spec = Spec {
     while_down: "new connections whose verdict depends on their app wait, at most 5 s; others don't notice",
 };
 
+pub(super) const PROMPT: Spec = Spec {
+    name: "prompt",
+    group: "edge",
+    intensity: EDGE_INTENSITY,
+    backoff: EDGE_BACKOFF,
+    // Twice the connections that may wait for the user: they are all asked about again when one is answered.
+    mailbox: Mailbox { bound: 2048, overflow: Overflow::Reject },
+    // Writes to disk before it answers; `verdict` waits four seconds for it, and its successor.
+    deadlines: Deadlines { start: seconds(2), handle: millis(1500), stop: seconds(1) },
+    asks: &["policy"],
+    tells: &["datapath"],
+    while_down: "new connections that the user should be asked about wait, at most 5 s; those that wait for an answer go on waiting; others don't notice",
+};
+
 pub(super) const VERDICT: Spec = Spec {
     name: "verdict",
     group: "packets",
@@ -72,7 +86,7 @@ pub(super) const VERDICT: Spec = Spec {
     // Twice the flows that may be parked: a restarted reader asks again for all of them.
     mailbox: Mailbox { bound: 8192, overflow: Overflow::Reject },
     deadlines: Deadlines { start: seconds(1), handle: seconds(1), stop: millis(500) },
-    asks: &["process"],
+    asks: &["process", "prompt"],
     tells: &[],
     while_down: "new connections wait in the kernel, at most 5 s; decided ones go on",
 };
@@ -123,7 +137,7 @@ pub(super) const API: Spec = Spec {
     backoff: EDGE_BACKOFF,
     mailbox: Mailbox { bound: 256, overflow: Overflow::Reject },
     deadlines: Deadlines { start: seconds(1), handle: seconds(1), stop: millis(500) },
-    asks: &["policy", "datapath", "process", "verdict"],
+    asks: &["policy", "datapath", "process", "prompt", "verdict"],
     tells: &[],
     while_down: "nobody can look or reload; traffic doesn't notice",
 };

@@ -31,11 +31,12 @@ fn the_tree_looks_like_this() {
 control  keeper
 control  policy         tells datapath
 packets  process        tells datapath
-packets  verdict        asks process
+edge     prompt         asks policy tells datapath
+packets  verdict        asks process, prompt
 packets  datapath/new   asks verdict tells datapath/rest, datapath
 packets  datapath/rest  tells datapath
 control  datapath       asks keeper, verdict tells keeper, process, datapath/new, datapath/rest
-edge     api            asks policy, datapath, process, verdict
+edge     api            asks policy, datapath, process, prompt, verdict
 ";
     assert_eq!(render(&specs()), picture);
 }

@@ -39,7 +39,10 @@ pub(super) fn perform(arguments: ExplainArguments) -> Result<Outcome, ClientErro
 }
 
 fn print(answer: &Explanation) {
-    let (style, word) = word(answer.judgement.action);
+    let (style, word) = match answer.asks {
+        true => (Style::Warning, "ASKED: it waits for your answer"),
+        false => word(answer.judgement.action),
+    };
     let reason = format!(": {}", answer.judgement.reason.text);
     output::styled_line(&[(style, word), (Style::Plain, &reason)]);
     for (what, text) in facts(answer) {
@@ -99,6 +102,7 @@ fn table(steps: &[StepTaken]) -> Table<3> {
         let style = match step.outcome {
             StepOutcome::Permits => Style::Good,
             StepOutcome::Denies => Style::Bad,
+            StepOutcome::Asks => Style::Warning,
             StepOutcome::Passes => Style::Plain,
             StepOutcome::NotReached => Style::Faint,
         };

@@ -148,6 +148,10 @@ fn lines(status: &Status) -> Vec<String> {
         "waiting",
         format!("{} flows with {} packets", datapath.parked_flows, datapath.parked_packets),
     );
+    if datapath.asked_flows > 0 {
+        let flows = datapath.asked_flows;
+        say("prompts", format!("{flows} connections wait for an answer: see `seawall prompts`"));
+    }
     say(
         "processes",
         format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::{KeeperFacts, Layout};
-use seawall_messages::{Snapshot, datapath, policy, process, verdict};
+use seawall_messages::{Snapshot, datapath, policy, process, prompt, verdict};
 use seawall_runtime::{
     Address, Component, Context, Failure, Introspect, Lender, Published, StartError,
 };
@@ -39,6 +39,8 @@ pub struct Services {
     pub policy: Address<policy::Message>,
     /// Who knows whose connections are.
     pub process: Address<process::Message>,
+    /// Who asks the user.
+    pub prompt: Address<prompt::Message>,
     /// Who decides.
     pub verdict: Address<verdict::Message>,
     /// Who knows connections.

@@ -3,7 +3,7 @@
 //! - Owns: its two listeners, which the keeper holds beyond a worker's death.
 //! - Receives: connections, from its own accept loops ([`Message`]).
 //! - Publishes: nothing.
-//! - Asks: `policy`, `datapath`, `process` and `verdict`.
+//! - Asks: `policy`, `datapath`, `process`, `prompt` and `verdict`.
 //! - While it is down, nobody can look or reload; traffic doesn't notice.
 //!
 //! | request | answer |
@@ -18,6 +18,9 @@
 //! | `DELETE /v1/adopted/{id}` | the entries that are left |
 //! | `POST /v1/reload` | [`seawall_messages::api::Reloaded`]; 409 where the file is refused |
 //! | `POST /v1/rules` | [`seawall_messages::api::RuleAdded`]; root only; 400 where it is no rule, 409 where it can't be added |
+//! | `GET /v1/prompts` | [`seawall_messages::prompt::Prompts`] |
+//! | `POST /v1/prompts/answer` | [`seawall_messages::prompt::Taken`], of an [`seawall_messages::prompt::AnswerPrompt`]; root only; 404, 400 or 409 where it is not taken |
+//! | `POST /v1/prompts/dismiss` | the prompts that are left, of a [`seawall_messages::prompt::DismissPrompt`]; root only |
 //! | `POST /v1/fault` | builds with fault injection only; root only |
 //!
 //! Whoever may open the socket (root and the group `seawall`, by its file
@@ -31,6 +34,7 @@ mod events;
 mod explain;
 mod metrics;
 mod pause;
+mod prompts;
 mod routes;
 mod rules;
 mod scrape;

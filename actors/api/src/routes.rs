@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::events;
 use crate::explain::explain;
 use crate::pause;
+use crate::prompts;
 use crate::rules::rules;
 use crate::settings;
 
@@ -68,6 +69,9 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/adopted/{id}", delete(remove_adopted))
         .route("/v1/reload", post(reload))
         .route("/v1/pause", post(pause::begin).delete(pause::end))
+        .route("/v1/prompts", get(prompts::list))
+        .route("/v1/prompts/answer", post(prompts::answer))
+        .route("/v1/prompts/dismiss", post(prompts::dismiss))
         .route("/v1/rules", get(rules).post(add_rule))
         .route("/v1/rules/change", post(change_rule))
         .route("/v1/settings", get(settings::settings).post(settings::change_settings))

@@ -2,6 +2,7 @@
 
 mod apps;
 mod explain;
+mod prompts;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,7 +19,7 @@ use seawall_messages::policy::{
     self, AddedRule, Adopted, AdoptedEntry, Difference, Filter, PolicyRefusal, PolicySource,
     PolicyStatus, SettingsStatus,
 };
-use seawall_messages::{PolicyGeneration, Protocol, Snapshot, process, verdict};
+use seawall_messages::{PolicyGeneration, Protocol, Snapshot, process, prompt, verdict};
 use seawall_runtime::{
     Address, Backoff, Component, Context, Deadlines, Failure, Intensity, Kernel, Lender, Mailbox,
     Published, Publisher, Spec, StartError, TreeBuilder,
@@ -27,6 +28,7 @@ use serde::de::DeserializeOwned;
 
 use self::apps::{Manner, Programs};
 use self::explain::Explainer;
+use self::prompts::Asking;
 use crate::{Api, Arguments, Listeners, Metrics, Services};
 
 /// Plays `policy`: knows one adopted entry; the second reload is refused.
@@ -102,6 +104,7 @@ impl Component for Policy {
             policy::Message::AppsSeen(_)
             | policy::Message::FileChanged
             | policy::Message::TimePassed => {}
+            policy::Message::Renew { reply } => reply.send(PolicyGeneration(2)),
         }
         Ok(())
     }
@@ -191,8 +194,10 @@ impl World {
         let policy: Address<policy::Message> = tree.declare(spec("policy", &[]));
         let datapath: Address<datapath::Message> = tree.declare(spec("datapath", &[]));
         let process: Address<process::Message> = tree.declare(spec("process", &[]));
+        let prompt: Address<prompt::Message> = tree.declare(spec("prompt", &[]));
         let verdict: Address<verdict::Message> = tree.declare(spec("verdict", &[]));
-        let api = tree.declare(spec("api", &["policy", "datapath", "process", "verdict"]));
+        let api =
+            tree.declare(spec("api", &["policy", "datapath", "process", "prompt", "verdict"]));
         let what =
             AdoptedEntry::Session { flow: crate::tests::flow("192.168.7.1:5000 10.0.0.1:22") };
         let (publisher, published) = Published::new(snapshot(1, vec![Adopted { id: 1, what }]));
@@ -200,10 +205,12 @@ impl World {
         tree.actor::<Policy>(&policy, publisher);
         tree.actor::<Datapath>(&datapath, ());
         tree.actor::<Programs>(&process, manner);
+        tree.actor::<Asking>(&prompt, ());
         tree.actor::<Explainer>(&verdict, ());
         let services = Services {
             policy,
             process,
+            prompt,
             verdict,
             datapath,
             snapshot: published,
@@ -290,7 +297,7 @@ fn what_can_be_looked_at_has_its_documented_shape() {
     assert_eq!(status.worker_pid, std::process::id());
     let components: Components = world.get("/v1/components");
     let names: Vec<_> = components.components.iter().map(|it| it.name.as_str()).collect();
-    assert_eq!(names, ["policy", "datapath", "process", "verdict", "api"]);
+    assert_eq!(names, ["policy", "datapath", "process", "prompt", "verdict", "api"]);
     for (limit, expected) in [("", 2), ("?limit=5", 2), ("?limit=1", 1), ("?limit=0", 0)] {
         let connections: Connections = world.get(&format!("/v1/connections{limit}"));
         assert_eq!(connections.connections.len(), expected, "{limit}");
@@ -380,6 +387,9 @@ fn nonsense_is_answered_with_an_error_in_json() {
         ("GET", "/v1/import", 405),
         ("GET", "/v1/settings?app=wget", 404),
         ("GET", "/v1/pause", 405),
+        ("POST", "/v1/prompts", 405),
+        ("GET", "/v1/prompts/answer", 405),
+        ("GET", "/v1/prompts/dismiss", 405),
         ("GET", "/v1/changes?feed=x", 400),
         ("POST", "/v1/status", 405),
         ("POST", "/v1/apps", 405),

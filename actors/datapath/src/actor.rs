@@ -123,6 +123,8 @@ impl Component for Controller {
             Message::PolicyPublished { .. } => self.put_in_force().await,
             Message::AwaitPolicy { generation, reply } => self.await_policy(generation, reply),
             Message::Decided(connections) => self.note(connections),
+            // Whoever has flows that wait looks now and then, too.
+            Message::AnswersChanged => self.arguments.new.offer(NewQueueMessage::AnswersChanged),
             Message::SocketsClosed(flows) => {
                 let (address, again) = (self.context.address().clone(), flows.clone());
                 self.forget(flows);
@@ -275,8 +277,7 @@ impl Controller {
         batch: &[(Entry, Flow)],
         epoch: Epoch,
     ) -> Result<usize, Error> {
-        let requests: Vec<_> =
-            batch.iter().map(|(_, flow)| Request { flow: *flow, uid: None, owner: None }).collect();
+        let requests: Vec<_> = batch.iter().map(|(_, flow)| request(*flow)).collect();
         let judgements = self
             .arguments
             .verdict
@@ -397,9 +398,15 @@ impl Controller {
             generation: self.arguments.standing.load().generation,
             parked_flows,
             parked_packets,
+            asked_flows: self.arguments.parked.asked(),
             problems: self.problem.iter().cloned().collect(),
         }
     }
+}
+
+/// A connection that is tracked: packets of it passed.
+fn request(flow: Flow) -> Request {
+    Request { flow, uid: None, owner: None, is_open: true }
 }
 
 /// Later for each run of the controller, and exact in a JSON number.

@@ -36,6 +36,8 @@ pub fn describe_metrics() {
     );
     describe_gauge!("seawall_datapath_parked_flows", "Flows that wait for a verdict");
     describe_gauge!("seawall_datapath_parked_packets", "Packets that wait for a verdict");
+    describe_gauge!("seawall_datapath_asked_flows", "Flows that wait for the user's answer");
+    describe_gauge!("seawall_datapath_asked_packets", "Packets that wait for the user's answer");
     // There from the start: the first one counts, too.
     for layer in [Layer::Quarantine, Layer::Overload, Layer::Poison] {
         counter!("seawall_datapath_refused_packets_total", "reason" => layer.as_str()).absolute(0);
@@ -85,6 +87,8 @@ pub(crate) struct FlowCounters {
     first_packet: Histogram,
     parked_flows: Gauge,
     parked_packets: Gauge,
+    asked_flows: Gauge,
+    asked_packets: Gauge,
 }
 
 impl FlowCounters {
@@ -94,6 +98,8 @@ impl FlowCounters {
             first_packet: histogram!("seawall_datapath_first_packet_seconds"),
             parked_flows: gauge!("seawall_datapath_parked_flows"),
             parked_packets: gauge!("seawall_datapath_parked_packets"),
+            asked_flows: gauge!("seawall_datapath_asked_flows"),
+            asked_packets: gauge!("seawall_datapath_asked_packets"),
         }
     }
 
@@ -123,6 +129,15 @@ impl FlowCounters {
         {
             self.parked_flows.set(flows as f64);
             self.parked_packets.set(packets as f64);
+        }
+    }
+
+    /// How much waits for the user.
+    pub(crate) fn asked(&self, flows: usize, packets: usize) {
+        #[allow(clippy::cast_precision_loss, reason = "both are far below 2^52")]
+        {
+            self.asked_flows.set(flows as f64);
+            self.asked_packets.set(packets as f64);
         }
     }
 }

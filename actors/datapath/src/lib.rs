@@ -31,6 +31,7 @@ mod side;
 mod standing;
 mod suspects;
 mod sweep;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use seawall_messages::datapath::{self, Connection, NewQueueMessage, RestQueueMessage};
 use seawall_messages::keeper::Layout;
 use seawall_messages::process::Owners;
-use seawall_messages::{Judgement, Layer, verdict};
+use seawall_messages::prompt::Answers;
+use seawall_messages::{Layer, verdict};
 use seawall_platform::linux::queue::{Answer, Packet, QueueReader};
 use seawall_platform::linux::wake::EventWake;
 use seawall_runtime::{
@@ -56,6 +57,8 @@ pub struct NewQueueArguments {
     pub orientation: Arc<Orientation>,
     /// Crashes of late, of this thread and of earlier workers.
     pub suspects: Arc<Mutex<Suspects>>,
+    /// What the user answered: where it changes, what waits for the user is asked about again.
+    pub user_answers: Published<Answers>,
     /// Where to say how much waits.
     pub parked: Arc<ParkedCount>,
 }
@@ -66,7 +69,7 @@ pub struct NewQueue {
     arguments: NewQueueArguments,
     lease: Lease<QueueReader>,
     poll_fd: OwnedFd,
-    answers: Arc<dyn AnswerSink<Judgement>>,
+    answers: Arc<dyn AnswerSink<verdict::Answer>>,
     parking: Parking,
     effects: Vec<Effect>,
     outgoing: Vec<(Packet, Answer)>,
@@ -188,6 +191,8 @@ impl NewQueue {
                     self.parking.answered(token, answer, standing, now, &mut self.effects);
                 }
                 NewQueueMessage::Forget(flows) => self.parking.forget(&flows),
+                // It woke this thread, which looks in each round.
+                NewQueueMessage::AnswersChanged => {}
             }
         }
         self.perform();
@@ -199,12 +204,19 @@ impl NewQueue {
             }
             self.put_down()?;
         }
-        self.parking.tick(*self.arguments.standing.load(), now, &mut self.effects);
+        let standing = *self.arguments.standing.load();
+        if self.parking.asked().0 > 0 {
+            let answers = self.arguments.user_answers.load().version;
+            self.parking.look_at_asked(answers, standing, now, &mut self.effects);
+        }
+        self.parking.tick(standing, now, &mut self.effects);
         self.perform();
         self.send()?;
         self.report(now);
-        self.arguments.parked.set(self.parking.flows(), self.parking.packets());
+        let (asked_flows, asked_packets) = self.parking.asked();
+        self.arguments.parked.set(self.parking.flows(), self.parking.packets(), asked_flows);
         self.flows.parked(self.parking.flows(), self.parking.packets());
+        self.flows.asked(asked_flows, asked_packets);
         Ok(count)
     }
 

@@ -3,6 +3,9 @@
 //!
 //! Pure: packets, answers and time go in, effects come out. A flow is asked
 //! about once, however many of its packets wait; they go on in order of arrival.
+//! Flows that wait for the user lie apart ([`Asked`]).
+
+mod user;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::Layout;
 use seawall_messages::process::{Owner, Owners};
-use seawall_messages::verdict::{Action, Lifetime, Request};
+use seawall_messages::verdict::{self, Action, Lifetime, Request};
 use seawall_messages::{Breadth, Flow, Judgement, Layer, Protocol, Reach, Reason};
 use seawall_platform::linux::layout::QueueKind;
 use seawall_platform::linux::queue::{Answer, Packet};
@@ -21,6 +24,7 @@ use crate::answer::{Decision, answer, came_back};
 use crate::memory::Memory;
 use crate::standing::Standing;
 use crate::suspects::QUARANTINE;
+use crate::waiting::{Asked, Joined};
 
 /// Flows that may wait at once: a burst of a busy server, 0.4 s at 10,000 connections a second.
 pub(crate) const MOST_FLOWS: usize = 4_096;
@@ -33,6 +37,8 @@ pub(crate) const MOST_PACKETS: usize = 12_288;
 pub(crate) const PARKED_DEADLINE: Duration = Duration::from_secs(5);
 /// How soon a question that could not be asked is asked again.
 const RETRY: Duration = Duration::from_millis(10);
+/// How soon it is looked whether the user's answers changed, where nobody tells.
+const LOOK_FOR_ANSWERS: Duration = Duration::from_millis(500);
 /// How long a denial is remembered: a retry within it costs no question.
 const DENIAL_LIFETIME: Duration = Duration::from_secs(10);
 /// Crashes that are enough.
@@ -43,6 +49,7 @@ const CRASHES_ENOUGH: u8 = 2;
 pub struct ParkedCount {
     flows: AtomicUsize,
     packets: AtomicUsize,
+    asked: AtomicUsize,
 }
 
 /// What the shell has to do.
@@ -79,14 +86,18 @@ pub(crate) enum Effect {
 
 /// A flow without a verdict.
 #[derive(Debug)]
-struct Parked {
+pub(crate) struct Parked {
     token: u64,
     since: Instant,
     asking: Asking,
     crashes: u8,
     uid: Option<u32>,
     owner: Option<Owner>,
-    packets: Vec<Packet>,
+    /// Whether packets of it passed before.
+    is_open: bool,
+    /// When its time is over, once the user was asked.
+    pub(crate) asked_until: Option<Instant>,
+    pub(crate) packets: Vec<Packet>,
 }
 
 /// A flow that has its verdict now.
@@ -112,6 +123,7 @@ pub(crate) struct Parking {
     parked: HashMap<Flow, Parked>,
     by_token: HashMap<u64, Flow>,
     memory: Memory,
+    asked: Asked,
     packets: usize,
     next_token: u64,
     spare: Vec<Vec<Packet>>,
@@ -120,7 +132,7 @@ pub(crate) struct Parking {
 
 impl Parked {
     fn request(&self, flow: Flow) -> Request {
-        Request { flow, uid: self.uid, owner: self.owner }
+        Request { flow, uid: self.uid, owner: self.owner, is_open: self.is_open }
     }
 }
 
@@ -130,8 +142,14 @@ impl ParkedCount {
         (self.flows.load(Ordering::Relaxed), self.packets.load(Ordering::Relaxed))
     }
 
-    /// Says how much waits.
-    pub(crate) fn set(&self, flows: usize, packets: usize) {
+    /// Flows that wait for the user.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Says how much waits: for `verdict`, and for the user.
+    pub(crate) fn set(&self, flows: usize, packets: usize, asked: usize) {
+        self.asked.store(asked, Ordering::Relaxed);
         self.flows.store(flows, Ordering::Relaxed);
         self.packets.store(packets, Ordering::Relaxed);
     }
@@ -145,6 +163,7 @@ impl Parking {
             parked: HashMap::new(),
             by_token: HashMap::new(),
             memory: Memory::new(),
+            asked: Asked::default(),
             packets: 0,
             next_token: 0,
             spare: Vec::new(),
@@ -181,6 +200,11 @@ impl Parking {
         if self.answer_from_memory(&packet, &flow, standing, now, effects) {
             return;
         }
+        match self.asked.join(packet, &flow) {
+            Joined::No => {}
+            Joined::Waits => return,
+            Joined::Full => return refuse(packet, effects),
+        }
         if self.parked.contains_key(&flow) {
             return self.park(packet, flow, None, now, effects);
         }
@@ -203,7 +227,7 @@ impl Parking {
     pub(crate) fn answered(
         &mut self,
         token: u64,
-        answer: Result<Judgement, AskError>,
+        answer: Result<verdict::Answer, AskError>,
         standing: Standing,
         now: Instant,
         effects: &mut Vec<Effect>,
@@ -211,11 +235,20 @@ impl Parking {
         // A flow that was denied by deadline has no token any more.
         let Some(flow) = self.by_token.get(&token).copied() else { return };
         match answer {
-            Ok(judgement) if Decision::from(&judgement).counts_under(standing) => {
+            Ok(verdict::Answer::Judged(judgement))
+                if Decision::from(&judgement).counts_under(standing) =>
+            {
                 let owner = self.parked.get(&flow).and_then(|parked| parked.owner);
                 self.memory.learn_service(&flow, owner, &judgement, now);
                 self.release(flow, judgement, standing, now, None, effects);
             }
+            Ok(verdict::Answer::Waits(waiting))
+                if waiting.generation >= standing.generation
+                    && !self.asked.seen().is_beyond(&waiting) =>
+            {
+                self.wait_for_user(flow, &waiting, standing, now, effects);
+            }
+            // Made under an old policy, or without the latest answer of the user.
             Ok(_) => self.ask_again(flow, effects),
             Err(AskError::Crashed) => {
                 let Some(parked) = self.parked.get_mut(&flow) else { return };
@@ -273,14 +306,14 @@ impl Parking {
 
     /// When `tick` has something to do next.
     pub(crate) fn next_tick(&self, now: Instant) -> Option<Duration> {
-        if self.parked.is_empty() {
-            return None;
-        }
+        let for_user = self.asked.next_end();
+        let for_user = for_user.map(|end| end.saturating_duration_since(now).min(LOOK_FOR_ANSWERS));
         if self.retries > 0 {
-            return Some(RETRY);
+            return Some(for_user.map_or(RETRY, |wait| wait.min(RETRY)));
         }
-        let oldest = self.parked.values().map(|parked| parked.since).min()?;
-        Some((oldest + PARKED_DEADLINE).saturating_duration_since(now))
+        let oldest = self.parked.values().map(|parked| parked.since).min();
+        let oldest = oldest.map(|since| (since + PARKED_DEADLINE).saturating_duration_since(now));
+        oldest.into_iter().chain(for_user).min()
     }
 
     /// A packet of a flow that is not to be looked at.
@@ -331,22 +364,19 @@ impl Parking {
             Entry::Occupied(mut entry) => {
                 let waiting = &mut entry.get_mut().packets;
                 if full || waiting.len() >= MOST_PACKETS_PER_FLOW {
-                    effects.push(Effect::Answer(packet, Answer::Drop));
-                    effects.push(Effect::Refused(Layer::Overload));
-                    return;
+                    return refuse(packet, effects);
                 }
                 waiting.push(packet);
             }
             Entry::Vacant(entry) => {
                 if full || flows >= MOST_FLOWS {
-                    effects.push(Effect::Answer(packet, Answer::Drop));
-                    effects.push(Effect::Refused(Layer::Overload));
-                    return;
+                    return refuse(packet, effects);
                 }
                 let token = self.next_token;
                 self.next_token += 1;
                 let mut packets = self.spare.pop().unwrap_or_default();
                 packets.push(packet);
+                let is_open = was_handed_on(&packet);
                 entry.insert(Parked {
                     token,
                     since: now,
@@ -354,10 +384,12 @@ impl Parking {
                     crashes: 0,
                     uid: packet.uid,
                     owner,
+                    is_open,
+                    asked_until: None,
                     packets,
                 });
                 self.by_token.insert(token, flow);
-                effects.push(Effect::Ask(token, Request { flow, uid: packet.uid, owner }));
+                effects.push(Effect::Ask(token, Request { flow, uid: packet.uid, owner, is_open }));
             }
         }
         self.packets += 1;
@@ -374,12 +406,33 @@ impl Parking {
         until: Option<Instant>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(mut parked) = self.parked.remove(&flow) else { return };
+        let Some(parked) = self.unpark(&flow) else { return };
+        self.conclude_parked(flow, parked, judgement, standing, now, until, effects);
+    }
+
+    /// Takes a flow out of those that wait for `verdict`.
+    fn unpark(&mut self, flow: &Flow) -> Option<Parked> {
+        let parked = self.parked.remove(flow)?;
         self.by_token.remove(&parked.token);
         if parked.asking != Asking::Asked {
             self.retries -= 1;
         }
         self.packets -= parked.packets.len();
+        Some(parked)
+    }
+
+    /// Answers the packets of a flow that waits no more.
+    #[allow(clippy::too_many_arguments, reason = "as many things go into an answer")]
+    fn conclude_parked(
+        &mut self,
+        flow: Flow,
+        mut parked: Parked,
+        judgement: Judgement,
+        standing: Standing,
+        now: Instant,
+        until: Option<Instant>,
+        effects: &mut Vec<Effect>,
+    ) {
         let waited = Waited {
             flow,
             uid: parked.uid,
@@ -471,6 +524,12 @@ impl Parking {
             }
         }
     }
+}
+
+/// A packet for which there is no room.
+fn refuse(packet: Packet, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Answer(packet, Answer::Drop));
+    effects.push(Effect::Refused(Layer::Overload));
 }
 
 /// Whether packets came for a program that may be gone: replies to a datagram,

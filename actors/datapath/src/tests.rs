@@ -1,11 +1,13 @@
 //! The flow table, case by case.
 
+mod asked;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::Layout;
 use seawall_messages::process::{Method, NoOwners, Owner, Owners, ProcessKey};
-use seawall_messages::verdict::{Action, Lifetime};
+use seawall_messages::verdict::{self, Action, Lifetime};
 use seawall_messages::{
     Breadth, Flow, Hook, Judgement, Layer, PolicyGeneration, Protocol, Reach, Reason, Transport,
 };
@@ -96,6 +98,7 @@ impl Bench {
 
     fn answered(&mut self, token: u64, answer: Result<Judgement, AskError>) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let answer = answer.map(verdict::Answer::Judged);
         self.parking.answered(token, answer, STANDING, self.now, &mut effects);
         effects
     }

@@ -53,6 +53,13 @@ pub struct Arguments {
     pub survey: Arc<dyn Survey>,
 }
 
+/// Whether what is in force already is published, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Publication {
+    IfChanged,
+    Anew,
+}
+
 /// The component `policy`.
 pub struct Policy {
     context: Context<Message>,
@@ -100,6 +107,7 @@ impl Component for Policy {
             Message::RemoveAdopted { id, reply } => reply.send(self.remove_adopted(id)?),
             Message::AddRule { rule, reply } => reply.send(self.add_rule(&rule)?),
             Message::ChangeRule { asked, reply } => reply.send(self.change_rule(&asked)?),
+            Message::Renew { reply } => reply.send(self.renew()?),
             Message::Pause { length, reply } => {
                 let pause = Pause::begin(length, SystemTime::now(), Instant::now());
                 reply.send(self.change_pause(Some(pause))?);
@@ -210,14 +218,24 @@ impl Policy {
         Ok(())
     }
 
+    /// Publishes what is in force once more, so that what it decided is decided anew.
+    fn renew(&mut self) -> Result<PolicyGeneration, Error> {
+        self.publish_as(Publication::Anew)?;
+        Ok(self.generation)
+    }
+
     /// Publishes what is in force if it isn't yet, and tells `datapath` of it.
     fn publish(&mut self) -> Result<(), Error> {
+        self.publish_as(Publication::IfChanged)
+    }
+
+    fn publish_as(&mut self, publication: Publication) -> Result<(), Error> {
         events::file_is_refused(self.choice.refused.is_some());
         let published = self.arguments.published.load();
         let left = self.pause_left()?;
         let mut snapshot = self.snapshot(published.generation);
         snapshot.paused = left.is_some();
-        if *published == snapshot {
+        if *published == snapshot && publication == Publication::IfChanged {
             events::Unchanged.emit();
         } else {
             snapshot.generation = PolicyGeneration(published.generation.0 + 1);

@@ -5,8 +5,8 @@
 //! before what is said for all. Rules add up: the file's come first.
 
 use seawall_messages::policy::{
-    Adopted, AppFilter, DefaultAction, Filter, ManagedRules, PolicyGeneration, SettingStatus,
-    Snapshot,
+    Adopted, AppFilter, DEFAULT_ASK_TIMEOUT, DefaultAction, Filter, ManagedRules, PolicyGeneration,
+    SettingStatus, Snapshot,
 };
 use seawall_messages::rule::{Moment, Rules};
 use seawall_messages::setting::{self, Kind, Origin, Place, Setting, Value, Values};
@@ -28,7 +28,7 @@ pub fn snapshot(
         app.filter.outgoing_rules = app.filter.outgoing_rules.at(at);
         app.filter.incoming_rules = app.filter.incoming_rules.at(at);
     }
-    let Layer { filter: kept, permanent_verdicts, .. } = stored.for_all();
+    let Layer { filter: kept, permanent_verdicts, ask_timeout, .. } = stored.for_all();
     Snapshot {
         generation,
         filter: filter(&file.filter, kept, at),
@@ -42,6 +42,7 @@ pub fn snapshot(
         mode: file.service.mode,
         adopted,
         paused: false,
+        ask_timeout: file.ask_timeout.or(*ask_timeout).unwrap_or(DEFAULT_ASK_TIMEOUT),
     }
 }
 
@@ -74,7 +75,7 @@ fn joined(first: &Rules, second: &Rules, at: Moment) -> Rules {
 pub fn for_all(file: &PolicyFile, kept: &Values) -> Vec<SettingStatus> {
     let status = |setting: &Setting| match setting.key() {
         Some(key) => {
-            let in_file = in_filter(&file.filter, file.permanent_verdicts, key);
+            let in_file = for_all_alone(file, key).or_else(|| in_filter(&file.filter, key));
             status_of(setting, in_file, kept.get(key))
         }
         None => status_of(setting, Some(of_service(file, setting)), None),
@@ -88,7 +89,7 @@ pub fn for_app(section: Option<&AppFilter>, kept: &Values) -> Vec<SettingStatus>
     let of_app = setting::ALL.iter().filter(|setting| setting.place == Place::App);
     let status = |setting: &'static Setting| {
         let key = setting.key()?;
-        let in_file = section.and_then(|section| in_filter(section, None, key));
+        let in_file = section.and_then(|section| in_filter(section, key));
         Some(status_of(setting, in_file, kept.get(key)))
     };
     of_app.filter_map(status).collect()
@@ -126,8 +127,17 @@ fn status_of(setting: &Setting, in_file: Option<Value>, kept: Option<&Value>) ->
     }
 }
 
+/// What `[filter]` says by a key that no app has.
+fn for_all_alone(file: &PolicyFile, key: &str) -> Option<Value> {
+    match key {
+        "permanent_verdicts" => file.permanent_verdicts.map(Value::Switch),
+        "ask_timeout" => file.ask_timeout.map(|timeout| Value::Number(timeout.as_secs())),
+        _ => None,
+    }
+}
+
 /// What a section says by that key.
-fn in_filter(of: &AppFilter, permanent_verdicts: Option<bool>, key: &str) -> Option<Value> {
+fn in_filter(of: &AppFilter, key: &str) -> Option<Value> {
     let rules = |rules: &Rules| {
         let lines = rules.iter().map(|rule| rule.text.to_string()).collect();
         (!rules.is_empty()).then_some(Value::Rules(lines))
@@ -140,7 +150,6 @@ fn in_filter(of: &AppFilter, permanent_verdicts: Option<bool>, key: &str) -> Opt
         "block_local" => of.block_local.map(Value::Switch),
         "outgoing_rules" => rules(&of.outgoing_rules),
         "incoming_rules" => rules(&of.incoming_rules),
-        "permanent_verdicts" => permanent_verdicts.map(Value::Switch),
         _ => None,
     }
 }
@@ -221,7 +230,7 @@ mod tests {
     fn each_setting_of_the_file_is_told_as_it_was_read() {
         let text = "[filter]\ndefault_action = \"block\"\nblock_inbound = true\nblock_lan = true\n\
                     block_internet = true\nblock_local = true\noutgoing_rules = [\"- *\"]\n\
-                    incoming_rules = [\"- *\"]\npermanent_verdicts = false\n[service]\n\
+                    incoming_rules = [\"- *\"]\npermanent_verdicts = false\nask_timeout = 30\n[service]\n\
                     mode = \"lockdown\"\nbackend = \"nft\"\nqueue_base = 8000\nmark_shift = 8\n\
                     label_base = 0\n[metrics]\nlisten = \"off\"\n";
         for status in for_all(&file(text), &Values::new()) {

@@ -5,7 +5,8 @@
 //!
 //! ```toml
 //! [filter]
-//! default_action = "permit"      # or "block"
+//! default_action = "permit"      # or "block", or "ask": the user is asked
+//! ask_timeout = 60               # seconds that a connection waits for the user's answer, 10 to 999999
 //! block_inbound = false          # true: deny what others open, adopted listeners included
 //! block_lan = false              # deny the LAN, both ways
 //! block_internet = false         # deny the Internet, both ways
@@ -47,7 +48,9 @@ mod section;
 mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::Duration;
 
 use seawall_messages::keeper::Layout;
 use seawall_messages::policy::{
@@ -60,7 +63,7 @@ use crate::effective::snapshot;
 use crate::stored::Stored;
 
 use self::problem::Collector;
-use self::section::{DEFAULT_ACTIONS, PROMPTS, Section};
+use self::section::{DEFAULT_ACTIONS, Section};
 
 pub use self::app::{MAX_APPS, fingerprint_problem, is_name, name_expected};
 pub use self::problem::{Problem, Problems};
@@ -72,6 +75,9 @@ pub const DEFAULT_PATH: &str = "/etc/seawall/seawall.toml";
 /// Most rules in one list.
 pub const MAX_RULES: usize = 10_000;
 
+/// How long a connection may wait for the user's answer, in seconds: long enough to read the question.
+pub const ASK_TIMEOUT_S: RangeInclusive<u32> = 10..=999_999;
+
 /// Port of the metrics listener if nobody says otherwise.
 const DEFAULT_METRICS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9817));
 
@@ -82,6 +88,8 @@ pub struct PolicyFile {
     pub filter: AppFilter,
     /// `permanent_verdicts` of `[filter]`.
     pub permanent_verdicts: Option<bool>,
+    /// `ask_timeout` of `[filter]`: how long a connection waits for the user's answer.
+    pub ask_timeout: Option<Duration>,
     /// `[[app]]`, in the order of the file: what is permitted to single apps.
     pub apps: Vec<AppPolicy>,
     /// `[service]` and `[metrics]`: how Seawall runs.
@@ -223,17 +231,19 @@ fn document(root: &DeTable<'_>, collector: &mut Collector<'_>, most_apps: usize)
     let mut section = Section::open("filter", root, collector);
     let filter = layer(&mut section);
     let permanent_verdicts = section.boolean("permanent_verdicts");
+    let ask_timeout = section.integer("ask_timeout", *ASK_TIMEOUT_S.start(), *ASK_TIMEOUT_S.end());
+    let ask_timeout = ask_timeout.map(|seconds| Duration::from_secs(u64::from(seconds)));
     section.close();
     let apps = app::apps(root, collector, most_apps);
     let mut service = service(&mut Section::open("service", root, collector));
     service.metrics_listen = metrics(&mut Section::open("metrics", root, collector));
-    PolicyFile { filter, permanent_verdicts, apps, service }
+    PolicyFile { filter, permanent_verdicts, ask_timeout, apps, service }
 }
 
 /// The keys that `[filter]` and `[[app]]` have in common.
 fn layer(section: &mut Section<'_, '_, '_>) -> AppFilter {
     let mut layer = AppFilter {
-        default_action: section.choice("default_action", &DEFAULT_ACTIONS, Some(PROMPTS)),
+        default_action: section.choice("default_action", &DEFAULT_ACTIONS),
         ..AppFilter::default()
     };
     for (key, value) in [
@@ -261,8 +271,8 @@ fn service(section: &mut Section<'_, '_, '_>) -> ServiceSettings {
         ("iptables-legacy", BackendChoice::IptablesLegacy),
     ];
     let settings = ServiceSettings {
-        mode: section.choice("mode", &modes, None).unwrap_or(default.mode),
-        backend: section.choice("backend", &backends, None).unwrap_or(default.backend),
+        mode: section.choice("mode", &modes).unwrap_or(default.mode),
+        backend: section.choice("backend", &backends).unwrap_or(default.backend),
         queue_base: section.integer("queue_base", 0, LAST_QUEUE_BASE).unwrap_or(default.queue_base),
         mark_shift: section.integer("mark_shift", 0, 24).unwrap_or(default.mark_shift),
         label_base: section.one_of("label_base", [0, 64]).unwrap_or(default.label_base),

@@ -3,6 +3,8 @@
 //! What can't be used (a key that nobody knows any more, a rule that isn't read)
 //! is kept as it is, doesn't count, and is told.
 
+use std::time::Duration;
+
 use seawall_messages::policy::{AppFilter, DefaultAction};
 use seawall_messages::rule::{Rule, Rules};
 use seawall_messages::setting::{self, Place, Setting, Value, Values};
@@ -17,6 +19,8 @@ pub struct Layer {
     pub filter: AppFilter,
     /// `permanent_verdicts`.
     pub permanent_verdicts: Option<bool>,
+    /// `ask_timeout`.
+    pub ask_timeout: Option<Duration>,
     /// What doesn't count, and why.
     pub problems: Vec<String>,
 }
@@ -117,6 +121,9 @@ fn take(layer: &mut Layer, key: &str, value: &Value) {
         ("block_lan", Value::Switch(on)) => filter.block_lan = Some(*on),
         ("block_internet", Value::Switch(on)) => filter.block_internet = Some(*on),
         ("block_local", Value::Switch(on)) => filter.block_local = Some(*on),
+        ("ask_timeout", Value::Number(seconds)) => {
+            layer.ask_timeout = Some(Duration::from_secs(*seconds));
+        }
         ("permanent_verdicts", Value::Switch(on)) => layer.permanent_verdicts = Some(*on),
         _ => {}
     }

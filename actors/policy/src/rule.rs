@@ -1,5 +1,5 @@
 //! The rule language: one line,
-//! `<+|-> <entity> [protocol[/port[-port]]] [off] [until=…] [during=…] [# comment]`.
+//! `<+|-|?> <entity> [protocol[/port[-port]]] [off] [until=…] [during=…] [# comment]`.
 //!
 //! Pure. Every error says which part of the line is wrong, what was found there
 //! and what was expected. Rules that need data which isn't there yet (names of
@@ -77,6 +77,7 @@ pub fn print(
     let sign = match permission {
         Permission::Permit => '+',
         Permission::Deny => '-',
+        Permission::Ask => '?',
     };
     let (entity, when) = (print_entity(entity), print_when(when));
     match service {
@@ -136,18 +137,12 @@ fn parse_parts(line: &str) -> Result<Rule, Fault> {
             return Err(Fault {
                 span: 0..0,
                 found: "an empty rule".to_owned(),
-                expected: "`+` or `-`, then whom the rule is about".to_owned(),
+                expected: "`+`, `-` or `?`, then whom the rule is about".to_owned(),
             });
         }
         Some((_, "+")) => Permission::Permit,
         Some((_, "-")) => Permission::Deny,
-        Some((at, "?")) => {
-            return Err(Fault::new(
-                *at..at + 1,
-                "`?`, which asks",
-                "`+` to permit or `-` to deny: prompts are not available yet",
-            ));
-        }
+        Some((_, "?")) => Permission::Ask,
         Some((at, word)) => return Err(wrong_sign(*at, word)),
     };
     let Some(&(entity_at, entity_text)) = words.get(1) else {
@@ -191,10 +186,10 @@ fn words(line: &str) -> Vec<(usize, &str)> {
 }
 
 fn wrong_sign(at: usize, word: &str) -> Fault {
-    let glued = (word.starts_with(['+', '-']) && word.len() > 1).then_some(1);
+    let glued = (word.starts_with(['+', '-', '?']) && word.len() > 1).then_some(1);
     let expected = match glued {
         Some(_) => "a space after the sign",
-        None => "`+` to permit or `-` to deny",
+        None => "`+` to permit, `-` to deny or `?` to ask",
     };
     Fault {
         span: at..at + glued.unwrap_or(word.len()),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use seawall_messages::explain::{Explanation, Whom};
 use seawall_messages::process;
-use seawall_messages::verdict::{MAX_BATCH, Message, Request};
+use seawall_messages::prompt::{self, Answers};
+use seawall_messages::verdict::{Answer, MAX_BATCH, Message, Request};
 use seawall_messages::{Flow, Judgement, Snapshot};
 use seawall_runtime::{Address, Component, Context, Failure, Published, Reply, StartError};
 use tokio::sync::Semaphore;
@@ -21,6 +22,10 @@ pub struct Arguments {
     pub policy: Published<Snapshot>,
     /// Says whose a connection is. Only asked where the policy has apps.
     pub process: Address<process::Message>,
+    /// Has the user asked.
+    pub prompt: Address<prompt::Message>,
+    /// What the user answered.
+    pub answers: Published<Answers>,
 }
 
 /// The component `verdict`.
@@ -41,7 +46,7 @@ impl Component for Verdict {
     async fn start(context: Context<Message>, arguments: Arguments) -> Result<Self, StartError> {
         Ok(Self {
             context,
-            judge: Arc::new(Judge::new(arguments.policy, arguments.process)),
+            judge: Arc::new(Judge::new(arguments)),
             questions: Arc::new(Semaphore::new(MAX_QUESTIONS)),
             batches: Arc::new(Semaphore::new(MAX_BATCHES)),
             explanations: Arc::new(Semaphore::new(MAX_EXPLANATIONS)),
@@ -59,10 +64,10 @@ impl Component for Verdict {
 }
 
 impl Verdict {
-    fn judge(&self, request: Request, reply: Reply<Judgement>) {
+    fn judge(&self, request: Request, reply: Reply<Answer>) {
         self.check_poison(&request.flow);
         if let Some(judgement) = self.judge.at_once(&request) {
-            return reply.send(judgement);
+            return reply.send(Answer::Judged(judgement));
         }
         let Ok(permit) = self.questions.clone().try_acquire_owned() else {
             // The asker learns of it by the reply that is dropped.

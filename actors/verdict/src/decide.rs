@@ -27,7 +27,11 @@
 //! rule about localhost or a loopback address; `- *` and `default_action` don't.
 //!
 //! A connection whose header is cut off can't be permitted by a rule that names
-//! a port, and is denied by the first rule that might mean it.
+//! a port, and is denied by the first rule that might mean it. Nobody is asked
+//! about it, for nobody could say what about: what asks denies it.
+//!
+//! A rule `?` and `default_action = "ask"` decide nothing themselves: the user is
+//! asked ([`Decision::Ask`]).
 //!
 //! A forwarded connection is judged by the side that was called, as if the
 //! container behind us were a program; `block_internet` and invalid addresses
@@ -46,6 +50,15 @@ use seawall_messages::{
 };
 
 use crate::always::{always_passes, may_be_dhcp};
+
+/// What is decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// What becomes of the connection.
+    Judged(Judgement),
+    /// The user is asked. What holds while nobody answers: a denial of that packet.
+    Ask(Judgement),
+}
 
 /// What a step looks at.
 #[derive(Clone, Copy)]
@@ -84,12 +97,12 @@ pub fn decide<'a>(
     snapshot: &'a Snapshot,
     flow: &'a Flow,
     app: impl Into<AppLayers<'a>>,
-) -> Judgement {
+) -> Decision {
     traced(&Case::new(snapshot, flow, app.into()), |_, _| ())
 }
 
 /// Decides, and shows each step that was taken with what it said.
-pub(crate) fn traced(case: &Case<'_>, mut see: impl FnMut(Step, Option<Permission>)) -> Judgement {
+pub(crate) fn traced(case: &Case<'_>, mut see: impl FnMut(Step, Option<Permission>)) -> Decision {
     let (permission, reason) = first(&FOR_ANYONE, case, &mut see)
         .or_else(|| first(&BY_OWNER, case, &mut see))
         .unwrap_or_else(|| {
@@ -97,7 +110,11 @@ pub(crate) fn traced(case: &Case<'_>, mut see: impl FnMut(Step, Option<Permissio
             see(Step::DefaultAction, Some(said.0));
             said
         });
-    judgement(case, permission, reason)
+    let judgement = judgement(case, permission, reason);
+    match permission == Permission::Ask && case.flow.transport != Transport::Truncated {
+        true => Decision::Ask(unanswered(judgement)),
+        false => Decision::Judged(judgement),
+    }
 }
 
 /// The judgement of a connection that gets the same whosever it is: it always
@@ -136,6 +153,16 @@ pub(crate) fn for_unanswered(snapshot: &Snapshot, flow: &Flow) -> Judgement {
     }
 }
 
+/// What holds while nobody answers: for that packet, and for no other connection.
+fn unanswered(judgement: Judgement) -> Judgement {
+    Judgement {
+        lifetime: Lifetime::Once,
+        reach: Reach::Flow,
+        breadth: Breadth::Service,
+        ..judgement
+    }
+}
+
 fn judgement(case: &Case<'_>, permission: Permission, reason: Reason) -> Judgement {
     let Case { snapshot, flow, .. } = *case;
     Judgement {
@@ -148,16 +175,32 @@ fn judgement(case: &Case<'_>, permission: Permission, reason: Reason) -> Judgeme
     }
 }
 
-fn action(permission: Permission, flow: &Flow) -> Action {
+pub(crate) fn action(permission: Permission, flow: &Flow) -> Action {
     match (permission, flow.direction) {
         (Permission::Permit, _) => Action::Allow,
-        (Permission::Deny, Direction::Inbound) => Action::Drop,
-        (Permission::Deny, Direction::Outbound | Direction::Forwarded) => Action::Reject,
+        (_, Direction::Inbound) => Action::Drop,
+        (_, Direction::Outbound | Direction::Forwarded) => Action::Reject,
     }
 }
 
 fn plain(permission: Permission, layer: Layer, text: &'static str) -> Said {
     (permission, Reason::plain(layer, text))
+}
+
+impl Decision {
+    /// The judgement, or where the user is asked, what holds while nobody answers.
+    pub fn judgement(self) -> Judgement {
+        let (Self::Judged(judgement) | Self::Ask(judgement)) = self;
+        judgement
+    }
+
+    /// The judgement, if there is one.
+    pub(crate) fn judged(self) -> Option<Judgement> {
+        match self {
+            Self::Judged(judgement) => Some(judgement),
+            Self::Ask(_) => None,
+        }
+    }
 }
 
 impl<'a> Case<'a> {
@@ -283,6 +326,9 @@ fn by_default(case: &Case<'_>) -> Said {
         DefaultAction::Block => {
             (Permission::Deny, "default_action blocks what nothing else permits")
         }
+        DefaultAction::Ask => {
+            (Permission::Ask, "default_action asks about what nothing else decides")
+        }
     };
     let reason = Reason { app: of.cloned(), ..Reason::plain(Layer::DefaultAction, text) };
     (permission, reason)
@@ -291,7 +337,7 @@ fn by_default(case: &Case<'_>) -> Said {
 /// A verdict for the rest of the flow, unless the policy wants to see every
 /// packet or one packet says nothing about the next: ICMP messages other than
 /// echo are no conversation, and a cut-off header may be another one next time.
-fn lifetime(snapshot: &Snapshot, flow: &Flow) -> Lifetime {
+pub(crate) fn lifetime(snapshot: &Snapshot, flow: &Flow) -> Lifetime {
     let is_conversation = match flow.transport {
         Transport::Ports { .. } | Transport::Portless => true,
         // Echo and its reply: RFC 792 and RFC 4443.
@@ -358,6 +404,7 @@ fn first_match(
     let text = match rule.permission {
         Permission::Permit => "a rule permits it",
         Permission::Deny => "a rule denies it",
+        Permission::Ask => "a rule has the user asked",
     };
     let rule_named = Some((position, rule.text.clone()));
     let reason = Reason { rule: rule_named, app: app.cloned(), ..Reason::plain(layer, text) };
@@ -366,7 +413,7 @@ fn first_match(
 
 /// Whether a rule doesn't count because it would cut this machine off from itself without naming that.
 pub(crate) fn spares_loopback(rule: &Rule, case: &Case<'_>) -> bool {
-    case.is_loopback && rule.permission == Permission::Deny && !rule.entity.names_loopback()
+    case.is_loopback && rule.permission != Permission::Permit && !rule.entity.names_loopback()
 }
 
 /// Loopback addresses, or one address at both ends, whichever it is.

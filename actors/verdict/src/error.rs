@@ -26,6 +26,9 @@ pub(crate) enum Error {
     /// `process` doesn't say.
     #[error("can't learn from process whose connection it is")]
     NotIdentified(#[source] AskError),
+    /// `prompt` doesn't say.
+    #[error("can't have the user asked by prompt")]
+    NotAsked(#[source] AskError),
     /// `process` answered a batch with more or fewer owners than it was asked for.
     #[error("process named {named} owners for {connections} connections")]
     Miscounted {

@@ -11,7 +11,7 @@ const JUDGEMENTS: &str = "seawall_verdict_judgements_total";
 const ACTIONS: [Action; 3] = [Action::Allow, Action::Reject, Action::Drop];
 
 /// The layers that judgements here speak for; others belong to the datapath.
-const LAYERS: [Layer; 13] = [
+const LAYERS: [Layer; 16] = [
     Layer::AlwaysPasses,
     Layer::AdoptedSession,
     Layer::BlockInbound,
@@ -24,10 +24,14 @@ const LAYERS: [Layer; 13] = [
     Layer::Loopback,
     Layer::AdoptedListener,
     Layer::DefaultAction,
+    Layer::Answered,
+    Layer::NobodyAnswered,
+    Layer::OpenBefore,
     Layer::Unanswered,
 ];
 
 const IDENTIFIED: &str = "seawall_verdict_identified_total";
+const UNASKED: &str = "seawall_verdict_unasked_total";
 const REFUSED: &str = "seawall_verdict_refused_batches_total";
 const TOO_MANY: &str = "seawall_verdict_refused_questions_total";
 
@@ -40,6 +44,10 @@ pub fn describe_metrics() {
     describe_counter!(
         IDENTIFIED,
         "Connections whose owner mattered, by where it was learnt: remembered, asked for, or not at all"
+    );
+    describe_counter!(
+        UNASKED,
+        "Connections denied because the user should be asked and `prompt` gave no answer"
     );
     describe_counter!(
         REFUSED,
@@ -160,6 +168,19 @@ impl Unidentified {
             }
             false => tracing::debug!(connections, error, "Owners still not known"),
         }
+    }
+}
+
+/// `prompt` gave no answer: the user can't be asked, and the connection is denied.
+pub(crate) struct Unasked<'a> {
+    pub(crate) flow: &'a Flow,
+    pub(crate) error: Error,
+}
+
+impl Unasked<'_> {
+    pub(crate) fn emit(&self) {
+        counter!(UNASKED).increment(1);
+        tracing::warn!(flow = %self.flow, error = chain(&self.error), "The user can't be asked");
     }
 }
 

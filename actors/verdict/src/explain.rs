@@ -10,7 +10,7 @@ use seawall_messages::process::{Attribution, Method, Process};
 use seawall_messages::rule::{Match, Permission, Rule, Rules, Subject};
 use seawall_messages::{Direction, Flow, Judgement, Reach, Reason, Scope, Snapshot};
 
-use crate::decide::{Case, spares_loopback, traced};
+use crate::decide::{Case, Decision, spares_loopback, traced};
 
 /// Most sections or profiles that are named in a note.
 const MOST_NAMED: usize = 10;
@@ -21,14 +21,16 @@ pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Ex
     let layers = snapshot.layers_of(&attribution);
     let case = Case::new(snapshot, flow, layers);
     let mut taken = Vec::with_capacity(Step::ALL.len());
-    let judgement = traced(&case, |step, said| taken.push((step, said)));
+    let decision = traced(&case, |step, said| taken.push((step, said)));
+    let asks = matches!(decision, Decision::Ask(_));
+    let judgement = decision.judgement();
     let steps = (taken.iter().map(|(step, said)| reached(&case, *step, *said, &judgement)))
         .chain(Step::ALL.iter().skip(taken.len()).map(|step| not_reached(*step)))
         .collect();
     let mut notes = whose.notes.clone();
     notes.extend(might_fit(&snapshot.apps, "[[app]]", layers.section, whose));
     notes.extend(might_fit(&snapshot.profiles, "the profile", layers.profile, whose));
-    if judgement.reach == Reach::Flow && flow.initiator != flow.responder {
+    if judgement.reach == Reach::Flow && !asks && flow.initiator != flow.responder {
         notes.push(
             "from DHCP's own port, or that of a session that was adopted, it passes".to_owned(),
         );
@@ -41,6 +43,7 @@ pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Ex
         section: layers.section.map(|section| Arc::clone(&section.name)),
         profile: layers.profile.map(|profile| Arc::clone(&profile.name)),
         judgement,
+        asks,
         steps,
         notes,
     }
@@ -69,6 +72,7 @@ fn reached(
     let (outcome, saw) = match said {
         Some(Permission::Permit) => (StepOutcome::Permits, decided(case, &judgement.reason)),
         Some(Permission::Deny) => (StepOutcome::Denies, decided(case, &judgement.reason)),
+        Some(Permission::Ask) => (StepOutcome::Asks, decided(case, &judgement.reason)),
         None => (StepOutcome::Passes, why_not(case, step)),
     };
     StepTaken { step, outcome, saw }

@@ -6,24 +6,31 @@
 //!   under: another one may need to know more of the owner.
 //! - Without an answer a connection is denied, for this packet. It isn't taken
 //!   for one that nobody owns: what `process` would have said may forbid it.
+//! - Where the policy has the user asked, the answers that were given are looked at; without one,
+//!   `prompt` asks, and the connection waits in the datapath. One that is open already goes on.
 //! - Without an answer a batch is left unanswered: the datapath tries again, and
 //!   judges each packet until then. Denying it would cut what is permitted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use seawall_messages::explain::{Explanation, Whom};
 use seawall_messages::policy::{AppLayers, AppPlace};
 use seawall_messages::process::{self, Attribution, Question};
-use seawall_messages::verdict::{Lifetime, Request};
-use seawall_messages::{Direction, Flow, Judgement, Protocol, Reach, Snapshot};
+use seawall_messages::prompt::{self, Answers, Asker, Outcome};
+use seawall_messages::verdict::{Answer, Lifetime, Request, Waiting};
+use seawall_messages::{Direction, Flow, Judgement, Layer, Protocol, Reach, Reason, Snapshot};
 use seawall_runtime::{Address, AskError, Published, Reply};
 use tokio::time::Instant;
 
-use crate::decide::{decide, for_anyone, for_unanswered};
+use crate::actor::Arguments;
+use crate::asking::{by_answer, open_before};
+use crate::decide::{Decision, decide, for_anyone, for_unanswered, lifetime};
 use crate::error::{Error, chain};
-use crate::events::{Identifications, Identified, Judged, Judgements, Source, Unidentified};
+use crate::events::{
+    Identifications, Identified, Judged, Judgements, Source, Unasked, Unidentified,
+};
 use crate::explain::explain;
 use crate::known::{Known, confirmed};
 
@@ -65,10 +72,21 @@ const EXPLANATION: Patience =
 const BATCH: Patience =
     Patience { each: Duration::from_secs(2), total: Duration::from_millis(2_800) };
 
+/// A connection that the policy has the user asked about.
+struct Asked {
+    snapshot: Arc<Snapshot>,
+    request: Request,
+    attribution: Attribution,
+    /// What holds while nobody answers.
+    unanswered: Judgement,
+}
+
 /// See the module.
 pub(crate) struct Judge {
     policy: Published<Snapshot>,
     process: Address<process::Message>,
+    prompt: Address<prompt::Message>,
+    answers: Published<Answers>,
     /// Shared by the component's tasks, which are all on its thread: never contended.
     known: Mutex<Known>,
     /// Whether `process` gave no answer when it was last asked.
@@ -78,10 +96,13 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new(policy: Published<Snapshot>, process: Address<process::Message>) -> Self {
+    pub(crate) fn new(arguments: Arguments) -> Self {
+        let Arguments { policy, process, prompt, answers } = arguments;
         Self {
             policy,
             process,
+            prompt,
+            answers,
             known: Mutex::default(),
             is_silent: AtomicBool::new(false),
             judgements: Judgements::fetch(),
@@ -95,8 +116,9 @@ impl Judge {
         let flow = &request.flow;
         let judgement = without_owner(&snapshot, flow).or_else(|| {
             let place = self.known().recall(snapshot.generation, request.owner)?;
+            let judgement = decide(&snapshot, flow, snapshot.app_layers(place)).judged()?;
             self.count(Source::Cache, 1);
-            Some(decide(&snapshot, flow, snapshot.app_layers(place)))
+            Some(judgement)
         })?;
         Some(self.judged(flow, judgement))
     }
@@ -113,15 +135,25 @@ impl Judge {
         Some(judgements)
     }
 
-    /// The judgement, once it is known whose the connection is, or that nobody says.
-    pub(crate) async fn once_known(&self, request: Request) -> Judgement {
+    /// The answer, once it is known whose the connection is, or that nobody says.
+    pub(crate) async fn once_known(&self, request: Request) -> Answer {
+        let end = Instant::now() + ONE.total;
         let question = question(&request);
         let ask = |reply| process::Message::Identify { question, reply };
         let judgement = match self.identify(ONE, ask).await {
             Ok((snapshot, attribution)) => {
-                self.answered(1);
+                self.identified(1);
                 let place = snapshot.app_place(&attribution);
-                self.decide_for(&snapshot, &request, &attribution, place)
+                match self.decide_for(&snapshot, &request, &attribution, place) {
+                    Decision::Judged(judgement) => judgement,
+                    Decision::Ask(unanswered) => {
+                        let asked = Asked { snapshot, request, attribution, unanswered };
+                        match self.asked(&asked, end).await {
+                            Answer::Judged(judgement) => judgement,
+                            waits @ Answer::Waits(_) => return waits,
+                        }
+                    }
+                }
             }
             Err(error) => {
                 self.failed(1, error);
@@ -130,7 +162,7 @@ impl Judge {
                     .unwrap_or_else(|| for_unanswered(&snapshot, &request.flow))
             }
         };
-        self.judged(&request.flow, judgement)
+        Answer::Judged(self.judged(&request.flow, judgement))
     }
 
     /// The judgements, once it is known whose the connections are. One snapshot for all.
@@ -149,17 +181,83 @@ impl Judge {
         });
         let (snapshot, attributions) =
             identified.inspect_err(|error| self.failed(requests.len(), *error))?;
-        self.answered(requests.len());
+        self.identified(requests.len());
         let mut judgements = Vec::with_capacity(requests.len());
         for (request, attribution) in requests.iter().zip(&attributions) {
             if judgements.len() % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
             let place = snapshot.app_place(attribution);
-            let judgement = self.decide_for(&snapshot, request, attribution, place);
+            let judgement = match self.decide_for(&snapshot, request, attribution, place) {
+                Decision::Judged(judgement) => judgement,
+                Decision::Ask(unanswered) => {
+                    self.without_asking(&snapshot, request, attribution, &unanswered)
+                }
+            };
             judgements.push(self.judged(&request.flow, judgement));
         }
         Ok(judgements)
+    }
+
+    /// What the user said of it, or that the user is asked now.
+    async fn asked(&self, asked: &Asked, end: Instant) -> Answer {
+        let Asked { snapshot, request, attribution, unanswered } = asked;
+        let flow = &request.flow;
+        if request.is_open {
+            return Answer::Judged(self.without_asking(snapshot, request, attribution, unanswered));
+        }
+        if let Some(judgement) = self.answered(snapshot, request, attribution, unanswered) {
+            return Answer::Judged(judgement);
+        }
+        let question = prompt::Question { asker: Asker::of(attribution), flow: *flow };
+        let question = |reply| prompt::Message::Ask { question: question.clone(), reply };
+        let outcome = ask(&self.prompt, ONE.each, end, &question, Error::NotAsked).await;
+        Answer::Judged(match outcome {
+            Ok(Outcome::Waits { answers, at_most }) => {
+                let generation = snapshot.generation;
+                return Answer::Waits(Waiting { generation, answers, at_most });
+            }
+            Ok(Outcome::Answered(choice)) => {
+                by_answer(unanswered, flow, choice, lasts(snapshot, request, attribution))
+            }
+            Ok(Outcome::Full) => {
+                let text = "as many connections of this app wait for the user's answer as may";
+                let reason = Reason::plain(Layer::NobodyAnswered, text);
+                Judgement { reason, ..unanswered.clone() }
+            }
+            Err(error) => {
+                Unasked { flow, error }.emit();
+                let reason = Reason::plain(Layer::Unanswered, "the user can't be asked just now");
+                Judgement { reason, ..unanswered.clone() }
+            }
+        })
+    }
+
+    /// The judgement of a connection that is open: what the user said of it, or else it goes on.
+    fn without_asking(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request,
+        attribution: &Attribution,
+        unanswered: &Judgement,
+    ) -> Judgement {
+        self.answered(snapshot, request, attribution, unanswered).unwrap_or_else(|| {
+            open_before(unanswered, &request.flow, lasts(snapshot, request, attribution))
+        })
+    }
+
+    /// What the user said of it before, if it counts.
+    fn answered(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request,
+        attribution: &Attribution,
+        unanswered: &Judgement,
+    ) -> Option<Judgement> {
+        let (answers, flow) = (self.answers.load(), &request.flow);
+        let given = answers.to(&Asker::of(attribution), flow, SystemTime::now())?;
+        let lasts = lasts(snapshot, request, attribution);
+        Some(by_answer(unanswered, flow, given.choice, lasts))
     }
 
     /// What would become of a connection, whosever it would be. Counts for nothing.
@@ -178,12 +276,15 @@ impl Judge {
         request: &Request,
         attribution: &Attribution,
         place: AppPlace,
-    ) -> Judgement {
+    ) -> Decision {
         if attribution.is_withheld() {
-            return without_owner(snapshot, &request.flow)
-                .unwrap_or_else(|| for_unanswered(snapshot, &request.flow));
+            let judgement = without_owner(snapshot, &request.flow);
+            return Decision::Judged(
+                judgement.unwrap_or_else(|| for_unanswered(snapshot, &request.flow)),
+            );
         }
-        let mut judgement = decide(snapshot, &request.flow, snapshot.app_layers(place));
+        let mut decision = decide(snapshot, &request.flow, snapshot.app_layers(place));
+        let (Decision::Judged(judgement) | Decision::Ask(judgement)) = &mut decision;
         if attribution.process.is_none() && may_change_hands(&request.flow) {
             judgement.lifetime = Lifetime::Once;
         }
@@ -192,7 +293,7 @@ impl Judge {
             None if judgement.reach == Reach::Process => judgement.reach = Reach::Flow,
             None => {}
         }
-        judgement
+        decision
     }
 
     /// The answer of `process`, and the policy under which it was asked for.
@@ -204,41 +305,14 @@ impl Judge {
         let end = Instant::now() + patience.total;
         for _ in 0..MAX_ROUNDS {
             let asked_under = self.policy.load().generation;
-            let answer = self.ask(patience.each, end, &question).await?;
+            let answer =
+                ask(&self.process, patience.each, end, &question, Error::NotIdentified).await?;
             let snapshot = self.policy.load();
             if snapshot.generation == asked_under || !snapshot.asks_for_apps() {
                 return Ok((snapshot, answer));
             }
         }
         Err(Error::PolicyUnsettled)
-    }
-
-    /// Asks `process`; once more where it crashed on the question or was
-    /// silent, and again where it had no room.
-    async fn ask<T: Send + 'static>(
-        &self,
-        each: Duration,
-        end: Instant,
-        question: &(impl Fn(Reply<T>) -> process::Message + Send + Sync),
-    ) -> Result<T, Error> {
-        let mut may_fail = true;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let error = match self.process.ask(each.min(left), question).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let left = end.saturating_duration_since(Instant::now());
-            match error {
-                AskError::Overloaded if left > ROOM_PAUSE => {
-                    tokio::time::sleep(ROOM_PAUSE).await;
-                }
-                AskError::Crashed | AskError::TimedOut if may_fail && !left.is_zero() => {
-                    may_fail = false;
-                }
-                error => return Err(Error::NotIdentified(error)),
-            }
-        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -254,7 +328,7 @@ impl Judge {
         self.identifications.emit(&Identified { from, connections });
     }
 
-    fn answered(&self, connections: usize) {
+    fn identified(&self, connections: usize) {
         self.is_silent.store(false, Ordering::Relaxed);
         self.count(Source::Asked, connections);
     }
@@ -266,11 +340,48 @@ impl Judge {
     }
 }
 
+/// Asks somebody; once more where the component crashed on the question or was
+/// silent, and again where it had no room.
+async fn ask<M: Send + 'static, T: Send + 'static>(
+    address: &Address<M>,
+    each: Duration,
+    end: Instant,
+    question: &(impl Fn(Reply<T>) -> M + Send + Sync),
+    failure: fn(AskError) -> Error,
+) -> Result<T, Error> {
+    let mut may_fail = true;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let error = match address.ask(each.min(left), question).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let left = end.saturating_duration_since(Instant::now());
+        match error {
+            AskError::Overloaded if left > ROOM_PAUSE => {
+                tokio::time::sleep(ROOM_PAUSE).await;
+            }
+            AskError::Crashed | AskError::TimedOut if may_fail && !left.is_zero() => {
+                may_fail = false;
+            }
+            error => return Err(failure(error)),
+        }
+    }
+}
+
 /// The judgement, where it doesn't matter whose the connection is.
 fn without_owner(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
     match snapshot.asks_for_apps() {
         true => for_anyone(snapshot, flow),
-        false => Some(decide(snapshot, flow, AppLayers::default())),
+        false => decide(snapshot, flow, AppLayers::default()).judged(),
+    }
+}
+
+/// How long what the user said of a connection lasts.
+fn lasts(snapshot: &Snapshot, request: &Request, attribution: &Attribution) -> Lifetime {
+    match attribution.process.is_none() && may_change_hands(&request.flow) {
+        true => Lifetime::Once,
+        false => lifetime(snapshot, &request.flow),
     }
 }
 

@@ -6,8 +6,8 @@
 //!   become of a connection.
 //! - Publishes: nothing.
 //! - Asks: `process`, whose a connection is, where the policy has rules for
-//!   single apps. Where `process` doesn't answer, such connections are denied.
-//!   The policy reaches it as a snapshot, which stays readable while `policy` is down.
+//!   single apps or has the user asked; `prompt`, to ask the user. Where one of them doesn't answer, such connections are denied.
+//!   The policy and the user's answers reach it as snapshots, which stay readable while `policy` or `prompt` is down.
 //! - While it is down, undecided connections wait in the kernel's queue and
 //!   questions wait in its mailbox; decided connections don't notice.
 //!
@@ -15,6 +15,7 @@
 
 mod actor;
 mod always;
+mod asking;
 mod decide;
 mod error;
 mod events;
@@ -25,5 +26,5 @@ mod known;
 mod tests;
 
 pub use self::actor::{Arguments, Verdict};
-pub use self::decide::decide;
+pub use self::decide::{Decision, decide};
 pub use self::events::describe_metrics;

@@ -2,18 +2,26 @@
 
 use std::net::IpAddr;
 
-use seawall_messages::policy::{Adopted, AdoptedEntry, DefaultAction, Filter, PolicyGeneration};
+use seawall_messages::policy::{
+    Adopted, AdoptedEntry, AppPolicy, DefaultAction, Filter, PolicyGeneration,
+};
 use seawall_messages::rule::{Entity, Permission, Rule, ScopeSet, Service, When};
-use seawall_messages::{Action, Direction, Flow, Layer, Lifetime, Protocol, Snapshot, Transport};
-
-use crate::decide;
+use seawall_messages::{
+    Action, Direction, Flow, Judgement, Layer, Lifetime, Protocol, Snapshot, Transport,
+};
 
 mod always;
 mod apps;
+mod asking;
 mod component;
 mod explain;
 mod identify;
 mod reach;
+
+/// What is judged, or holds while nobody answers.
+fn decide(snapshot: &Snapshot, flow: &Flow, app: Option<&AppPolicy>) -> Judgement {
+    crate::decide(snapshot, flow, app).judgement()
+}
 
 const ECHO: Transport = Transport::Icmp { kind: 8, code: 0, identifier: 7 };
 

@@ -19,7 +19,7 @@ use super::domain::{DomainForm, zones_of};
 use super::entity::Entity;
 use super::subject::{Port, Subject};
 use super::when::Moment;
-use super::{Rule, breadth};
+use super::{Permission, Rule, breadth};
 use crate::scope::Scope;
 use crate::verdict::Breadth;
 
@@ -32,6 +32,7 @@ pub struct Rules {
     rules: Arc<[Rule]>,
     index: Option<Arc<Index>>,
     breadth: breadth::ByScope,
+    asks: bool,
 }
 
 /// Positions of rules, each list in order.
@@ -90,6 +91,11 @@ impl Rules {
             }
             _ => (1..).zip(&*self.rules).find(|(_, rule)| rule.matches(subject) && applies(rule)),
         }
+    }
+
+    /// Whether one of its rules, whenever it counts, has the user asked.
+    pub fn asks(&self) -> bool {
+        self.asks
     }
 
     /// How far what this list says of an address of that scope holds for others.
@@ -216,7 +222,8 @@ impl From<Vec<Rule>> for Rules {
     fn from(rules: Vec<Rule>) -> Self {
         let index = (rules.len() > SHORT).then(|| Arc::new(Index::new(&rules)));
         let breadth = breadth::ByScope::of_all(&rules);
-        Self { rules: rules.into(), index, breadth }
+        let asks = rules.iter().any(|rule| rule.permission == Permission::Ask);
+        Self { rules: rules.into(), index, breadth, asks }
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) fn draw(model: &Model, palette: Palette, area: Rect, buffer: &mut Buf
             let title = match dialog.permission {
                 Permission::Deny => " Block ",
                 Permission::Permit => " Allow ",
+                Permission::Ask => " Ask ",
             };
             (title, rule(dialog, palette, width), 0)
         }

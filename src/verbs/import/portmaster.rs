@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use seawall_policy::file::ASK_TIMEOUT_S;
 use seawall_policy::{file, rule};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// What came of an export.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -45,10 +46,11 @@ const LISTS: [(&str, &str); 2] =
     [("filter/endpoints", "outgoing_rules"), ("filter/serviceEndpoints", "incoming_rules")];
 
 /// Why settings of such a name have no place, the longest name first.
-const NO_PLACE: [(&str, &str); 9] = [
+const NO_PLACE: [(&str, &str); 10] = [
     ("filter/lists", "filter lists aren't there yet"),
     ("filter/customListFile", "filter lists aren't there yet"),
-    ("filter/ask", "prompts aren't there yet"),
+    ("filter/askTimeout", "expected 10 to 999999 seconds, in settings for all"),
+    ("filter/ask", "there are no notifications on the desktop; `seawall prompts` shows what waits"),
     ("filter/", "there is nothing like it yet"),
     ("dns/", "the name server isn't there yet"),
     ("spn/", "the onion network isn't there yet"),
@@ -188,6 +190,11 @@ impl Section {
             let list = LISTS.iter().find(|(theirs, _)| theirs == key);
             match (key.as_str(), value) {
                 ("filter/defaultAction", Value::String(action)) => self.default_action(action),
+                ("filter/askTimeout", Value::Number(seconds))
+                    if is_for_all && may_be_waited(seconds) =>
+                {
+                    self.line("ask_timeout", &seconds.to_string());
+                }
                 ("filter/permanentVerdicts", Value::Bool(on)) if is_for_all => {
                     self.line("permanent_verdicts", &on.to_string());
                 }
@@ -204,8 +211,7 @@ impl Section {
 
     fn default_action(&mut self, action: &str) {
         match action {
-            "permit" | "block" => self.line("default_action", &quoted(action)),
-            "ask" => self.leave_out("filter/defaultAction", "\"ask\": prompts aren't there yet"),
+            "permit" | "block" | "ask" => self.line("default_action", &quoted(action)),
             _ => self.leave_out("filter/defaultAction", "expected permit, block or ask"),
         }
     }
@@ -243,6 +249,12 @@ impl Section {
     fn leave_out(&mut self, what: &str, why: &str) {
         self.left_out.push(LeftOut { what: what.to_owned(), why: why.to_owned() });
     }
+}
+
+/// Whether a connection may wait so many seconds for an answer.
+fn may_be_waited(seconds: &Number) -> bool {
+    let seconds = seconds.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+    seconds.is_some_and(|seconds| ASK_TIMEOUT_S.contains(&seconds))
 }
 
 /// A string as TOML has it.

@@ -74,6 +74,7 @@ fn word(rule: &Rule, matched: Match) -> &'static str {
     match (matched, rule.permission) {
         (Match::Yes, Permission::Permit) => "permit",
         (Match::Yes, Permission::Deny) => "deny",
+        (Match::Yes, Permission::Ask) => "ask",
         (Match::No | Match::Lacks(_), _) => "none",
     }
 }
@@ -82,6 +83,7 @@ fn print(rule: &Rule, matched: Match) {
     let (style, says) = match word(rule, matched) {
         "permit" => (Style::Good, "PERMITS it"),
         "deny" => (Style::Bad, "DENIES it"),
+        "ask" => (Style::Warning, "ASKS about it"),
         _ => (Style::Plain, "says nothing of it"),
     };
     output::styled_line(&[(Style::Strong, &rule.text), (Style::Plain, ": "), (style, says)]);

@@ -16,6 +16,7 @@ use seawall_messages::policy::PolicyGeneration;
 use seawall_messages::process::{App, AppKind, Attribution, Method, Process};
 use seawall_messages::{Action, Direction, Judgement, Protocol, Snapshot};
 use seawall_policy::{file, rule};
+use seawall_verdict::Decision;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -59,6 +60,7 @@ struct Expectation {
 enum Expected {
     Permit,
     Deny,
+    Ask,
 }
 
 /// What became of an expectation.
@@ -131,8 +133,11 @@ fn test(expectation: &Expectation, line: usize, snapshot: &Snapshot) -> Result<T
     let attribution = attribution(expectation.app.as_deref())?;
     let request = request(expectation)?;
     let flow = request.flow(own_address(request.remote))?;
-    let judgement = seawall_verdict::decide(snapshot, &flow, snapshot.layers_of(&attribution));
+    let decision = seawall_verdict::decide(snapshot, &flow, snapshot.layers_of(&attribution));
+    let asks = matches!(decision, Decision::Ask(_));
+    let judgement = decision.judgement();
     let found = match judgement.action {
+        _ if asks => Expected::Ask,
         Action::Allow => Expected::Permit,
         Action::Reject | Action::Drop => Expected::Deny,
     };
@@ -197,6 +202,7 @@ impl Expected {
         match self {
             Self::Permit => "permit",
             Self::Deny => "deny",
+            Self::Ask => "ask",
         }
     }
 }
@@ -303,7 +309,7 @@ rule = "+ *"
         let cases = [
             ("", "no [[expect]]"),
             ("[[expect]]\ntarget = \"9.9.9.9\"\n", "missing field `result`"),
-            ("[[expect]]\ntarget = \"9.9.9.9\"\nresult = \"ask\"\n", "line 3"),
+            ("[[expect]]\ntarget = \"9.9.9.9\"\nresult = \"maybe\"\n", "line 3"),
             ("[[expect]]\ntarget = \"9.9.9.9\"\nresult = \"deny\"\nport = 1\n", "line 4"),
             ("\n[[expect]]\ntarget = \"x y\"\nresult = \"deny\"\n", "expect.toml:2: expect.target"),
             (

@@ -78,6 +78,7 @@ fn poke(seawall: &Seawall<'_>) {
     seawall.verb(&["reload"]);
     seawall.verb(&["connections", "--json", "--limit", "1"]);
     seawall.verb(&["status", "--json"]);
+    seawall.verb(&["prompts", "--json"]);
 }
 
 /// What was denied of the allowed connections, as far as it is remembered.

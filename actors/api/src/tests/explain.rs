@@ -33,6 +33,7 @@ impl Component for Explainer {
         reply.send(match whom {
             Whom::Pid(pid) => Err(format!("there is no process {pid}")),
             _ => Ok(Explanation {
+                asks: false,
                 flow,
                 app: App::unidentified(),
                 process: None,

@@ -83,6 +83,7 @@ fn app(section: &mut Section<'_, '_, '_>) -> Option<AppPolicy> {
     let fingerprint = fingerprint(section);
     let filter = layer(section);
     section.foreign("permanent_verdicts", "it in [filter]: it is one for all apps");
+    section.foreign("ask_timeout", "it in [filter]: it is one for all apps");
     section.close();
     let fingerprint = fingerprint?;
     let name = name.unwrap_or_else(|| Arc::from(fingerprint.to_string()));

@@ -11,11 +11,11 @@ use super::{MAX_RULES, describe};
 use crate::rule;
 
 /// The words of `default_action`.
-pub(super) const DEFAULT_ACTIONS: [(&str, DefaultAction); 2] =
-    [("permit", DefaultAction::Permit), ("block", DefaultAction::Block)];
-
-/// A word of `default_action` that will mean something one day, and why not yet.
-pub(super) const PROMPTS: (&str, &str) = ("ask", "prompts don't exist yet");
+pub(super) const DEFAULT_ACTIONS: [(&str, DefaultAction); 3] = [
+    ("permit", DefaultAction::Permit),
+    ("block", DefaultAction::Block),
+    ("ask", DefaultAction::Ask),
+];
 
 pub(super) struct Section<'a, 'c, 't> {
     /// As fields are called in errors: `filter`, `app[2].match`.
@@ -113,12 +113,11 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
         }
     }
 
-    /// One of a few words. `later` is a word that will mean something one day, and why not yet.
+    /// One of a few words.
     pub(super) fn choice<T: Copy>(
         &mut self,
         key: &'static str,
         choices: &[(&str, T)],
-        later: Option<(&str, &str)>,
     ) -> Option<T> {
         let value = self.value(key)?;
         let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
@@ -129,10 +128,6 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
         if let Some((_, choice)) = choices.iter().find(|(word, _)| text == word) {
             return Some(*choice);
         }
-        let expected = match later {
-            Some((word, why)) if text == word => format!("{expected}: {why}"),
-            _ => expected,
-        };
         self.wrong(key, value, describe(value.get_ref()), expected)
     }
 

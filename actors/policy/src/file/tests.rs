@@ -80,8 +80,12 @@ fn every_setting_is_read() {
 fn a_problem_says_where_it_is_and_what_was_expected() {
     let cases = [
         (
-            "[filter]\ndefault_action = \"ask\"\n",
-            "2:18: filter.default_action: found the string \"ask\"; expected \"permit\" or \"block\": prompts don't exist yet",
+            "[filter]\ndefault_action = \"deny\"\n",
+            "2:18: filter.default_action: found the string \"deny\"; expected \"permit\" or \"block\" or \"ask\"",
+        ),
+        (
+            "[filter]\nask_timeout = 9\n",
+            "2:15: filter.ask_timeout: found the number 9; expected a whole number of 10 to 999999",
         ),
         (
             "filter.block_lan = \"yes\"",

@@ -115,8 +115,8 @@ fn other_spellings_print_canonically() {
 fn errors_point_at_the_part_that_is_wrong() {
     // Line, offending part, a word of what was found, a word of what was expected.
     let cases = [
-        ("", "", "empty rule", "`+` or `-`"),
-        ("# nothing else", "", "empty rule", "`+` or `-`"),
+        ("", "", "empty rule", "`+`, `-` or `?`"),
+        ("# nothing else", "", "empty rule", "`+`, `-` or `?`"),
         ("* x", "*", "`*`", "to permit"),
         ("permit *", "permit", "`permit`", "`-` to deny"),
         ("+* TCP", "+", "`+*`", "a space"),
@@ -135,7 +135,8 @@ fn errors_point_at_the_part_that_is_wrong() {
         ("+ lan,LAN", "LAN", "`LAN` again", "each scope once"),
         ("+ lan,", "", "empty scope", "localhost, lan or internet"),
         ("+ lan,wan", "wan", "`wan`", "localhost, lan or internet"),
-        ("? *", "?", "asks", "not available yet"),
+        ("?*", "?", "`?*`", "a space"),
+        ("! *", "!", "`!`", "`?` to ask"),
         ("- * off off", "off", "`off` again", "once"),
         ("- * untl=2026-12-24", "untl", "`untl`", "until=, perhaps"),
         ("- * =x", "", "``", "until=…"),
@@ -446,7 +447,11 @@ fn services() -> impl Strategy<Value = Option<Service>> {
 proptest! {
     #[test]
     fn what_is_printed_parses_to_the_same_rule(
-        permission in prop_oneof![Just(Permission::Permit), Just(Permission::Deny)],
+        permission in prop_oneof![
+            Just(Permission::Permit),
+            Just(Permission::Deny),
+            Just(Permission::Ask),
+        ],
         entity in entities(),
         service in services(),
         when in times(),

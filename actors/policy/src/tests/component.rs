@@ -1,12 +1,13 @@
 //! Starts, reloads and removals, over several lives of one machine.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use seawall_messages::Protocol;
-use seawall_messages::policy::{DefaultAction, Mode, PolicyGeneration, PolicySource};
+use seawall_messages::policy::{DefaultAction, Message, Mode, PolicyGeneration, PolicySource};
+use seawall_messages::{Protocol, Snapshot};
 
 use super::adoption::{listener, session};
-use super::{Machine, wait_until};
+use super::{DEADLINE, Machine, wait_until};
 use crate::Store;
 
 const BLOCK: &str = "[filter]\ndefault_action = \"block\"\n";
@@ -170,5 +171,20 @@ fn a_first_start_that_cannot_look_is_tried_again() {
     machine.sockets.fails.store(true, Ordering::Relaxed);
     let worker = machine.start();
     assert_eq!(worker.snapshot().adopted.len(), 1);
+    worker.stop();
+}
+
+#[test]
+fn what_is_in_force_is_published_anew_when_the_users_answers_want_that() {
+    let machine = Machine::with_file("filter.default_action = 'ask'\nfilter.ask_timeout = 30\n");
+    let worker = machine.start();
+    let before = worker.snapshot();
+    assert_eq!(before.ask_timeout, Duration::from_secs(30));
+    assert!(before.asks_for_apps(), "whom to ask about has to be known");
+    let renewed = worker.policy.ask_blocking(DEADLINE, |reply| Message::Renew { reply });
+    let renewed = renewed.expect("an answer");
+    let after = worker.snapshot();
+    assert_eq!((before.generation, renewed), (PolicyGeneration(1), PolicyGeneration(2)));
+    assert_eq!(*after, Snapshot { generation: renewed, ..(*before).clone() });
     worker.stop();
 }

@@ -2,8 +2,7 @@
 
 use seawall_messages::{Action, Direction, Layer, Protocol, Transport};
 
-use super::{ECHO, flow, icmp6, ports, shut};
-use crate::decide;
+use super::{ECHO, decide, flow, icmp6, ports, shut};
 
 /// Name, direction, protocol, initiator, responder, transport; action and layer.
 type Case =

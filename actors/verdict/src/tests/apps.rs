@@ -5,10 +5,9 @@ use seawall_messages::rule::{Permission, Rule};
 use seawall_messages::{Action, Flow, Layer, Snapshot};
 
 use super::{
-    blocks, closed, deny_all, forwarded, inbound, loopback, open, outbound, permit_all, permits,
-    rule, scopes, shut, tcp, under,
+    blocks, closed, decide, deny_all, forwarded, inbound, loopback, open, outbound, permit_all,
+    permits, rule, scopes, shut, tcp, under,
 };
-use crate::decide;
 use crate::decide::{for_anyone, for_unanswered};
 
 /// An app by the tag of that name.

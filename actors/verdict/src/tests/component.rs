@@ -10,16 +10,18 @@ use metrics::{
     with_local_recorder,
 };
 use seawall_messages::policy::Filter;
+use seawall_messages::prompt::Answers;
 use seawall_messages::verdict::{MAX_BATCH, Message, Request};
 use seawall_messages::{Action, Layer, Snapshot};
 use seawall_runtime::{
     Address, AskError, Generation, Kernel, Mailbox, Published, Publisher, Spec, TreeBuilder,
 };
 
+use super::asking::{Clerk, FakePrompt};
 use super::identify::{Desk, FakeProcess};
-use super::{closed, inbound, open, outbound, permits, under};
+use super::{closed, decide, inbound, open, outbound, permits, under};
 use crate::events::{Identifications, Identified, Judged, Judgements, Source};
-use crate::{Arguments, Verdict, decide};
+use crate::{Arguments, Verdict};
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -29,17 +31,25 @@ pub(super) struct Running {
     pub(super) verdict: Address<Message>,
     pub(super) publisher: Publisher<Snapshot>,
     pub(super) process: Arc<Desk>,
+    pub(super) prompt: Arc<Clerk>,
+    pub(super) answers: Publisher<Answers>,
 }
 
 pub(super) fn run(snapshot: Snapshot) -> Running {
     let (publisher, policy) = Published::new(snapshot);
     let mut tree = TreeBuilder::new(|reason| panic!("{reason}"));
-    let verdict = tree.declare(spec("verdict", &["process"]));
+    let verdict = tree.declare(spec("verdict", &["process", "prompt"]));
     let address = tree.declare(spec("process", &[]));
     let process = Arc::new(Desk::default());
     tree.actor::<FakeProcess>(&address, process.clone());
-    tree.actor::<Verdict>(&verdict, Arguments { policy, process: address });
-    Running { kernel: tree.start().expect("the tree starts"), verdict, publisher, process }
+    let desk = tree.declare(spec("prompt", &[]));
+    let prompt = Arc::new(Clerk::default());
+    tree.actor::<FakePrompt>(&desk, prompt.clone());
+    let (answers_in, answers) = Published::new(Answers::default());
+    let arguments = Arguments { policy, process: address, prompt: desk, answers };
+    tree.actor::<Verdict>(&verdict, arguments);
+    let kernel = tree.start().expect("the tree starts");
+    Running { kernel, verdict, publisher, process, prompt, answers: answers_in }
 }
 
 fn spec(name: &'static str, asks: &'static [&'static str]) -> Spec {
@@ -58,17 +68,13 @@ fn spec(name: &'static str, asks: &'static [&'static str]) -> Spec {
 }
 
 pub(super) fn request(address: &str) -> Request {
-    Request { flow: outbound(address), uid: None, owner: None }
+    Request { flow: outbound(address), uid: None, owner: None, is_open: false }
 }
 
 #[test]
 fn a_question_is_answered_under_the_policy_of_the_moment() {
     let running = run(open());
-    let judge = || {
-        running
-            .verdict
-            .ask_blocking(DEADLINE, |reply| Message::Judge { request: request("9.9.9.9"), reply })
-    };
+    let judge = || running.judge(request("9.9.9.9"));
     assert_eq!(judge().expect("an answer"), decide(&open(), &outbound("9.9.9.9"), None));
     assert!(running.publisher.publish(Generation(1), closed()));
     assert_eq!(judge().expect("an answer"), decide(&closed(), &outbound("9.9.9.9"), None));

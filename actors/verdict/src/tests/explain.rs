@@ -15,10 +15,9 @@ use seawall_messages::{Action, Direction, Flow, Layer, Protocol, Snapshot, Trans
 
 use super::component::{DEADLINE, run};
 use super::{
-    blocks, closed, deny_all, inbound, loopback, open, outbound, permit_all, permits, ports, rule,
-    scopes, tcp, under,
+    blocks, closed, decide, deny_all, inbound, loopback, open, outbound, permit_all, permits,
+    ports, rule, scopes, tcp, under,
 };
-use crate::decide;
 use crate::explain::explain;
 
 /// The program of an app.

@@ -10,7 +10,7 @@ use seawall_messages::policy::{AppFilter, DefaultAction, PolicyGeneration};
 use seawall_messages::process::{
     self, App, AppKind, Attribution, Method, Owner, Process, ProcessKey,
 };
-use seawall_messages::verdict::{Message, Request};
+use seawall_messages::verdict::{Answer, Message, Request};
 use seawall_messages::{Action, Judgement, Layer, Lifetime, Reach, Snapshot};
 use seawall_runtime::{
     AnswerSink, AskError, Component, Context, Failure, Generation, Reply, StartError,
@@ -150,17 +150,21 @@ fn blocking(names: &[&str]) -> Snapshot {
 }
 
 impl Running {
-    fn judge(&self, request: Request) -> Result<Judgement, AskError> {
+    pub(super) fn judge(&self, request: Request) -> Result<Judgement, AskError> {
+        self.answer(request).map(judged)
+    }
+
+    pub(super) fn answer(&self, request: Request) -> Result<Answer, AskError> {
         self.verdict.ask_blocking(DEADLINE, |reply| Message::Judge { request, reply })
     }
 
-    fn judge_all(&self, requests: Vec<Request>) -> Result<Vec<Judgement>, AskError> {
+    pub(super) fn judge_all(&self, requests: Vec<Request>) -> Result<Vec<Judgement>, AskError> {
         self.verdict.ask_blocking(DEADLINE, |reply| Message::JudgeAll { requests, reply })
     }
 
     /// Asks without waiting.
     fn ask(&self, request: Request, answers: &Answers) {
-        let question = |reply: Reply<Judgement>| Message::Judge { request, reply };
+        let question = |reply: Reply<Answer>| Message::Judge { request, reply };
         self.verdict.ask_into(answers.sink.clone(), 0, question).expect("there is room");
     }
 
@@ -172,21 +176,28 @@ impl Running {
         }
     }
 
-    fn stop(self) {
+    pub(super) fn stop(self) {
         assert!(self.kernel.stop(DEADLINE).is_empty());
+    }
+}
+
+fn judged(answer: Answer) -> Judgement {
+    match answer {
+        Answer::Judged(judgement) => judgement,
+        Answer::Waits(waiting) => panic!("the user is asked: {waiting:?}"),
     }
 }
 
 /// Answers that nobody waits for.
 struct Answers {
-    sink: Arc<dyn AnswerSink<Judgement>>,
-    came: Receiver<Result<Judgement, AskError>>,
+    sink: Arc<dyn AnswerSink<Answer>>,
+    came: Receiver<Result<Answer, AskError>>,
 }
 
-struct Sink(Sender<Result<Judgement, AskError>>);
+struct Sink(Sender<Result<Answer, AskError>>);
 
-impl AnswerSink<Judgement> for Sink {
-    fn deliver(&self, _: u64, answer: Result<Judgement, AskError>) {
+impl AnswerSink<Answer> for Sink {
+    fn deliver(&self, _: u64, answer: Result<Answer, AskError>) {
         // A test that has ended listens to nobody.
         let _ = self.0.send(answer);
     }
@@ -199,7 +210,7 @@ impl Answers {
     }
 
     fn next(&self) -> Result<Judgement, AskError> {
-        self.came.recv_timeout(DEADLINE).expect("an answer")
+        self.came.recv_timeout(DEADLINE).expect("an answer").map(judged)
     }
 }
 

@@ -8,10 +8,9 @@ use seawall_messages::{Breadth, Direction, Flow, Protocol, Reach, Scope, Snapsho
 use super::apps::app;
 use super::explain::{any_app_filter, any_filter};
 use super::{
-    closed, deny_all, flow, inbound, loopback, open, outbound, permit_all, permits, ports, rule,
-    tcp, under,
+    closed, decide, deny_all, flow, inbound, loopback, open, outbound, permit_all, permits, ports,
+    rule, tcp, under,
 };
-use crate::decide;
 
 /// With an established session between this machine and 9.9.9.9.
 fn with_session() -> Snapshot {

@@ -45,13 +45,15 @@ config:
 
 #[test]
 fn json_and_flat_names_are_read_too() {
-    let export = r#"{"type":"settings","config":{"filter/blockInbound":false,"filter/defaultAction":"ask"}}"#;
+    let export = r#"{"type":"settings","config":{"filter/blockInbound":false,"filter/defaultAction":"ask","filter/askTimeout":90}}"#;
     let converted = convert(export).expect("an export");
     assert_eq!(
         converted.policy,
-        "# From Portmaster's settings.\n[filter]\nblock_inbound = false\n"
+        "# From Portmaster's settings.\n[filter]\nask_timeout = 90\nblock_inbound = false\ndefault_action = \"ask\"\n"
     );
-    assert_eq!(left_out(&converted), ["filter/defaultAction"]);
+    assert!(left_out(&converted).is_empty());
+    let short = r#"{"type":"settings","config":{"filter/askTimeout":9}}"#;
+    assert_eq!(left_out(&convert(short).expect("an export")), ["filter/askTimeout"]);
     let one = r#"{"type":"single-setting","id":"filter/blockLocal","value":true}"#;
     let policy = convert(one).expect("an export").policy;
     assert_eq!(policy, "# From Portmaster's settings.\n[filter]\nblock_local = true\n");

@@ -111,9 +111,10 @@ fn a_problem_says_where_it_is_and_what_was_expected() {
         ("[[app]]\nmatch = { sha256 = \"abc\" }".to_owned(), "2:20: app[1].match.sha256: found the string \"abc\"; expected 64 hexadecimal digits".to_owned()),
         (format!("{app}name = \"\""), "3:8: app[1].name: found the string \"\"; expected a name of 1 to 200 bytes without control characters".to_owned()),
         (format!("{app}name = \"a\\u001b\""), "3:8: app[1].name: found the string \"a\\u{1b}\"; expected a name of 1 to 200 bytes without control characters".to_owned()),
-        (format!("{app}default_action = \"ask\""), "3:18: app[1].default_action: found the string \"ask\"; expected \"permit\" or \"block\": prompts don't exist yet".to_owned()),
+        (format!("{app}default_action = \"deny\""), "3:18: app[1].default_action: found the string \"deny\"; expected \"permit\" or \"block\" or \"ask\"".to_owned()),
         (format!("{app}block_lan = 1"), "3:13: app[1].block_lan: found the number 1; expected true or false".to_owned()),
         (format!("{app}permanent_verdicts = true"), "3:22: app[1].permanent_verdicts: found a key of another section; expected it in [filter]: it is one for all apps".to_owned()),
+        (format!("{app}ask_timeout = 20"), "3:15: app[1].ask_timeout: found a key of another section; expected it in [filter]: it is one for all apps".to_owned()),
         (format!("{app}mode = \"open\""), "3:1: app[1].mode: found an unknown key \"mode\"; expected one of name, match, default_action, block_inbound, block_lan, block_internet, block_local, outgoing_rules, incoming_rules".to_owned()),
         (
             format!("{app}\n{app}outgoing_rules = [\"+ *\", 7]"),
