@@ -129,5 +129,6 @@ fn health(client: &Client) -> Result<Health, ClientError> {
             .map_or("the policy file".to_owned(), |policy| policy.file.display().to_string()),
         running: components.components.iter().filter(runs).count(),
         components: components.components.len(),
+        asked: status.datapath.asked_flows,
     })
 }
