@@ -126,5 +126,6 @@ fn health(client: &Client) -> Result<Health, ClientError> {
         reasons: status.reasons,
         running: components.components.iter().filter(runs).count(),
         components: components.components.len(),
+        asked: status.datapath.asked_flows,
     })
 }

@@ -96,6 +96,8 @@ pub(crate) struct Health {
     pub(crate) running: usize,
     /// All of them.
     pub(crate) components: usize,
+    /// Connections that wait for an answer of the user.
+    pub(crate) asked: usize,
 }
 
 /// Whether Seawall answers.

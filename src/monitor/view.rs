@@ -146,6 +146,9 @@ impl Screen<'_> {
         });
         let right = parts.chars().count();
         let mut said = Vec::new();
+        if let Some(asked) = health.map(|health| health.asked).filter(|asked| *asked > 0) {
+            said.push(format!("{asked} wait for an answer: `seawall prompts watch`"));
+        }
         if model.paused {
             said.push("PAUSED, space goes on".to_owned());
         }

@@ -114,6 +114,7 @@ fn the_table_of_keys_is_what_the_program_knows_and_takes() {
     let of_app = expected("[[app]]\nmatch = { path = \"/x\" }\nx = 1\n");
     let mut told = expected("[filter]\nx = 1\n");
     told.remove("permanent_verdicts");
+    told.remove("ask_timeout");
     told.extend(words(["match", "name"]));
     assert_eq!(told, of_app, "what is said of [[app]]");
     let matches = table("| in `match` | what has to fit | such as |");

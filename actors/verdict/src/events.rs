@@ -175,12 +175,19 @@ impl Unidentified {
 pub(crate) struct Unasked<'a> {
     pub(crate) flow: &'a Flow,
     pub(crate) error: Error,
+    /// Whether `prompt` answered before: a silence is told once.
+    pub(crate) is_first: bool,
 }
 
 impl Unasked<'_> {
     pub(crate) fn emit(&self) {
         counter!(UNASKED).increment(1);
-        tracing::warn!(flow = %self.flow, error = chain(&self.error), "The user can't be asked");
+        let Self { flow, error, is_first } = self;
+        let error = chain(error);
+        match is_first {
+            true => tracing::warn!(%flow, error, "The user can't be asked, it is denied"),
+            false => tracing::debug!(%flow, error, "The user still can't be asked"),
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use std::time::{Duration, SystemTime};
 
 use seawall_messages::explain::{Explanation, Whom};
 use seawall_messages::policy::{AppLayers, AppPlace};
-use seawall_messages::process::{self, Attribution, Question};
-use seawall_messages::prompt::{self, Answers, Asker, Outcome};
+use seawall_messages::process::{self, Attribution, Method, Question};
+use seawall_messages::prompt::{self, Answers, Asker, Given, Outcome};
 use seawall_messages::verdict::{Answer, Lifetime, Request, Waiting};
 use seawall_messages::{Direction, Flow, Judgement, Layer, Protocol, Reach, Reason, Snapshot};
 use seawall_runtime::{Address, AskError, Published, Reply};
@@ -91,6 +91,8 @@ pub(crate) struct Judge {
     known: Mutex<Known>,
     /// Whether `process` gave no answer when it was last asked.
     is_silent: AtomicBool,
+    /// As [`Self::is_silent`], of `prompt`.
+    is_prompt_silent: AtomicBool,
     judgements: Judgements,
     identifications: Identifications,
 }
@@ -105,6 +107,7 @@ impl Judge {
             answers,
             known: Mutex::default(),
             is_silent: AtomicBool::new(false),
+            is_prompt_silent: AtomicBool::new(false),
             judgements: Judgements::fetch(),
             identifications: Identifications::fetch(),
         }
@@ -212,6 +215,7 @@ impl Judge {
         let question = prompt::Question { asker: Asker::of(attribution), flow: *flow };
         let question = |reply| prompt::Message::Ask { question: question.clone(), reply };
         let outcome = ask(&self.prompt, ONE.each, end, &question, Error::NotAsked).await;
+        let is_first = !self.is_prompt_silent.swap(outcome.is_err(), Ordering::Relaxed);
         Answer::Judged(match outcome {
             Ok(Outcome::Waits { answers, at_most }) => {
                 let generation = snapshot.generation;
@@ -226,7 +230,7 @@ impl Judge {
                 Judgement { reason, ..unanswered.clone() }
             }
             Err(error) => {
-                Unasked { flow, error }.emit();
+                Unasked { flow, error, is_first }.emit();
                 let reason = Reason::plain(Layer::Unanswered, "the user can't be asked just now");
                 Judgement { reason, ..unanswered.clone() }
             }
@@ -265,7 +269,17 @@ impl Judge {
         let ask = |reply| process::Message::Describe { whom: whom.clone(), reply };
         let (snapshot, described) =
             self.identify(EXPLANATION, ask).await.map_err(|error| chain(&error))?;
-        Ok(explain(&snapshot, flow, &described?))
+        let mut explained = explain(&snapshot, flow, &described?);
+        if explained.asks {
+            let attribution = Attribution {
+                method: Method::OpenFiles,
+                process: explained.process.as_ref().map(Arc::clone),
+            };
+            let answers = self.answers.load();
+            let given = answers.to(&Asker::of(&attribution), flow, SystemTime::now());
+            explained.notes.extend(given.map(answered_note));
+        }
+        Ok(explained)
     }
 
     /// Decides, and remembers what the answer says of the process. An answer
@@ -375,6 +389,12 @@ fn without_owner(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
         true => for_anyone(snapshot, flow),
         false => decide(snapshot, flow, AppLayers::default()).judged(),
     }
+}
+
+/// What an answer that counts now means for a connection that would be asked about.
+fn answered_note(given: &Given) -> String {
+    let (id, choice) = (given.id.0, given.choice.as_str());
+    format!("nobody is asked now: the answer to prompt {id} counts, which is {choice}")
 }
 
 /// How long what the user said of a connection lasts.

@@ -224,6 +224,7 @@ fn a_seawall_that_goes_away_is_missed_and_what_was_known_stays() {
         reasons: Vec::new(),
         running: 9,
         components: 9,
+        asked: 0,
     };
     model.update(Input::Health(health), at(62));
     assert_eq!(model.link, Link::Up);

@@ -21,6 +21,7 @@ fn health(protection: Protection, reasons: &[&str]) -> Input {
         reasons: reasons.iter().map(ToString::to_string).collect(),
         running: if reasons.is_empty() { 9 } else { 8 },
         components: 9,
+        asked: 0,
     })
 }
 
@@ -133,6 +134,19 @@ fn what_is_not_as_it_should_be() {
     let why = "Seawall is not running: nobody answers at /run/seawall/api.sock";
     model.update(Input::Lost(why.to_owned()), at(82));
     shows("lost-80x24", &model);
+}
+
+#[test]
+fn what_waits_for_an_answer_is_told() {
+    let mut model = model((100, 30));
+    let Input::Health(health) = health(Protection::Protected, &[]) else { return };
+    let screen = |model: &Model| {
+        let buffer = drawn(model, Palette::Plain).backend().buffer().clone();
+        buffer.content().iter().map(|cell| cell.symbol().to_owned()).collect::<String>()
+    };
+    assert!(!screen(&model).contains("wait for an answer"));
+    model.update(Input::Health(Health { asked: 3, ..health }), at(82));
+    assert!(screen(&model).contains("3 wait for an answer"), "{}", screen(&model));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! `seawall prompts watch`: each prompt as it comes, answered with one key.
 
 use std::collections::HashSet;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime};
 
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use crossterm::terminal;
+use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use seawall_messages::prompt::{
     AnswerPrompt, Choice, Extent, Lasting, Prompt, PromptId, PromptState, Prompts,
 };
@@ -34,20 +34,58 @@ enum Key {
     Quit,
 }
 
-/// Puts the terminal back.
-struct Raw;
+/// A terminal that gives each key at once, and shows none. Put back as it was when dropped.
+struct Keys {
+    before: Termios,
+}
 
-impl Drop for Raw {
+impl Keys {
+    fn open() -> io::Result<Self> {
+        let before = termios::tcgetattr(io::stdin())?;
+        let mut own = before.clone();
+        // Interrupts are keys, too: nothing else would put the terminal back.
+        own.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        termios::tcsetattr(io::stdin(), OptionalActions::Now, &own)?;
+        Ok(Self { before })
+    }
+
+    /// Keys that were pressed before there was something to answer are meant for nothing.
+    fn forget(&self) -> io::Result<()> {
+        while event::poll(Duration::ZERO)? {
+            event::read()?;
+        }
+        Ok(())
+    }
+
+    /// What is pressed before the next look, if anything is.
+    fn next(&self) -> io::Result<Option<Key>> {
+        if !event::poll(LOOK)? {
+            return Ok(None);
+        }
+        let Event::Key(key) = event::read()? else { return Ok(None) };
+        let is_interrupt = key.modifiers.contains(KeyModifiers::CONTROL);
+        Ok(match key.code {
+            _ if key.kind == KeyEventKind::Release => None,
+            KeyCode::Char('c' | 'd') if is_interrupt => Some(Key::Quit),
+            KeyCode::Char(character) => meaning(character),
+            KeyCode::Esc => Some(Key::Quit),
+            _ => None,
+        })
+    }
+}
+
+impl Drop for Keys {
     fn drop(&mut self) {
-        let _ = terminal::disable_raw_mode();
+        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }
 
 pub(super) fn perform(client: &Client) -> Result<Outcome, ClientError> {
-    if !std::io::stdin().is_terminal() {
+    if !io::stdin().is_terminal() {
         output::complaint("prompts watch needs a terminal; `seawall prompts answer` does not");
         return Ok(Outcome::Misused);
     }
+    let keys = Keys::open().map_err(broken)?;
     let mut skipped = HashSet::new();
     let mut shown = None;
     output::line("waiting for prompts; q quits");
@@ -56,11 +94,12 @@ pub(super) fn perform(client: &Client) -> Result<Outcome, ClientError> {
         let next = next(&list, &skipped);
         if let Some(prompt) = next.filter(|prompt| shown != Some(prompt.id)) {
             show(prompt);
+            keys.forget().map_err(broken)?;
         } else if next.is_none() && shown.is_some() {
             output::line("nothing else waits");
         }
         shown = next.map(|prompt| prompt.id);
-        match (key().map_err(broken)?, next) {
+        match (keys.next().map_err(broken)?, next) {
             (Some(Key::Quit), _) => return Ok(Outcome::Done),
             (Some(Key::Skip), Some(prompt)) => {
                 skipped.insert(prompt.id);
@@ -111,24 +150,6 @@ fn say(done: Result<String, ClientError>) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// The key that is pressed before the next look, if one is.
-fn key() -> std::io::Result<Option<Key>> {
-    terminal::enable_raw_mode()?;
-    let _raw = Raw;
-    if !event::poll(LOOK)? {
-        return Ok(None);
-    }
-    let Event::Key(key) = event::read()? else { return Ok(None) };
-    let is_interrupt = key.modifiers.contains(KeyModifiers::CONTROL);
-    Ok(match key.code {
-        _ if key.kind == KeyEventKind::Release => None,
-        KeyCode::Char('c' | 'd') if is_interrupt => Some(Key::Quit),
-        KeyCode::Char(character) => meaning(character),
-        KeyCode::Esc => Some(Key::Quit),
-        _ => None,
-    })
-}
-
 fn meaning(character: char) -> Option<Key> {
     let (allow, block) = (Choice::Allow, Choice::Block);
     Some(match character {
@@ -147,7 +168,7 @@ fn meaning(character: char) -> Option<Key> {
     })
 }
 
-fn broken(source: std::io::Error) -> ClientError {
+fn broken(source: io::Error) -> ClientError {
     ClientError::Broken { doing: "read keys from the terminal", source: Box::new(source) }
 }
 

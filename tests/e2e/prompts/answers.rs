@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use lab::pane::Pane;
 use lab::probe::Path as Way;
+use lab::world::needs;
 use lab::{Datagrams, Deed, Family, Programs, Seawall, Talk, World, eventually};
 use seawall_messages::Direction;
-use seawall_messages::prompt::PromptState;
+use seawall_messages::prompt::{Covers, PromptState};
 
 use super::{
     A_WHILE, ASKED, Attempt, OTHER_PORT, PORT, SOON, answer, at, programs, prompt_of, prompts,
@@ -132,6 +134,37 @@ fn what_is_dismissed_is_denied() {
     assert!(prompts(&seawall).prompts.is_empty());
     let again = seawall.verb(&["prompts", "dismiss", "999"]);
     assert_eq!(again.code, Some(1), "{}", again.stdout);
+}
+
+#[test]
+fn one_key_answers_on_a_terminal() {
+    needs("tmux");
+    let world = World::new();
+    let _server = world.peer.listen(at(PORT));
+    let seawall = Seawall::on(&world.desk).policy(ASKED).start();
+    let (binary, run_dir) = (lab::seawall::binary(), seawall.run_dir());
+    let command = format!("'{}' prompts watch --run-dir '{}'", binary.display(), run_dir.display());
+    let pane = Pane::start(&world.desk, &command, (120, 40));
+    pane.shows_all(&["waiting for prompts"]);
+    let folder = Programs::new();
+    let programs = programs(&folder, 2);
+    let attempt = Attempt::start(&world, &programs[0], at(PORT));
+    pane.shows_all(&["asked-000", "to 10.77.1.2:7501 TCP", "a allow once"]);
+    attempt.waits("a key is waited for");
+    pane.keys(&["a"]);
+    attempt.connects("a key allowed it");
+    pane.shows_all(&["allowed; 1 connection waited for it", "nothing else waits"]);
+    let attempt = Attempt::start(&world, &programs[1], at(PORT));
+    pane.shows_all(&["asked-001"]);
+    // What other keys send is no answer: an arrow ends with an A.
+    pane.keys(&["Up"]);
+    attempt.waits("that was no answer");
+    pane.keys(&["W"]);
+    attempt.is_refused("a key blocked it");
+    pane.keys(&["q"]);
+    pane.shows_all(&["ended 0 icanon"]);
+    let answers = prompts(&seawall).answers;
+    assert!(answers.iter().any(|given| given.covers == Covers::App), "{answers:?}");
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! What is stored comes back, and what was damaged is told.
 
+use std::time::{Duration, SystemTime};
+
 use proptest::prelude::*;
-use seawall_messages::prompt::{AnswerPrompt, Choice, Extent, Lasting, PromptId};
+use seawall_messages::prompt::{
+    AnswerPrompt, Choice, Covers, Extent, Lasting, PromptId, PromptState,
+};
 
 use super::{TIMEOUT, at, flow, question};
 use crate::book::{Book, Kept};
@@ -56,6 +60,24 @@ fn prompts_and_answers_outlive_their_book() {
     assert_eq!(again.list(), book.list());
     again.ask(&question("new", flow(1, 1, 443)), TIMEOUT, at(65), 1);
     assert_eq!(again.list().prompts[0].id, PromptId(6));
+}
+
+/// Records as format 1 has them: what an earlier Seawall wrote is read by every later one.
+#[test]
+fn records_of_format_one_are_read() {
+    let prompt: &[u8] = b"\x0bpath:/bin/x\x00\x01x\x00\x06/bin/x\x01\x07d\x00\x00\x01\x06\x00\x09\x09\x09\x09\x01\xbb\x03\x00\x80\xd0\x95\xff\xbc1\x00\x80\xd0\x95\xff\xbc1";
+    let answer: &[u8] = b"\x0bpath:/bin/x\x00\x01x\x00\x06/bin/x\x01\x07d\x00\x00\x03\x00\x09\x09\x09\x09\x01\xbb\x03\x00\x80\xd0\x95\xff\xbc1\x01\x80\xd0\x95\xff\xbc1";
+    let records =
+        [(&b"prompt/\0\0\0\0\0\0\0\x03"[..], prompt), (&b"answer/\0\0\0\0\0\0\0\x02"[..], answer)];
+    let kept = decode_all(records).expect("readable");
+    let (id, record) = &kept.prompts[0];
+    assert_eq!((id.0, &*record.asker.path, record.targets[0].port), (3, "/bin/x", Some(443)));
+    let since_1970 = Duration::from_millis(1_700_000_000_000);
+    let until = SystemTime::UNIX_EPOCH + since_1970;
+    assert_eq!(record.state, PromptState::Waits { until });
+    let given = &kept.answers[0];
+    assert_eq!((given.id.0, given.choice, given.until), (2, Choice::Allow, Some(until)));
+    assert_eq!(given.covers, Covers::AddressPort([9, 9, 9, 9].into(), Some(443)));
 }
 
 #[test]
