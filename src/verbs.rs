@@ -13,6 +13,7 @@ pub(crate) mod explain;
 mod fault;
 mod import;
 mod manual;
+mod network;
 pub(crate) mod pause;
 mod ps;
 mod reload;
@@ -82,6 +83,7 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Components(common) => components::perform(&common),
         Verb::Connections { limit, common } => connections::perform(limit, &common),
         Verb::Ps { all, common } => ps::perform(all, &common),
+        Verb::Network(common) => network::perform(&common),
         Verb::Monitor { plain, once, common } => monitor::perform(plain, once, &common),
         Verb::Rule { what, common } => rule::perform(&what, &common),
         Verb::Adopted { what, common } => adopted::perform(what, &common),

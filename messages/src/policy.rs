@@ -14,6 +14,7 @@ use seawall_runtime::Reply;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::{Direction, Flow, Protocol};
+use crate::network::NamedNetwork;
 use crate::process::Attribution;
 use crate::rule::{Data, Permission, Rule, Rules};
 
@@ -165,6 +166,8 @@ pub struct Snapshot {
     pub adopted: Vec<Adopted>,
     /// Whether everything passes for now.
     pub paused: bool,
+    /// The networks that have names; the settings of the first that the machine is in count.
+    pub networks: Vec<NamedNetwork>,
 }
 
 impl Filter {
@@ -204,6 +207,7 @@ impl Snapshot {
             mode: Mode::Open,
             adopted: Vec::new(),
             paused: false,
+            networks: Vec::new(),
         }
     }
 
@@ -213,6 +217,7 @@ impl Snapshot {
             |rule: &Rule| rule.permission == Permission::Deny && rule.entity.names_loopback();
         self.filter.block_local
             || self.apps.iter().any(|app| app.filter.block_local == Some(true))
+            || self.network().is_some_and(|network| network.filter.block_local == Some(true))
             || self.lists().flatten().any(forbids)
     }
 
@@ -223,7 +228,12 @@ impl Snapshot {
 
     /// Whether a verdict may depend on whose connection it is.
     pub fn asks_for_apps(&self) -> bool {
-        !self.apps.is_empty()
+        !self.apps.is_empty() || self.lists().any(Rules::looks_at_users)
+    }
+
+    /// The named network whose settings count: the first that the machine is in.
+    pub fn network(&self) -> Option<&NamedNetwork> {
+        self.networks.iter().find(|network| network.is_here)
     }
 
     /// The first app that a connection's owner fits. A connection that nobody
@@ -282,10 +292,19 @@ pub struct IdleRule {
 impl IdleRule {
     /// Those of some lists.
     pub fn of<'a>(lists: impl Iterator<Item = &'a Rules>) -> Vec<Self> {
-        let idle = |rule: &Rule| {
-            rule.entity.lacks().map(|lacks| Self { rule: Arc::clone(&rule.text), lacks })
-        };
+        let idle =
+            |rule: &Rule| rule.lacks().map(|lacks| Self { rule: Arc::clone(&rule.text), lacks });
         lists.flatten().filter_map(idle).collect()
+    }
+
+    /// Those networks that can't fit, which rules about them wait for.
+    pub fn of_networks(networks: &[NamedNetwork]) -> Vec<Self> {
+        let idle = |network: &&NamedNetwork| network.looks.ssid.is_some();
+        let named = |network: &NamedNetwork| Self {
+            rule: Arc::from(format!("[[network]] {}", network.name)),
+            lacks: Data::WirelessNames,
+        };
+        networks.iter().filter(idle).map(named).collect()
     }
 }
 
@@ -361,6 +380,8 @@ pub enum Message {
     },
     /// From its own file watcher.
     FileChanged,
+    /// From `network`: the machine may be in another network. Telling again is safe.
+    NetworkChanged,
     /// From its own alarm: rules may have begun or ceased to count, or a pause is over.
     TimePassed,
 }

@@ -127,6 +127,9 @@ pub struct Reason {
     /// The `[[app]]` whose settings decided; `None` where those for all did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub app: Option<Arc<str>>,
+    /// The `[[network]]` whose settings decided.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub network: Option<Arc<str>>,
     /// A sentence for people.
     pub text: Cow<'static, str>,
 }
@@ -134,7 +137,7 @@ pub struct Reason {
 impl Reason {
     /// A reason that names no rule.
     pub const fn plain(layer: Layer, text: &'static str) -> Self {
-        Self { layer, rule: None, app: None, text: Cow::Borrowed(text) }
+        Self { layer, rule: None, app: None, network: None, text: Cow::Borrowed(text) }
     }
 }
 
@@ -145,8 +148,11 @@ impl fmt::Display for Reason {
         if let Some((position, rule)) = &self.rule {
             write!(f, " (rule {position}: {rule})")?;
         }
-        match &self.app {
-            Some(app) => write!(f, ", for {app}"),
+        if let Some(app) = &self.app {
+            write!(f, ", for {app}")?;
+        }
+        match &self.network {
+            Some(network) => write!(f, ", in the network {network}"),
             None => Ok(()),
         }
     }

@@ -95,4 +95,10 @@ pub(crate) struct RuleCheck {
     /// The port that is called
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
+    /// The number of the user whose connection it is
+    #[arg(long)]
+    pub(crate) uid: Option<u32>,
+    /// A [[network]] that this machine is in
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
 }

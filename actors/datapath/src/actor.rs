@@ -275,8 +275,9 @@ impl Controller {
         batch: &[(Entry, Flow)],
         epoch: Epoch,
     ) -> Result<usize, Error> {
-        let requests: Vec<_> =
-            batch.iter().map(|(_, flow)| Request { flow: *flow, uid: None, owner: None }).collect();
+        let request =
+            |flow: &Flow| Request { flow: *flow, uid: self.decided.uid_of(flow), owner: None };
+        let requests: Vec<_> = batch.iter().map(|(_, flow)| request(flow)).collect();
         let judgements = self
             .arguments
             .verdict

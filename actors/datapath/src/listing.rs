@@ -69,6 +69,12 @@ impl Listing {
         self.rows.contains_key(flow)
     }
 
+    /// The user whose connection it is, as the kernel told or noted it.
+    pub(crate) fn uid_of(&self, flow: &Flow) -> Option<u32> {
+        let connection = &self.rows.get(flow)?.connection;
+        connection.uid.or_else(|| Some(connection.owner?.uid))
+    }
+
     /// A connection was judged again.
     pub(crate) fn judged(&mut self, flow: &Flow, judgement: &Judgement) {
         let Some(Row { connection, decided, .. }) = self.rows.get(flow) else { return };

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use seawall_messages::network::Surroundings;
 use seawall_messages::policy::{Adopted, IdleRule, Message, PolicyGeneration, PolicyStatus};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
@@ -45,6 +46,8 @@ pub struct Arguments {
     pub publisher: Publisher<Snapshot>,
     /// What was published last, be it by an earlier incarnation.
     pub published: Published<Snapshot>,
+    /// Where the machine is.
+    pub surroundings: Published<Surroundings>,
     /// Told of every new generation.
     pub datapath: Address<datapath::Message>,
     /// Lists this machine's sockets.
@@ -102,7 +105,7 @@ impl Component for Policy {
             }
             Message::Resume { reply } => reply.send(self.change_pause(None)?),
             Message::FileChanged => self.reread()?,
-            Message::TimePassed => self.publish()?,
+            Message::TimePassed | Message::NetworkChanged => self.publish()?,
         }
         Ok(())
     }
@@ -212,7 +215,7 @@ impl Policy {
             }
             let snapshot = &self.arguments.published.load();
             events::Published { snapshot, source: self.choice.source }.emit();
-            events::RulesIdle { rules: &IdleRule::of(snapshot.lists()) }.emit();
+            events::RulesIdle { rules: &idle_rules(snapshot) }.emit();
         }
         self.tell_datapath();
         self.set_alarm(left);
@@ -330,12 +333,21 @@ impl Policy {
     }
 
     fn idle_rules(&self, most: usize) -> Vec<IdleRule> {
-        let mut rules = IdleRule::of(self.arguments.published.load().lists());
+        let mut rules = idle_rules(&self.arguments.published.load());
         rules.truncate(most);
         rules
     }
 
     fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {
-        self.choice.settings.snapshot(generation, self.adopted.clone(), rule::now())
+        let settings = &self.choice.settings;
+        let present = settings.present(rule::now(), &self.arguments.surroundings.load());
+        settings.snapshot(generation, self.adopted.clone(), &present)
     }
+}
+
+/// Rules that decide nothing, behind the networks that can't fit.
+fn idle_rules(snapshot: &Snapshot) -> Vec<IdleRule> {
+    let mut rules = IdleRule::of_networks(&snapshot.networks);
+    rules.extend(IdleRule::of(snapshot.lists()));
+    rules
 }

@@ -20,6 +20,11 @@
 //! default_action = "block"       # the keys of [filter]; one that isn't said is as there
 //! outgoing_rules = ["+ 10.0.0.0/8 TCP/443"]  # looked at before those of [filter]
 //!
+//! [[network]]                    # up to 64; the settings of the first that the machine is in count
+//! name = "cafe"                  # what rules call it: network=cafe
+//! match = { gateway = "10.0.0.1", subnet = "10.0.0.0/8" }  # what it looks like: all that is said has to be so
+//! block_lan = true               # the switches of [filter], and default_action; one that isn't said is as there
+//!
 //! [service]
 //! mode = "open"                  # or "lockdown": new connections drop while Seawall is absent
 //! backend = "auto"               # or "nft", "iptables-nft", "iptables-legacy"
@@ -33,13 +38,16 @@
 //!
 //! `match` knows `path`, `command_line`, `parent` (its path), `tag` (`snap:firefox`,
 //! `script:/usr/bin/meld`, `unidentified`), `cgroup` and `sha256` (of the file).
-//! But for the hash, a `*` in them stands for any text.
+//! But for the hash, a `*` in them stands for any text. That of a network knows
+//! `gateway`, `gateway_mac`, `subnet` (of an own address), `interface` (with a `*`
+//! for any text) and `ssid`.
 //!
 //! `block_inbound` is off by default, other than in Portmaster: there, a first
 //! start on a server locks its owner out. Set to `true` it is meant, and beats
 //! listeners that were adopted at the first start.
 
 mod app;
+mod network;
 mod problem;
 mod read;
 mod section;
@@ -48,18 +56,22 @@ mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
+use std::sync::Arc;
 
 use seawall_messages::keeper::Layout;
+use seawall_messages::network::{NamedNetwork, Surroundings};
 use seawall_messages::policy::{
     Adopted, AppPolicy, DefaultAction, Filter, Mode, PolicyGeneration, Snapshot, lists,
 };
-use seawall_messages::rule::{Moment, Rules};
+use seawall_messages::rule::{Moment, Present, Rules};
 use toml::de::{DeTable, DeValue};
 
 use self::problem::Collector;
 use self::section::{DEFAULT_ACTIONS, PROMPTS, Section};
+use crate::users;
 
 pub use self::app::MAX_APPS;
+pub use self::network::MAX_NETWORKS;
 pub use self::problem::{Problem, Problems};
 pub use self::read::{MAX_FILE_BYTES, ReadError, read};
 
@@ -79,6 +91,8 @@ pub struct PolicyFile {
     pub filter: FilterSettings,
     /// `[[app]]`, in the order of the file: what is permitted to single apps.
     pub apps: Vec<AppPolicy>,
+    /// `[[network]]`, in the order of the file: networks that have names.
+    pub networks: Vec<NamedNetwork>,
     /// `[service]` and `[metrics]`: how Seawall runs.
     pub service: ServiceSettings,
 }
@@ -147,12 +161,22 @@ pub fn parse(text: &str, path: &Path) -> Result<PolicyFile, Problems> {
 }
 
 impl PolicyFile {
-    /// The policy that it makes at that moment.
+    /// What is so at that moment there, as far as its rules look at it. Looks users up.
+    pub fn present(&self, moment: Moment, surroundings: &Surroundings) -> Present {
+        let here = self.networks.iter().filter(|network| network.looks.fits(surroundings));
+        Present {
+            moment,
+            networks: here.map(|network| Arc::clone(&network.name)).collect(),
+            users: users::named_by(self.lists().flatten()),
+        }
+    }
+
+    /// The policy that it makes at present.
     pub fn snapshot(
         &self,
         generation: PolicyGeneration,
         adopted: Vec<Adopted>,
-        at: Moment,
+        at: &Present,
     ) -> Snapshot {
         let mut filter = self.filter.permitted();
         filter.outgoing_rules = filter.outgoing_rules.at(at);
@@ -162,6 +186,10 @@ impl PolicyFile {
             app.filter.outgoing_rules = app.filter.outgoing_rules.at(at);
             app.filter.incoming_rules = app.filter.incoming_rules.at(at);
         }
+        let mut networks = self.networks.clone();
+        for network in &mut networks {
+            network.is_here = at.networks.contains(&network.name);
+        }
         Snapshot {
             generation,
             filter,
@@ -170,6 +198,7 @@ impl PolicyFile {
             mode: self.service.mode,
             adopted,
             paused: false,
+            networks,
         }
     }
 
@@ -269,13 +298,15 @@ fn syntax<'t>(text: &'t str, collector: &mut Collector<'t>) -> Option<toml::Span
 }
 
 fn document(root: &DeTable<'_>, collector: &mut Collector<'_>) -> PolicyFile {
-    const SECTIONS: [&str; 4] = ["filter", "app", "service", "metrics"];
+    const SECTIONS: [&str; 5] = ["filter", "app", "network", "service", "metrics"];
     collector.unknown_keys("", root, &SECTIONS, &[]);
+    // Ahead of all rules, which may name them.
+    let networks = network::networks(root, collector);
     let filter = filter(&mut Section::open("filter", root, collector));
     let apps = app::apps(root, collector);
     let mut service = service(&mut Section::open("service", root, collector));
     service.metrics_listen = metrics(&mut Section::open("metrics", root, collector));
-    PolicyFile { filter, apps, service }
+    PolicyFile { filter, apps, networks, service }
 }
 
 fn filter(section: &mut Section<'_, '_, '_>) -> FilterSettings {

@@ -2,8 +2,9 @@
 //!
 //! - Owns: the policy in force; durably, in its [`Store`]: the last good text
 //!   of the file, what was adopted at the first start, and a pause.
-//! - Receives: [`seawall_messages::policy`], from `api` and from its own
-//!   watcher of the file.
+//! - Receives: [`seawall_messages::policy`], from `api`, from its own watcher of
+//!   the file, and from `network`, when the machine may be in another network.
+//! - Reads: where the machine is, as `network` published it last.
 //! - Writes: the file, when `api` brings a rule. Nobody else does.
 //! - Publishes: [`seawall_messages::Snapshot`]. Its generation goes on counting
 //!   over restarts of the component, and begins again with the worker.
@@ -31,6 +32,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 mod time;
+pub mod users;
 mod watch;
 
 pub use self::{

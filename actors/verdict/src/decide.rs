@@ -21,6 +21,12 @@
 //! order of steps is the same. Steps 1 to 3 don't depend on the app, so they
 //! hold while nobody can tell whose connection it is ([`for_anyone`]).
 //!
+//! Where the machine is in a named network that says so, each switch and
+//! `default_action` is that network's in place of the one for all.
+//!
+//! A rule by user looks at whose the local socket is. Where that isn't known, it
+//! denies in doubt and permits nothing; what is forwarded is nobody's.
+//!
 //! Force-blocks come before rules, so that a switch a user flips holds whatever
 //! the rules say. Loopback is only cut by what names it: `block_local`, or a
 //! rule about localhost or a loopback address; `- *` and `default_action` don't.
@@ -38,7 +44,7 @@ use seawall_messages::explain::Step;
 use seawall_messages::policy::{
     Adopted, AdoptedEntry, AppFilter, AppPolicy, DefaultAction, Filter,
 };
-use seawall_messages::rule::{Permission, Rule, Rules, Subject};
+use seawall_messages::rule::{Permission, Rule, Rules, Subject, User};
 use seawall_messages::{
     Action, Breadth, Direction, Flow, Judgement, Layer, Lifetime, Reach, Reason, Scope, Snapshot,
     Transport,
@@ -52,7 +58,15 @@ pub(crate) struct Case<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) flow: &'a Flow,
     pub(crate) app: Option<&'a AppPolicy>,
+    pub(crate) user: User,
     pub(crate) is_loopback: bool,
+}
+
+/// Whose setting it is; neither: it is for all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SettingOf<'a> {
+    pub(crate) app: Option<&'a Arc<str>>,
+    pub(crate) network: Option<&'a Arc<str>>,
 }
 
 /// What a step says.
@@ -78,10 +92,20 @@ const BY_OWNER: [(Step, Look); 9] = [
     (Step::AdoptedListener, adopted_listener),
 ];
 
-/// Decides. `app` is the one that the connection's owner fits
+/// Decides where no user is known. `app` is the one that the connection's owner fits
 /// ([`Snapshot::app_of`]), if any does.
 pub fn decide(snapshot: &Snapshot, flow: &Flow, app: Option<&AppPolicy>) -> Judgement {
-    traced(&Case::new(snapshot, flow, app), |_, _| ())
+    decide_for_user(snapshot, flow, app, None)
+}
+
+/// Decides. `uid` is that of the local socket, where it is known.
+pub(crate) fn decide_for_user(
+    snapshot: &Snapshot,
+    flow: &Flow,
+    app: Option<&AppPolicy>,
+    uid: Option<u32>,
+) -> Judgement {
+    traced(&Case::new(snapshot, flow, app).of_user(uid), |_, _| ())
 }
 
 /// Decides, and shows each step that was taken with what it said.
@@ -139,7 +163,7 @@ fn judgement(case: &Case<'_>, permission: Permission, reason: Reason) -> Judgeme
         lifetime: lifetime(snapshot, flow),
         reason,
         generation: snapshot.generation,
-        reach: reach(snapshot, flow),
+        reach: reach(case),
         breadth: breadth(case, permission),
     }
 }
@@ -158,17 +182,57 @@ fn plain(permission: Permission, layer: Layer, text: &'static str) -> Said {
 
 impl<'a> Case<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, flow: &'a Flow, app: Option<&'a AppPolicy>) -> Self {
-        Self { snapshot, flow, app, is_loopback: is_loopback(flow) }
+        let user = Subject::from(flow).user;
+        Self { snapshot, flow, app, user, is_loopback: is_loopback(flow) }
     }
 
-    /// The app's own setting, or else the one for all; and the app that it is from.
+    /// The same, with a local socket of that user. Without one, what others send that has
+    /// no ports is the kernel's own.
+    pub(crate) fn of_user(self, uid: Option<u32>) -> Self {
+        let is_kernels =
+            self.flow.direction == Direction::Inbound && !self.flow.protocol.has_ports();
+        let user = match (self.user, uid) {
+            (User::Unknown, Some(uid)) => User::Is(uid),
+            (User::Unknown, None) if is_kernels => User::Nobody,
+            (user, _) => user,
+        };
+        Self { user, ..self }
+    }
+
+    /// What rules look at.
+    pub(crate) fn subject(&self) -> Subject<'static> {
+        Subject { user: self.user, ..Subject::from(self.flow) }
+    }
+
+    /// Whether what its rules say depends on whose it is.
+    fn looks_at_users(&self) -> bool {
+        let looks = |incoming: &Rules, outgoing: &Rules| match self.flow.direction {
+            Direction::Inbound => incoming.looks_at_users(),
+            Direction::Outbound | Direction::Forwarded => outgoing.looks_at_users(),
+        };
+        let own = self.app.map(|app| &app.filter);
+        let all = &self.snapshot.filter;
+        looks(&all.incoming_rules, &all.outgoing_rules)
+            || own.is_some_and(|own| looks(&own.incoming_rules, &own.outgoing_rules))
+    }
+
+    /// The app's own setting, or else that of the network, or else the one for all; and whose it is.
     pub(crate) fn setting<T>(
         &self,
         own: impl Fn(&AppFilter) -> Option<T>,
         all: impl Fn(&Filter) -> T,
-    ) -> (T, Option<&'a Arc<str>>) {
-        let own = self.app.and_then(|app| Some((own(&app.filter)?, Some(&app.name))));
-        own.unwrap_or_else(|| (all(&self.snapshot.filter), None))
+    ) -> (T, SettingOf<'a>) {
+        if let Some(app) = self.app
+            && let Some(setting) = own(&app.filter)
+        {
+            return (setting, SettingOf { app: Some(&app.name), network: None });
+        }
+        if let Some(network) = self.snapshot.network()
+            && let Some(setting) = own(&network.filter)
+        {
+            return (setting, SettingOf { app: None, network: Some(&network.name) });
+        }
+        (all(&self.snapshot.filter), SettingOf::default())
     }
 
     /// Whether an Internet address is at the other end; of a forwarded connection, at either.
@@ -187,8 +251,14 @@ impl<'a> Case<'a> {
         text: &'static str,
     ) -> Option<Said> {
         let (is_on, of) = self.setting(own, all);
-        let reason = || Reason { app: of.cloned(), ..Reason::plain(layer, text) };
-        is_on.then(|| (Permission::Deny, reason()))
+        is_on.then(|| (Permission::Deny, of.reason(layer, text)))
+    }
+}
+
+impl SettingOf<'_> {
+    fn reason(self, layer: Layer, text: &'static str) -> Reason {
+        let (app, network) = (self.app.cloned(), self.network.cloned());
+        Reason { app, network, ..Reason::plain(layer, text) }
     }
 }
 
@@ -279,8 +349,7 @@ fn by_default(case: &Case<'_>) -> Said {
             (Permission::Deny, "default_action blocks what nothing else permits")
         }
     };
-    let reason = Reason { app: of.cloned(), ..Reason::plain(Layer::DefaultAction, text) };
-    (permission, reason)
+    (permission, of.reason(Layer::DefaultAction, text))
 }
 
 /// A verdict for the rest of the flow, unless the policy wants to see every
@@ -301,8 +370,9 @@ fn lifetime(snapshot: &Snapshot, flow: &Flow) -> Lifetime {
 
 /// Whether the verdict would be the same from any other port of the caller, be
 /// it of the same process or of any. Not where a step looks at that port: DHCP, a socket that talks to itself,
-/// and adopted sessions.
-fn reach(snapshot: &Snapshot, flow: &Flow) -> Reach {
+/// and adopted sessions. Nor where a rule looks at the user: a process may have sockets of many.
+fn reach(case: &Case<'_>) -> Reach {
+    let Case { snapshot, flow, .. } = *case;
     let ends = (flow.initiator, flow.responder);
     let is_between_adopted_ends = |adopted: &Adopted| match &adopted.what {
         AdoptedEntry::Session { flow: session } => {
@@ -313,6 +383,7 @@ fn reach(snapshot: &Snapshot, flow: &Flow) -> Reach {
     };
     let depends_on_port = flow.initiator == flow.responder
         || may_be_dhcp(flow)
+        || case.looks_at_users()
         || snapshot.adopted.iter().any(is_between_adopted_ends);
     match (depends_on_port, snapshot.asks_for_apps()) {
         (true, _) => Reach::Flow,
@@ -348,7 +419,7 @@ fn first_match(
         Direction::Inbound => (incoming, Layer::IncomingRule),
         Direction::Outbound | Direction::Forwarded => (outgoing, Layer::OutgoingRule),
     };
-    let subject = Subject::from(case.flow);
+    let subject = case.subject();
     let (position, rule) = rules.first_match(&subject, |rule| !spares_loopback(rule, case))?;
     let text = match rule.permission {
         Permission::Permit => "a rule permits it",

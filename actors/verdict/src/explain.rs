@@ -7,17 +7,20 @@ use std::sync::Arc;
 use seawall_messages::explain::{Described, Explanation, Known, Step, StepOutcome, StepTaken};
 use seawall_messages::policy::{AdoptedEntry, Fingerprint};
 use seawall_messages::process::{Attribution, Method, Process};
-use seawall_messages::rule::{Match, Permission, Rule, Subject};
+use seawall_messages::rule::{Match, Permission, Rule, Rules, User};
 use seawall_messages::{Direction, Flow, Judgement, Reach, Reason, Scope, Snapshot};
 
-use crate::decide::{Case, spares_loopback, traced};
+use crate::decide::{Case, SettingOf, spares_loopback, traced};
+
+/// For rules by user.
+const UNKNOWN_USER: &str = "whose the connection would be isn't known: rules by user deny in doubt and permit nothing; ask about a process that runs, by its id";
 
 /// Explains the connection of somebody.
 pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Explanation {
     let attribution = attribution(whose);
     let position = snapshot.app_position(&attribution);
     let section = position.and_then(|position| snapshot.apps.get(position));
-    let case = Case::new(snapshot, flow, section);
+    let case = Case::new(snapshot, flow, section).of_user(uid(whose));
     let mut taken = Vec::with_capacity(Step::ALL.len());
     let judgement = traced(&case, |step, said| taken.push((step, said)));
     let steps = (taken.iter().map(|(step, said)| reached(&case, *step, *said, &judgement)))
@@ -25,6 +28,9 @@ pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Ex
         .collect();
     let mut notes = whose.notes.clone();
     notes.extend(might_fit(snapshot, position, whose));
+    if case.user == User::Unknown && snapshot.lists().any(Rules::looks_at_users) {
+        notes.push(UNKNOWN_USER.to_owned());
+    }
     if judgement.reach == Reach::Flow && flow.initiator != flow.responder {
         notes.push(
             "from DHCP's own port, or that of a session that was adopted, it passes".to_owned(),
@@ -52,6 +58,12 @@ fn attribution(whose: &Described) -> Attribution {
     }
 }
 
+/// The user, where it is known which process it is.
+fn uid(whose: &Described) -> Option<u32> {
+    let process = whose.process.as_ref().filter(|_| whose.known == Known::Process)?;
+    Some(process.uid)
+}
+
 fn not_reached(step: Step) -> StepTaken {
     StepTaken { step, outcome: StepOutcome::NotReached, saw: String::new() }
 }
@@ -72,18 +84,21 @@ fn reached(
 
 /// The reason, with the rule and whose it is.
 fn decided(reason: &Reason) -> String {
-    let of = in_section(reason.app.as_ref());
+    let of = in_section(SettingOf { app: reason.app.as_ref(), network: reason.network.as_ref() });
     match &reason.rule {
         Some((position, rule)) => format!("{}: rule {position} {of}, `{rule}`", reason.text),
-        None if reason.app.is_some() => format!("{}, {of}", reason.text),
+        None if reason.app.is_some() || reason.network.is_some() => {
+            format!("{}, {of}", reason.text)
+        }
         None => reason.text.to_string(),
     }
 }
 
-fn in_section(app: Option<&Arc<str>>) -> String {
-    match app {
-        Some(name) => format!("in [[app]] \"{name}\""),
-        None => "in [filter]".to_owned(),
+fn in_section(of: SettingOf<'_>) -> String {
+    match of {
+        SettingOf { app: Some(name), .. } => format!("in [[app]] \"{name}\""),
+        SettingOf { network: Some(name), .. } => format!("in [[network]] \"{name}\""),
+        SettingOf { app: None, network: None } => "in [filter]".to_owned(),
     }
 }
 
@@ -170,12 +185,13 @@ fn why_no_rule(case: &Case<'_>, step: Step) -> String {
         (Step::AppRules, None) => return no_section(case.snapshot),
         _ => (&all.incoming_rules, &all.outgoing_rules),
     };
-    let of = in_section(case.app.map(|app| &app.name).filter(|_| step == Step::AppRules));
+    let app = case.app.map(|app| &app.name).filter(|_| step == Step::AppRules);
+    let of = in_section(SettingOf { app, network: None });
     let (rules, key) = match case.flow.direction {
         Direction::Inbound => (incoming, "incoming_rules"),
         Direction::Outbound | Direction::Forwarded => (outgoing, "outgoing_rules"),
     };
-    let subject = Subject::from(case.flow);
+    let subject = case.subject();
     let is_spared = |rule: &&Rule| spares_loopback(rule, case) && rule.matches(&subject);
     let why = match (rules.len(), rules.iter().find(is_spared)) {
         (0, _) => format!("there are no {key} {of}"),
@@ -192,7 +208,7 @@ fn why_no_rule(case: &Case<'_>, step: Step) -> String {
     };
     match lacking {
         None => match rules.iter().find(would_match) {
-            Some(rule) => format!("{why}; `{}` doesn't count: {}", rule.text, rule.when.why_not()),
+            Some(rule) => format!("{why}; `{}` doesn't count: {}", rule.text, rule.why_not()),
             None => why,
         },
         Some((rule, data)) => {

@@ -20,7 +20,7 @@ use seawall_messages::{Direction, Flow, Judgement, Protocol, Reach, Snapshot};
 use seawall_runtime::{Address, AskError, Published, Reply};
 use tokio::time::Instant;
 
-use crate::decide::{decide, for_anyone, for_unanswered};
+use crate::decide::{decide, decide_for_user, for_anyone, for_unanswered};
 use crate::error::{Error, chain};
 use crate::events::{Identifications, Identified, Judged, Judgements, Source, Unidentified};
 use crate::explain::explain;
@@ -92,10 +92,10 @@ impl Judge {
     pub(crate) fn at_once(&self, request: &Request) -> Option<Judgement> {
         let snapshot = self.policy.load();
         let flow = &request.flow;
-        let judgement = without_owner(&snapshot, flow).or_else(|| {
+        let judgement = without_owner(&snapshot, request).or_else(|| {
             let place = self.known().recall(snapshot.generation, request.owner)?;
             self.count(Source::Cache, 1);
-            Some(decide(&snapshot, flow, place.app(&snapshot)))
+            Some(decide_for_user(&snapshot, flow, place.app(&snapshot), uid_of(request)))
         })?;
         Some(self.judged(flow, judgement))
     }
@@ -104,7 +104,7 @@ impl Judge {
     /// is never half old, half new.
     pub(crate) fn all_at_once(&self, requests: &[Request]) -> Option<Vec<Judgement>> {
         let snapshot = self.policy.load();
-        let judge = |request: &Request| without_owner(&snapshot, &request.flow);
+        let judge = |request: &Request| without_owner(&snapshot, request);
         let judgements: Vec<_> = requests.iter().map(judge).collect::<Option<_>>()?;
         for (request, judgement) in requests.iter().zip(&judgements) {
             self.judgements.emit(&Judged { flow: &request.flow, judgement });
@@ -125,7 +125,7 @@ impl Judge {
             Err(error) => {
                 self.failed(1, error);
                 let snapshot = self.policy.load();
-                without_owner(&snapshot, &request.flow)
+                without_owner(&snapshot, &request)
                     .unwrap_or_else(|| for_unanswered(&snapshot, &request.flow))
             }
         };
@@ -179,10 +179,12 @@ impl Judge {
         place: Place,
     ) -> Judgement {
         if attribution.is_withheld() {
-            return without_owner(snapshot, &request.flow)
+            return without_owner(snapshot, request)
                 .unwrap_or_else(|| for_unanswered(snapshot, &request.flow));
         }
-        let mut judgement = decide(snapshot, &request.flow, place.app(snapshot));
+        let uid =
+            uid_of(request).or_else(|| attribution.process.as_ref().map(|process| process.uid));
+        let mut judgement = decide_for_user(snapshot, &request.flow, place.app(snapshot), uid);
         if attribution.process.is_none() && may_change_hands(&request.flow) {
             judgement.lifetime = Lifetime::Once;
         }
@@ -265,12 +267,24 @@ impl Judge {
     }
 }
 
-/// The judgement, where it doesn't matter whose the connection is.
-fn without_owner(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
-    match snapshot.asks_for_apps() {
-        true => for_anyone(snapshot, flow),
-        false => Some(decide(snapshot, flow, None)),
+/// The judgement, where it doesn't matter whose the connection is, or where the user alone
+/// matters, whom the kernel told.
+fn without_owner(snapshot: &Snapshot, request: &Request) -> Option<Judgement> {
+    let flow = &request.flow;
+    if !snapshot.asks_for_apps() {
+        return Some(decide(snapshot, flow, None));
     }
+    // Of a datagram socket it has to be learnt when it closes.
+    let uid = uid_of(request).filter(|_| snapshot.apps.is_empty() && !may_change_hands(flow));
+    match uid {
+        Some(_) => Some(decide_for_user(snapshot, flow, None, uid)),
+        None => for_anyone(snapshot, flow),
+    }
+}
+
+/// The user of the local socket, as far as the kernel told or noted it.
+fn uid_of(request: &Request) -> Option<u32> {
+    request.uid.or_else(|| Some(request.owner?.uid))
 }
 
 /// Whether the next packet of the same addresses and ports may be another

@@ -13,7 +13,9 @@ mod apps;
 mod component;
 mod explain;
 mod identify;
+mod networks;
 mod reach;
+mod users;
 
 const ECHO: Transport = Transport::Icmp { kind: 8, code: 0, identifier: 7 };
 
@@ -60,6 +62,7 @@ fn rule(permission: Permission, entity: Entity, service: Option<Service>) -> Rul
         entity,
         service,
         when: When::default(),
+        only: None,
         is_active: true,
         text: "as written".into(),
     }

@@ -17,8 +17,8 @@ use ipnet::IpNet;
 
 use super::domain::{DomainForm, zones_of};
 use super::entity::Entity;
+use super::only::Present;
 use super::subject::{Port, Subject};
-use super::when::Moment;
 use super::{Rule, breadth};
 use crate::scope::Scope;
 use crate::verdict::Breadth;
@@ -32,6 +32,7 @@ pub struct Rules {
     rules: Arc<[Rule]>,
     index: Option<Arc<Index>>,
     breadth: breadth::ByScope,
+    looks_at_users: bool,
 }
 
 /// Positions of rules, each list in order.
@@ -65,13 +66,22 @@ struct Search<'a, F> {
 }
 
 impl Rules {
-    /// The list as it is at that moment.
-    pub fn at(&self, moment: Moment) -> Self {
+    /// The list as it is at present.
+    pub fn at(&self, present: &Present) -> Self {
         // Most lists stay what they are.
-        if self.iter().all(|rule| rule.when.holds(moment) == rule.is_active) {
+        let stays = |rule: &Rule| match rule.only {
+            None => rule.when.holds(present.moment) == rule.is_active,
+            Some(_) => rule.at(present) == *rule,
+        };
+        if self.iter().all(stays) {
             return self.clone();
         }
-        self.iter().map(|rule| rule.at(moment)).collect()
+        self.iter().map(|rule| rule.at(present)).collect()
+    }
+
+    /// Whether what it says may depend on which user a connection is of.
+    pub fn looks_at_users(&self) -> bool {
+        self.looks_at_users
     }
 
     /// The first rule that matches and applies, and its position, counted from 1.
@@ -216,7 +226,8 @@ impl From<Vec<Rule>> for Rules {
     fn from(rules: Vec<Rule>) -> Self {
         let index = (rules.len() > SHORT).then(|| Arc::new(Index::new(&rules)));
         let breadth = breadth::ByScope::of_all(&rules);
-        Self { rules: rules.into(), index, breadth }
+        let looks_at_users = rules.iter().any(Rule::looks_at_users);
+        Self { rules: rules.into(), index, breadth, looks_at_users }
     }
 }
 

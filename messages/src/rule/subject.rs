@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::flow::{Flow, Protocol, Transport};
+use super::only::User;
+use crate::flow::{Direction, Flow, Protocol, Transport};
 
 /// A connection, or what is known of one that could be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +18,8 @@ pub struct Subject<'a> {
     pub protocol: Option<Protocol>,
     /// The port that is called.
     pub port: Port,
+    /// Whose the local socket is.
+    pub user: User,
 }
 
 /// What is known of a port.
@@ -44,6 +47,10 @@ impl From<&Flow> for Subject<'_> {
             alias_of: &[],
             protocol: Some(flow.protocol),
             port,
+            user: match flow.direction {
+                Direction::Forwarded => User::Nobody,
+                Direction::Outbound | Direction::Inbound => User::Unknown,
+            },
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
-use seawall_messages::rule::{Match, Permission, Port, Rule, Subject, domain_name};
+use seawall_messages::rule::{
+    Data, Match, Permission, Port, Present, Rule, Subject, User, domain_name,
+};
 use seawall_policy::rule::{RuleError, now, parse};
+use seawall_policy::users;
 use serde::Serialize;
 
 use crate::cli::RuleCheck;
@@ -30,7 +33,7 @@ struct Wrong {
 pub(super) fn perform(asked: &RuleCheck, json: bool) -> Outcome {
     match parse(&asked.rule) {
         Ok(rule) => {
-            let rule = rule.at(now());
+            let rule = rule.at(&present(&rule, asked));
             let matched = rule.judge(&subject(asked));
             if json {
                 output::json(&Answer::Rule {
@@ -67,7 +70,14 @@ fn subject(asked: &RuleCheck) -> Subject<'_> {
         alias_of: &[],
         protocol: asked.protocol,
         port: asked.port.map_or(Port::Absent, Port::Is),
+        user: asked.uid.map_or(User::Unknown, User::Is),
     }
+}
+
+/// Now, on a machine in the network that was named.
+fn present(rule: &Rule, asked: &RuleCheck) -> Present {
+    let networks = asked.network.iter().map(|name| name.as_str().into()).collect();
+    Present { networks, users: users::named_by(std::iter::once(rule)), ..Present::from(now()) }
 }
 
 fn word(rule: &Rule, matched: Match) -> &'static str {
@@ -86,7 +96,10 @@ fn print(rule: &Rule, matched: Match) {
     };
     output::styled_line(&[(Style::Strong, &rule.text), (Style::Plain, ": "), (style, says)]);
     if !rule.is_active {
-        output::line(format_args!("note: {}", rule.when.why_not()));
+        output::line(format_args!("note: {}", rule.why_not()));
+    }
+    if matched == Match::No && rule.lacks() == Some(Data::Users) {
+        output::line(format_args!("note: it needs {}", Data::Users.missing()));
     }
     if let Match::Lacks(data) = matched {
         output::line(format_args!("note: it needs {}", data.missing()));

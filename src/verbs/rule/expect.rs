@@ -103,7 +103,7 @@ pub(super) fn perform(file: &Path, policy: &Path, json: bool) -> Outcome {
 fn report(path: &Path, policy: &Path) -> Result<Report, String> {
     let text = file::read(policy).map_err(|error| describe(&error))?;
     let parsed = file::parse(&text, policy).map_err(|problems| problems.to_string())?;
-    let snapshot = parsed.snapshot(PolicyGeneration(1), Vec::new(), rule::now());
+    let snapshot = parsed.snapshot(PolicyGeneration(1), Vec::new(), &rule::now().into());
     let text = read_text(path, MAX_FILE_BYTES)
         .map_err(|problem| format!("{}: {problem}", path.display()))?;
     let cases = cases(&text, path, &snapshot)?;
@@ -236,7 +236,7 @@ outgoing_rules = ["+ 9.9.9.9 TCP/443"]
     fn tested(text: &str) -> Result<Vec<Tested>, String> {
         let path = Path::new("expect.toml");
         let policy = file::parse(POLICY, path).expect("a policy");
-        cases(text, path, &policy.snapshot(PolicyGeneration(1), Vec::new(), rule::now()))
+        cases(text, path, &policy.snapshot(PolicyGeneration(1), Vec::new(), &rule::now().into()))
     }
 
     #[test]

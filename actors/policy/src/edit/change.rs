@@ -83,8 +83,8 @@ fn rules_of(file: &PolicyFile, app: Option<usize>, list: RuleList) -> &[Rule] {
 /// The same rule, be it off or on.
 fn is_meant(rule: &Rule, wanted: &Rule) -> bool {
     let on = |when: When| When { off: false, ..when };
-    (rule.permission, &rule.entity, rule.service, on(rule.when))
-        == (wanted.permission, &wanted.entity, wanted.service, on(wanted.when))
+    (rule.permission, &rule.entity, rule.service, on(rule.when), &rule.only)
+        == (wanted.permission, &wanted.entity, wanted.service, on(wanted.when), &wanted.only)
 }
 
 /// What the file has to say when it is done.

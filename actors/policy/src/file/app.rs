@@ -73,6 +73,18 @@ pub(super) fn apps(root: &DeTable<'_>, collector: &mut Collector<'_>) -> Vec<App
 fn app(section: &mut Section<'_, '_, '_>) -> Option<AppPolicy> {
     let name = section.parsed("name", &name_expected(), name);
     let fingerprint = fingerprint(section);
+    let mut filter = switches(section);
+    filter.outgoing_rules = section.rules("outgoing_rules").unwrap_or_default();
+    filter.incoming_rules = section.rules("incoming_rules").unwrap_or_default();
+    section.foreign("permanent_verdicts", "it in [filter]: it is one for all apps");
+    section.close();
+    let fingerprint = fingerprint?;
+    let name = name.unwrap_or_else(|| Arc::from(fingerprint.to_string()));
+    Some(AppPolicy { name, fingerprint, filter })
+}
+
+/// The keys of `[filter]` that say yes or no, as far as they are there.
+pub(super) fn switches(section: &mut Section<'_, '_, '_>) -> AppFilter {
     let mut filter = AppFilter {
         default_action: section.choice("default_action", &DEFAULT_ACTIONS, Some(PROMPTS)),
         ..AppFilter::default()
@@ -85,13 +97,7 @@ fn app(section: &mut Section<'_, '_, '_>) -> Option<AppPolicy> {
     ] {
         *value = section.boolean(key);
     }
-    filter.outgoing_rules = section.rules("outgoing_rules").unwrap_or_default();
-    filter.incoming_rules = section.rules("incoming_rules").unwrap_or_default();
-    section.foreign("permanent_verdicts", "it in [filter]: it is one for all apps");
-    section.close();
-    let fingerprint = fingerprint?;
-    let name = name.unwrap_or_else(|| Arc::from(fingerprint.to_string()));
-    Some(AppPolicy { name, fingerprint, filter })
+    filter
 }
 
 /// `match`. `None` where it says nothing, or something that is wrong.

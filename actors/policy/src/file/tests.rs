@@ -93,7 +93,7 @@ fn a_problem_says_where_it_is_and_what_was_expected() {
         ),
         (
             "[zzz]",
-            "1:2: zzz: found an unknown section or key \"zzz\"; expected one of filter, app, service, metrics",
+            "1:2: zzz: found an unknown section or key \"zzz\"; expected one of filter, app, network, service, metrics",
         ),
         ("filter = 3", "1:10: filter: found the number 3; expected a section: [filter]"),
         (

@@ -47,6 +47,12 @@ fn described(path: Option<&str>, known: Known) -> Described {
     Described { process: path.map(process), known, notes: Vec::new() }
 }
 
+/// What each step saw of nobody's connection.
+pub(super) fn explained(snapshot: &Snapshot, flow: &Flow) -> Vec<String> {
+    let explained = explain(snapshot, flow, &described(None, Known::Nothing));
+    explained.steps.into_iter().map(|step| step.saw).collect()
+}
+
 fn section(path: &str, filter: AppFilter) -> AppPolicy {
     let fingerprint = Fingerprint { path: Some(Pattern::new(path)), ..Fingerprint::default() };
     AppPolicy { name: Arc::from(path), fingerprint, filter }

@@ -23,7 +23,7 @@ use crate::judge::MAX_QUESTIONS;
 
 /// How the stand-in behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Manner {
+pub(super) enum Manner {
     /// Answers at once.
     #[default]
     Answers,
@@ -61,7 +61,7 @@ impl Desk {
         self.state().asked
     }
 
-    fn behave(&self, manner: Manner) {
+    pub(super) fn behave(&self, manner: Manner) {
         self.state().manner = manner;
     }
 
@@ -150,7 +150,7 @@ fn blocking(names: &[&str]) -> Snapshot {
 }
 
 impl Running {
-    fn judge(&self, request: Request) -> Result<Judgement, AskError> {
+    pub(super) fn judge(&self, request: Request) -> Result<Judgement, AskError> {
         self.verdict.ask_blocking(DEADLINE, |reply| Message::Judge { request, reply })
     }
 
@@ -172,7 +172,7 @@ impl Running {
         }
     }
 
-    fn stop(self) {
+    pub(super) fn stop(self) {
         assert!(self.kernel.stop(DEADLINE).is_empty());
     }
 }
