@@ -30,6 +30,19 @@ pub fn is_network_name(text: &str) -> bool {
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
+/// Longest name of an interface, in bytes (IFNAMSIZ, less the zero at its end).
+const MAX_INTERFACE_BYTES: usize = 15;
+
+/// Loopback is the first interface of every network namespace.
+pub const LOOPBACK: (u32, &str) = (1, "lo");
+
+/// Whether an interface may be called that; a `*` stands for any text.
+pub fn is_interface_pattern(text: &str) -> bool {
+    (1..=MAX_INTERFACE_BYTES).contains(&text.len())
+        && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control())
+        && !text.contains(['/', ':'])
+}
+
 /// An Ethernet address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -231,6 +231,11 @@ impl Snapshot {
         !self.apps.is_empty() || self.lists().any(Rules::looks_at_users)
     }
 
+    /// Whether a verdict may depend on the interface.
+    pub fn looks_at_interfaces(&self) -> bool {
+        self.lists().any(Rules::looks_at_interfaces)
+    }
+
     /// The named network whose settings count: the first that the machine is in.
     pub fn network(&self) -> Option<&NamedNetwork> {
         self.networks.iter().find(|network| network.is_here)

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::domain::{DomainForm, DomainPattern, domain_name, is_domain_name, zones_of};
 pub use self::entity::{Entity, ScopeSet};
 pub use self::list::Rules;
-pub use self::only::{InNetwork, Only, Present, User, UserMatch};
+pub use self::only::{InNetwork, InterfaceMatch, Only, Present, User, UserMatch};
 pub use self::place::{Continent, Country, NoCountry};
 pub use self::service::Service;
 pub use self::subject::{Port, Subject};
@@ -99,7 +99,7 @@ impl Data {
 impl Rule {
     /// Whether the rule speaks of it. Where a header is cut off, a rule that
     /// denies gets the benefit of the doubt, one that permits doesn't; so, too,
-    /// where nobody knows which user a connection is of. A rule that permits a name doesn't permit the names that it is an alias of.
+    /// where nobody knows which user a connection is of, or which way it goes. A rule that permits a name doesn't permit the names that it is an alias of.
     pub fn judge(&self, subject: &Subject<'_>) -> Match {
         if !self.is_active {
             return Match::No;
@@ -110,7 +110,10 @@ impl Rule {
             Permission::Permit => service.covers(subject),
             Permission::Deny => service.may_cover(subject),
         });
-        let is_theirs = self.only.as_ref().is_none_or(|only| only.covers(subject.user, denies));
+        let is_theirs = self
+            .only
+            .as_ref()
+            .is_none_or(|only| only.covers(subject.user, subject.interface, denies));
         if !serves || !is_theirs {
             return Match::No;
         }
@@ -143,6 +146,11 @@ impl Rule {
             }
             _ => self.when.why_not().to_owned(),
         }
+    }
+
+    /// Whether what it says depends on the interface.
+    pub fn looks_at_interfaces(&self) -> bool {
+        self.only.as_ref().is_some_and(|only| only.interface.is_some())
     }
 
     /// Whether what it says depends on whose a connection is.

@@ -212,6 +212,8 @@ pub struct Request {
     pub uid: Option<u32>,
     /// Whose it is, where the kernel noted that.
     pub owner: Option<Owner>,
+    /// The number of the interface that leads to the other end, where it is known.
+    pub interface: Option<u32>,
 }
 
 /// What `verdict` is asked.
@@ -239,6 +241,8 @@ pub enum Message {
         flow: Flow,
         /// Whose it would be.
         whom: Whom,
+        /// The number of the interface that leads there, where one does.
+        interface: Option<u32>,
         /// Each step, or why nobody can say.
         reply: Reply<Result<Explanation, String>>,
     },

@@ -98,6 +98,9 @@ pub(crate) struct RuleCheck {
     /// The number of the user whose connection it is
     #[arg(long)]
     pub(crate) uid: Option<u32>,
+    /// The interface that leads to the other end
+    #[arg(long)]
+    pub(crate) interface: Option<String>,
     /// A [[network]] that this machine is in
     #[arg(long, value_name = "NAME")]
     pub(crate) network: Option<String>,

@@ -59,7 +59,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use seawall_messages::keeper::Layout;
-use seawall_messages::network::{NamedNetwork, Surroundings};
+use seawall_messages::network::{LOOPBACK, NamedNetwork, Surroundings};
 use seawall_messages::policy::{
     Adopted, AppPolicy, DefaultAction, Filter, Mode, PolicyGeneration, Snapshot, lists,
 };
@@ -168,7 +168,18 @@ impl PolicyFile {
             moment,
             networks: here.map(|network| Arc::clone(&network.name)).collect(),
             users: users::named_by(self.lists().flatten()),
+            interfaces: self.interfaces(surroundings),
         }
+    }
+
+    /// Those that rules may name; none where no rule does, so that nothing changes when they do.
+    fn interfaces(&self, surroundings: &Surroundings) -> Vec<(u32, Arc<str>)> {
+        if !self.lists().any(Rules::looks_at_interfaces) {
+            return Vec::new();
+        }
+        let (index, name) = LOOPBACK;
+        let named = surroundings.interfaces.iter().map(|it| (it.index, Arc::clone(&it.name)));
+        std::iter::once((index, Arc::from(name))).chain(named).collect()
     }
 
     /// The policy that it makes at present.

@@ -1,5 +1,5 @@
 //! The rule language: one line,
-//! `<+|-> <entity> [protocol[/port[-port]]] [off] [until=…] [during=…] [network=…] [user=…] [# comment]`.
+//! `<+|-> <entity> [protocol[/port[-port]]] [off] [until=…] [during=…] [network=…] [user=…] [interface=…] [# comment]`.
 //!
 //! Pure. Every error says which part of the line is wrong, what was found there
 //! and what was expected. Rules that need data which isn't there yet (names of
@@ -179,7 +179,7 @@ fn parse_parts(line: &str) -> Result<Rule, Fault> {
         } else if position == 2 {
             service = Some(parse_service(word).map_err(|fault| fault.moved(at))?);
         } else {
-            let expected = "the end of the rule, off, until=…, during=…, network=…, user=…, or a comment after #";
+            let expected = "the end of the rule, off, until=…, during=…, network=…, user=…, interface=…, or a comment after #";
             return Err(Fault::new(at..at + word.len(), quoted(word), expected));
         }
     }

@@ -25,7 +25,8 @@
 //! `default_action` is that network's in place of the one for all.
 //!
 //! A rule by user looks at whose the local socket is. Where that isn't known, it
-//! denies in doubt and permits nothing; what is forwarded is nobody's.
+//! denies in doubt and permits nothing; what is forwarded is nobody's. So does a rule
+//! by interface, where nobody knows which one leads to the other end.
 //!
 //! Force-blocks come before rules, so that a switch a user flips holds whatever
 //! the rules say. Loopback is only cut by what names it: `block_local`, or a
@@ -59,7 +60,17 @@ pub(crate) struct Case<'a> {
     pub(crate) flow: &'a Flow,
     pub(crate) app: Option<&'a AppPolicy>,
     pub(crate) user: User,
+    pub(crate) interface: Option<u32>,
     pub(crate) is_loopback: bool,
+}
+
+/// What is known of a connection beyond its addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    /// User id of the local socket.
+    pub(crate) uid: Option<u32>,
+    /// The number of the interface that leads to the other end.
+    pub(crate) interface: Option<u32>,
 }
 
 /// Whose setting it is; neither: it is for all.
@@ -92,20 +103,20 @@ const BY_OWNER: [(Step, Look); 9] = [
     (Step::AdoptedListener, adopted_listener),
 ];
 
-/// Decides where no user is known. `app` is the one that the connection's owner fits
+/// Decides where neither user nor interface is known. `app` is the one that the connection's owner fits
 /// ([`Snapshot::app_of`]), if any does.
 pub fn decide(snapshot: &Snapshot, flow: &Flow, app: Option<&AppPolicy>) -> Judgement {
-    decide_for_user(snapshot, flow, app, None)
+    decide_seen(snapshot, flow, app, Seen::default())
 }
 
-/// Decides. `uid` is that of the local socket, where it is known.
-pub(crate) fn decide_for_user(
+/// Decides with what was seen of it.
+pub(crate) fn decide_seen(
     snapshot: &Snapshot,
     flow: &Flow,
     app: Option<&AppPolicy>,
-    uid: Option<u32>,
+    seen: Seen,
 ) -> Judgement {
-    traced(&Case::new(snapshot, flow, app).of_user(uid), |_, _| ())
+    traced(&Case::new(snapshot, flow, app).with(seen), |_, _| ())
 }
 
 /// Decides, and shows each step that was taken with what it said.
@@ -183,32 +194,35 @@ fn plain(permission: Permission, layer: Layer, text: &'static str) -> Said {
 impl<'a> Case<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, flow: &'a Flow, app: Option<&'a AppPolicy>) -> Self {
         let user = Subject::from(flow).user;
-        Self { snapshot, flow, app, user, is_loopback: is_loopback(flow) }
+        Self { snapshot, flow, app, user, interface: None, is_loopback: is_loopback(flow) }
     }
 
-    /// The same, with a local socket of that user. Without one, what others send that has
-    /// no ports is the kernel's own.
-    pub(crate) fn of_user(self, uid: Option<u32>) -> Self {
+    /// The same, with what was seen of it. Without a user, what others send that has no
+    /// ports is the kernel's own.
+    pub(crate) fn with(self, seen: Seen) -> Self {
         let is_kernels =
             self.flow.direction == Direction::Inbound && !self.flow.protocol.has_ports();
-        let user = match (self.user, uid) {
+        let user = match (self.user, seen.uid) {
             (User::Unknown, Some(uid)) => User::Is(uid),
             (User::Unknown, None) if is_kernels => User::Nobody,
             (user, _) => user,
         };
-        Self { user, ..self }
+        Self { user, interface: seen.interface, ..self }
     }
 
     /// What rules look at.
     pub(crate) fn subject(&self) -> Subject<'static> {
-        Subject { user: self.user, ..Subject::from(self.flow) }
+        Subject { user: self.user, interface: self.interface, ..Subject::from(self.flow) }
     }
 
-    /// Whether what its rules say depends on whose it is.
-    fn looks_at_users(&self) -> bool {
-        let looks = |incoming: &Rules, outgoing: &Rules| match self.flow.direction {
-            Direction::Inbound => incoming.looks_at_users(),
-            Direction::Outbound | Direction::Forwarded => outgoing.looks_at_users(),
+    /// Whether what its rules say depends on whose it is, or on which way it goes.
+    fn looks_beyond_addresses(&self) -> bool {
+        let looks = |incoming: &Rules, outgoing: &Rules| {
+            let rules = match self.flow.direction {
+                Direction::Inbound => incoming,
+                Direction::Outbound | Direction::Forwarded => outgoing,
+            };
+            rules.looks_at_users() || rules.looks_at_interfaces()
         };
         let own = self.app.map(|app| &app.filter);
         let all = &self.snapshot.filter;
@@ -370,7 +384,8 @@ fn lifetime(snapshot: &Snapshot, flow: &Flow) -> Lifetime {
 
 /// Whether the verdict would be the same from any other port of the caller, be
 /// it of the same process or of any. Not where a step looks at that port: DHCP, a socket that talks to itself,
-/// and adopted sessions. Nor where a rule looks at the user: a process may have sockets of many.
+/// and adopted sessions. Nor where a rule looks at the user, for a process may have sockets of many, or at the
+/// interface, for the same address may be reached through another one next.
 fn reach(case: &Case<'_>) -> Reach {
     let Case { snapshot, flow, .. } = *case;
     let ends = (flow.initiator, flow.responder);
@@ -383,7 +398,7 @@ fn reach(case: &Case<'_>) -> Reach {
     };
     let depends_on_port = flow.initiator == flow.responder
         || may_be_dhcp(flow)
-        || case.looks_at_users()
+        || case.looks_beyond_addresses()
         || snapshot.adopted.iter().any(is_between_adopted_ends);
     match (depends_on_port, snapshot.asks_for_apps()) {
         (true, _) => Reach::Flow,

@@ -10,17 +10,27 @@ use seawall_messages::process::{Attribution, Method, Process};
 use seawall_messages::rule::{Match, Permission, Rule, Rules, User};
 use seawall_messages::{Direction, Flow, Judgement, Reach, Reason, Scope, Snapshot};
 
-use crate::decide::{Case, SettingOf, spares_loopback, traced};
+use crate::decide::{Case, Seen, SettingOf, spares_loopback, traced};
 
 /// For rules by user.
 const UNKNOWN_USER: &str = "whose the connection would be isn't known: rules by user deny in doubt and permit nothing; ask about a process that runs, by its id";
 
+/// For rules by interface.
+const UNKNOWN_INTERFACE: &str =
+    "no interface leads there now: rules by interface deny in doubt and permit nothing";
+
 /// Explains the connection of somebody.
-pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Explanation {
+pub(crate) fn explain(
+    snapshot: &Snapshot,
+    flow: &Flow,
+    whose: &Described,
+    interface: Option<u32>,
+) -> Explanation {
     let attribution = attribution(whose);
     let position = snapshot.app_position(&attribution);
     let section = position.and_then(|position| snapshot.apps.get(position));
-    let case = Case::new(snapshot, flow, section).of_user(uid(whose));
+    let seen = Seen { uid: uid(whose), interface };
+    let case = Case::new(snapshot, flow, section).with(seen);
     let mut taken = Vec::with_capacity(Step::ALL.len());
     let judgement = traced(&case, |step, said| taken.push((step, said)));
     let steps = (taken.iter().map(|(step, said)| reached(&case, *step, *said, &judgement)))
@@ -30,6 +40,9 @@ pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Ex
     notes.extend(might_fit(snapshot, position, whose));
     if case.user == User::Unknown && snapshot.lists().any(Rules::looks_at_users) {
         notes.push(UNKNOWN_USER.to_owned());
+    }
+    if interface.is_none() && snapshot.looks_at_interfaces() {
+        notes.push(UNKNOWN_INTERFACE.to_owned());
     }
     if judgement.reach == Reach::Flow && flow.initiator != flow.responder {
         notes.push(

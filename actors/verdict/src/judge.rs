@@ -20,7 +20,7 @@ use seawall_messages::{Direction, Flow, Judgement, Protocol, Reach, Snapshot};
 use seawall_runtime::{Address, AskError, Published, Reply};
 use tokio::time::Instant;
 
-use crate::decide::{decide, decide_for_user, for_anyone, for_unanswered};
+use crate::decide::{Seen, decide_seen, for_anyone, for_unanswered};
 use crate::error::{Error, chain};
 use crate::events::{Identifications, Identified, Judged, Judgements, Source, Unidentified};
 use crate::explain::explain;
@@ -95,7 +95,7 @@ impl Judge {
         let judgement = without_owner(&snapshot, request).or_else(|| {
             let place = self.known().recall(snapshot.generation, request.owner)?;
             self.count(Source::Cache, 1);
-            Some(decide_for_user(&snapshot, flow, place.app(&snapshot), uid_of(request)))
+            Some(decide_seen(&snapshot, flow, place.app(&snapshot), seen(request)))
         })?;
         Some(self.judged(flow, judgement))
     }
@@ -162,11 +162,16 @@ impl Judge {
     }
 
     /// What would become of a connection, whosever it would be. Counts for nothing.
-    pub(crate) async fn explained(&self, flow: &Flow, whom: &Whom) -> Result<Explanation, String> {
+    pub(crate) async fn explained(
+        &self,
+        flow: &Flow,
+        whom: &Whom,
+        interface: Option<u32>,
+    ) -> Result<Explanation, String> {
         let ask = |reply| process::Message::Describe { whom: whom.clone(), reply };
         let (snapshot, described) =
             self.identify(EXPLANATION, ask).await.map_err(|error| chain(&error))?;
-        Ok(explain(&snapshot, flow, &described?))
+        Ok(explain(&snapshot, flow, &described?, interface))
     }
 
     /// Decides, and remembers what the answer says of the process. An answer
@@ -184,7 +189,8 @@ impl Judge {
         }
         let uid =
             uid_of(request).or_else(|| attribution.process.as_ref().map(|process| process.uid));
-        let mut judgement = decide_for_user(snapshot, &request.flow, place.app(snapshot), uid);
+        let seen = Seen { uid, ..seen(request) };
+        let mut judgement = decide_seen(snapshot, &request.flow, place.app(snapshot), seen);
         if attribution.process.is_none() && may_change_hands(&request.flow) {
             judgement.lifetime = Lifetime::Once;
         }
@@ -272,14 +278,18 @@ impl Judge {
 fn without_owner(snapshot: &Snapshot, request: &Request) -> Option<Judgement> {
     let flow = &request.flow;
     if !snapshot.asks_for_apps() {
-        return Some(decide(snapshot, flow, None));
+        return Some(decide_seen(snapshot, flow, None, seen(request)));
     }
     // Of a datagram socket it has to be learnt when it closes.
     let uid = uid_of(request).filter(|_| snapshot.apps.is_empty() && !may_change_hands(flow));
     match uid {
-        Some(_) => Some(decide_for_user(snapshot, flow, None, uid)),
+        Some(_) => Some(decide_seen(snapshot, flow, None, seen(request))),
         None => for_anyone(snapshot, flow),
     }
+}
+
+fn seen(request: &Request) -> Seen {
+    Seen { uid: uid_of(request), interface: request.interface }
 }
 
 /// The user of the local socket, as far as the kernel told or noted it.

@@ -33,6 +33,7 @@ pub struct Rules {
     index: Option<Arc<Index>>,
     breadth: breadth::ByScope,
     looks_at_users: bool,
+    looks_at_interfaces: bool,
 }
 
 /// Positions of rules, each list in order.
@@ -100,6 +101,11 @@ impl Rules {
             }
             _ => (1..).zip(&*self.rules).find(|(_, rule)| rule.matches(subject) && applies(rule)),
         }
+    }
+
+    /// Whether what it says may depend on the interface.
+    pub fn looks_at_interfaces(&self) -> bool {
+        self.looks_at_interfaces
     }
 
     /// How far what this list says of an address of that scope holds for others.
@@ -227,7 +233,8 @@ impl From<Vec<Rule>> for Rules {
         let index = (rules.len() > SHORT).then(|| Arc::new(Index::new(&rules)));
         let breadth = breadth::ByScope::of_all(&rules);
         let looks_at_users = rules.iter().any(Rule::looks_at_users);
-        Self { rules: rules.into(), index, breadth, looks_at_users }
+        let looks_at_interfaces = rules.iter().any(Rule::looks_at_interfaces);
+        Self { rules: rules.into(), index, breadth, looks_at_users, looks_at_interfaces }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whose connections a rule speaks of, and in which network it counts.
+//! Whose connections a rule speaks of, through which interface, and in which network it counts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::when::Moment;
+use crate::policy::Pattern;
 
 /// What else has to be so for a rule to match. All of it; nothing by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ pub struct Only {
     pub network: Option<InNetwork>,
     /// `user=…`: it speaks of the connections of that user alone.
     pub user: Option<UserMatch>,
+    /// `interface=…`: it speaks of what goes through such an interface alone.
+    pub interface: Option<InterfaceMatch>,
 }
 
 /// Whether the machine is in a named network.
@@ -32,6 +35,17 @@ pub struct UserMatch {
     pub name: Option<Arc<str>>,
     /// The number. Of a name: as this machine knew it when the policy was published.
     pub id: Option<u32>,
+}
+
+/// The interfaces that a rule names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceMatch {
+    /// A name; a `*` stands for any text.
+    pub pattern: Arc<str>,
+    /// The numbers of those that fit, in order, when the policy was published.
+    pub fitting: Arc<[u32]>,
+    /// The numbers of those that don't. One that came since may be either.
+    pub others: Arc<[u32]>,
 }
 
 /// Whose the local socket of a connection is.
@@ -55,12 +69,15 @@ pub struct Present {
     pub networks: Vec<Arc<str>>,
     /// The users of this machine by name, as far as rules name them.
     pub users: BTreeMap<Arc<str>, u32>,
+    /// Numbers and names of this machine's interfaces, loopback included.
+    pub interfaces: Vec<(u32, Arc<str>)>,
 }
 
-/// In no named network, and without users that have names.
+/// In no named network, and without users or interfaces that have names.
 impl From<Moment> for Present {
     fn from(moment: Moment) -> Self {
-        Self { moment, networks: Vec::new(), users: BTreeMap::new() }
+        let (networks, interfaces) = (Vec::new(), Vec::new());
+        Self { moment, networks, users: BTreeMap::new(), interfaces }
     }
 }
 
@@ -72,23 +89,33 @@ impl Only {
 
     /// Whether the machine is where it has to be.
     pub(super) fn holds(&self, present: &Present) -> bool {
-        self.network.as_ref().is_none_or(|network| {
-            present.networks.iter().any(|name| *name == network.name) == network.inside
-        })
+        self.network
+            .as_ref()
+            .is_none_or(|network| present.networks.contains(&network.name) == network.inside)
     }
 
-    /// With the numbers of the users that are named.
+    /// With the numbers of users and interfaces that are named.
     pub(super) fn resolved(&self, present: &Present) -> Self {
         let mut resolved = self.clone();
         if let Some(UserMatch { name: Some(name), id }) = &mut resolved.user {
             *id = present.users.get(name).copied();
         }
+        if let Some(interface) = &mut resolved.interface {
+            interface.resolve(&present.interfaces);
+        }
         resolved
     }
 
     /// Whether these connections are meant. `in_doubt`: what is said where nobody
-    /// knows whose it is.
-    pub(super) fn covers(&self, user: User, in_doubt: bool) -> bool {
+    /// knows whose it is, or which way it goes.
+    pub(super) fn covers(&self, user: User, interface: Option<u32>, in_doubt: bool) -> bool {
+        let goes_there = self.interface.as_ref().is_none_or(|wanted| {
+            interface.and_then(|index| wanted.fits(index)).unwrap_or(in_doubt)
+        });
+        goes_there && self.covers_user(user, in_doubt)
+    }
+
+    fn covers_user(&self, user: User, in_doubt: bool) -> bool {
         let Some(wanted) = &self.user else { return true };
         match (wanted.id, user) {
             // A user whom this machine doesn't know has no connections.
@@ -96,6 +123,33 @@ impl Only {
             (Some(_), User::Unknown) => in_doubt,
             (Some(id), User::Is(own)) => id == own,
         }
+    }
+}
+
+impl InterfaceMatch {
+    /// Of interfaces that nobody has looked at yet.
+    pub fn new(pattern: &str) -> Self {
+        Self { pattern: Arc::from(pattern), fitting: Arc::from([]), others: Arc::from([]) }
+    }
+
+    fn resolve(&mut self, interfaces: &[(u32, Arc<str>)]) {
+        let pattern = Pattern::new(&self.pattern);
+        let (mut fitting, mut others) = (Vec::new(), Vec::new());
+        for (index, name) in interfaces {
+            let list = if pattern.fits(name) { &mut fitting } else { &mut others };
+            list.push(*index);
+        }
+        fitting.sort_unstable();
+        others.sort_unstable();
+        (self.fitting, self.others) = (fitting.into(), others.into());
+    }
+
+    /// Whether the interface of that number is meant; `None`: nobody knows it yet.
+    fn fits(&self, index: u32) -> Option<bool> {
+        if self.fitting.binary_search(&index).is_ok() {
+            return Some(true);
+        }
+        self.others.binary_search(&index).is_ok().then_some(false)
     }
 }
 
@@ -141,8 +195,8 @@ mod tests {
             (user(None), User::Is(7), false, false),
         ];
         for (only, subject, certainly, in_doubt) in cases {
-            assert_eq!(only.covers(subject, false), certainly, "{only:?} {subject:?}");
-            assert_eq!(only.covers(subject, true), in_doubt, "{only:?} {subject:?}");
+            assert_eq!(only.covers(subject, None, false), certainly, "{only:?} {subject:?}");
+            assert_eq!(only.covers(subject, None, true), in_doubt, "{only:?} {subject:?}");
         }
     }
 
@@ -154,5 +208,27 @@ mod tests {
         let id = |present: &Present| alice.resolved(present).user.and_then(|user| user.id);
         assert_eq!(id(&Present { users, ..Present::from(MOMENT) }), Some(1000));
         assert_eq!(id(&Present::from(MOMENT)), None);
+    }
+
+    #[test]
+    fn an_interface_is_meant_by_its_name_and_in_doubt_where_nobody_knows_it_yet() {
+        let interface = Some(InterfaceMatch::new("tun*"));
+        let unseen = Only { interface, ..Only::default() };
+        let named = |index, name: &str| (index, Arc::from(name));
+        let interfaces = vec![named(9, "tun1"), named(2, "eth0"), named(7, "tun0")];
+        let seen = unseen.resolved(&Present { interfaces, ..Present::from(MOMENT) });
+        // The rules, the interface; what is certain, and what is said in doubt.
+        let cases = [
+            (&seen, Some(7), true, true),
+            (&seen, Some(9), true, true),
+            (&seen, Some(2), false, false),
+            (&seen, Some(11), false, true),
+            (&seen, None, false, true),
+            (&unseen, Some(7), false, true),
+        ];
+        for (only, interface, certainly, in_doubt) in cases {
+            assert_eq!(only.covers(User::Nobody, interface, false), certainly, "{interface:?}");
+            assert_eq!(only.covers(User::Nobody, interface, true), in_doubt, "{interface:?}");
+        }
     }
 }

@@ -20,6 +20,8 @@ pub struct Subject<'a> {
     pub port: Port,
     /// Whose the local socket is.
     pub user: User,
+    /// The number of the interface that leads to the other end, where it is known.
+    pub interface: Option<u32>,
 }
 
 /// What is known of a port.
@@ -51,6 +53,7 @@ impl From<&Flow> for Subject<'_> {
                 Direction::Forwarded => User::Nobody,
                 Direction::Outbound | Direction::Inbound => User::Unknown,
             },
+            interface: None,
         }
     }
 }

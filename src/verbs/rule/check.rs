@@ -13,6 +13,9 @@ use crate::cli::RuleCheck;
 use crate::output::{self, Style};
 use crate::verbs::Outcome;
 
+/// The number of the interface that is named; any would do.
+const SOME_INTERFACE: u32 = 2;
+
 /// The answer as JSON.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -71,13 +74,17 @@ fn subject(asked: &RuleCheck) -> Subject<'_> {
         protocol: asked.protocol,
         port: asked.port.map_or(Port::Absent, Port::Is),
         user: asked.uid.map_or(User::Unknown, User::Is),
+        interface: asked.interface.as_ref().map(|_| SOME_INTERFACE),
     }
 }
 
-/// Now, on a machine in the network that was named.
+/// Now, on a machine in the network that was named, with the interface that was.
 fn present(rule: &Rule, asked: &RuleCheck) -> Present {
     let networks = asked.network.iter().map(|name| name.as_str().into()).collect();
-    Present { networks, users: users::named_by(std::iter::once(rule)), ..Present::from(now()) }
+    let named = |name: &String| (SOME_INTERFACE, name.as_str().into());
+    let interfaces = asked.interface.iter().map(named).collect();
+    let users = users::named_by(std::iter::once(rule));
+    Present { networks, users, interfaces, ..Present::from(now()) }
 }
 
 fn word(rule: &Rule, matched: Match) -> &'static str {

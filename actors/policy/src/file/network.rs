@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use seawall_messages::network::{MAX_NAME_BYTES, NamedNetwork, NetworkMatch, is_network_name};
+use seawall_messages::network::{
+    MAX_NAME_BYTES, NamedNetwork, NetworkMatch, is_interface_pattern, is_network_name,
+};
 use toml::de::{DeTable, DeValue};
 
 use super::app::switches;
@@ -17,9 +19,6 @@ use super::section::Section;
 
 /// Most `[[network]]` sections.
 pub const MAX_NETWORKS: usize = 64;
-
-/// Longest name of an interface, in bytes (IFNAMSIZ, less the zero at its end).
-const MAX_INTERFACE_BYTES: usize = 15;
 
 /// Longest name of a wireless network, in bytes (IEEE 802.11).
 const MAX_SSID_BYTES: usize = 32;
@@ -105,7 +104,7 @@ fn looks(section: &mut Section<'_, '_, '_>) -> Option<NetworkMatch> {
         interface: keys.parsed(
             "interface",
             "the name of an interface, of 1 to 15 bytes, such as eth0 or wl*",
-            interface,
+            |text| is_interface_pattern(text).then(|| Arc::from(text)),
         ),
         ssid: keys.parsed("ssid", "the name of a wireless network, of 1 to 32 bytes", |text| {
             (1..=MAX_SSID_BYTES).contains(&text.len()).then(|| Arc::from(text))
@@ -113,11 +112,4 @@ fn looks(section: &mut Section<'_, '_, '_>) -> Option<NetworkMatch> {
     };
     keys.close();
     (!found.is_empty()).then_some(found)
-}
-
-fn interface(text: &str) -> Option<Arc<str>> {
-    let is_name = (1..=MAX_INTERFACE_BYTES).contains(&text.len())
-        && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control())
-        && !text.contains(['/', ':']);
-    is_name.then(|| Arc::from(text))
 }

@@ -1,10 +1,10 @@
 //! The words behind whom and what a rule is about, in any order, each once: `off`,
-//! `until=…`, `during=…`, `network=home`, `network!=home`, `user=alice`.
+//! `until=…`, `during=…`, `network=home`, `network!=home`, `user=alice`, `interface=eth*`.
 
 use std::sync::Arc;
 
-use seawall_messages::network::is_network_name;
-use seawall_messages::rule::{InNetwork, Only, UserMatch, When};
+use seawall_messages::network::{is_interface_pattern, is_network_name};
+use seawall_messages::rule::{InNetwork, InterfaceMatch, Only, UserMatch, When};
 
 use super::names::nearest;
 use super::when::{DURING, OFF, UNTIL, parse_times_of, print_when};
@@ -13,6 +13,7 @@ use super::{Fault, quoted};
 const NETWORK: &str = "network";
 const NOT_NETWORK: &str = "network!";
 const USER: &str = "user";
+const INTERFACE: &str = "interface";
 
 /// Longest name of a user: what Linux knows (LOGIN_NAME_MAX).
 const MAX_USER_BYTES: usize = 255;
@@ -45,6 +46,7 @@ impl Conditions {
             DURING => self.when.during.is_some(),
             NETWORK | NOT_NETWORK => self.only.network.is_some(),
             USER => self.only.user.is_some(),
+            INTERFACE => self.only.interface.is_some(),
             _ => return Err(unknown(key)),
         };
         if is_there {
@@ -60,6 +62,7 @@ impl Conditions {
                 self.only.network = Some(InNetwork { name, inside: key == NETWORK });
             }
             USER => self.only.user = Some(parse_user(value)?),
+            INTERFACE => self.only.interface = Some(parse_interface(value)?),
             _ => parse_times_of(key, value, &mut self.when)?,
         }
         Ok(())
@@ -74,7 +77,7 @@ impl Conditions {
 /// The canonical form, with a space before each word.
 pub(super) fn print_conditions(when: &When, only: Option<&Only>) -> String {
     let mut text = print_when(when);
-    let Some(Only { network, user }) = only else { return text };
+    let Some(Only { network, user, interface }) = only else { return text };
     if let Some(InNetwork { name, inside }) = network {
         let key = if *inside { NETWORK } else { NOT_NETWORK };
         text.push_str(&format!(" {key}={name}"));
@@ -83,6 +86,9 @@ pub(super) fn print_conditions(when: &When, only: Option<&Only>) -> String {
         Some(UserMatch { name: Some(name), .. }) => text.push_str(&format!(" {USER}={name}")),
         Some(UserMatch { id: Some(id), .. }) => text.push_str(&format!(" {USER}={id}")),
         _ => {}
+    }
+    if let Some(InterfaceMatch { pattern, .. }) = interface {
+        text.push_str(&format!(" {INTERFACE}={pattern}"));
     }
     text
 }
@@ -98,9 +104,9 @@ fn again(word: &str, key: &str) -> Fault {
 }
 
 fn unknown(key: &str) -> Fault {
-    let hint = nearest(key, [UNTIL, DURING, NETWORK, USER].into_iter())
+    let hint = nearest(key, [UNTIL, DURING, NETWORK, USER, INTERFACE].into_iter())
         .map_or(String::new(), |known| format!("; {known}=, perhaps"));
-    let expected = format!("until=…, during=…, network=…, user=… or off{hint}");
+    let expected = format!("until=…, during=…, network=…, user=…, interface=… or off{hint}");
     Fault::new(0..key.len(), quoted(key), expected)
 }
 
@@ -110,6 +116,15 @@ fn parse_network(text: &str) -> Result<Arc<str>, Fault> {
     }
     let found = if text.is_empty() { "no network".to_owned() } else { quoted(text) };
     Err(Fault::new(0..text.len(), found, "the name of a [[network]] in the policy file"))
+}
+
+fn parse_interface(text: &str) -> Result<InterfaceMatch, Fault> {
+    if is_interface_pattern(text) {
+        return Ok(InterfaceMatch::new(text));
+    }
+    let found = if text.is_empty() { "no interface".to_owned() } else { quoted(text) };
+    let expected = "the name of an interface, of 1 to 15 bytes, such as eth0 or wl*";
+    Err(Fault::new(0..text.len(), found, expected))
 }
 
 /// A number, or a name as useradd(8) takes it: of any letters, digits and `-_.@$`.

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use seawall_messages::rule::{
-    Continent, Country, DAY_MINUTES, DomainForm, Entity, InNetwork, Only, Permission, Port,
-    Present, ScopeSet, Service, Subject, User, UserMatch, Weekly, When,
+    Continent, Country, DAY_MINUTES, DomainForm, Entity, InNetwork, InterfaceMatch, Only,
+    Permission, Port, Present, ScopeSet, Service, Subject, User, UserMatch, Weekly, When,
 };
 use seawall_messages::{Direction, Flow, Protocol, Transport};
 
@@ -76,6 +76,8 @@ fn canonical_rules_print_as_they_were_written() {
         "- * user=www-data",
         "- * user=4294967295",
         "- * user=EXAMPLE.COM$",
+        "- * interface=eth0",
+        "+ LAN TCP/SSH network=home user=1000 interface=wl*",
     ];
     for line in lines {
         assert_eq!(&*parse(line).expect(line).text, line);
@@ -167,6 +169,10 @@ fn errors_point_at_the_part_that_is_wrong() {
         ("- * user=-1", "-1", "`-1`", "user id"),
         ("- * user=4294967296", "4294967296", "`4294967296`", "user id"),
         ("- * user=a/b", "a/b", "`a/b`", "the name of a user"),
+        ("- * interface=", "", "no interface", "eth0"),
+        ("- * interface=a/b", "a/b", "`a/b`", "eth0"),
+        ("- * interface=0123456789abcdef", "0123456789abcdef", "`0123", "15 bytes"),
+        ("- * interface=a interface=b", "interface=b", "`interface` again", "once"),
         ("- * user=a user=b", "user=b", "`user` again", "once"),
         ("- * off TCP", "TCP", "`TCP`", "end of the rule"),
         ("+ UK", "UK", "`UK`", "GB, perhaps"),
@@ -458,8 +464,14 @@ fn only() -> impl Strategy<Value = Option<Arc<Only>>> {
         "[a-z_][a-z0-9_.-]{0,9}"
             .prop_map(|name| UserMatch { name: Some(Arc::from(name)), id: None }),
     ];
-    (proptest::option::of(network), proptest::option::of(user)).prop_map(|(network, user)| {
-        let only = Only { network, user };
+    let interface = "[a-z][a-z0-9*]{0,14}".prop_map(|pattern| InterfaceMatch::new(&pattern));
+    let all = (
+        proptest::option::of(network),
+        proptest::option::of(user),
+        proptest::option::of(interface),
+    );
+    all.prop_map(|(network, user, interface)| {
+        let only = Only { network, user, interface };
         (!only.is_empty()).then(|| Arc::new(only))
     })
 }
@@ -519,7 +531,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+?] [-+*a-zA-Z0-9./:,=# \t\u{e9}\u{7}]{0,40}|[-+] \\* (off|until=[-0-9TZ:+]{0,20}|during=[A-Za-z0-9,:-]{0,20}|network!?=[a-z0-9=._-]{0,9}|user=[a-z0-9$-]{0,9}| ){0,4}|\\PC{0,40}") {
+    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+?] [-+*a-zA-Z0-9./:,=# \t\u{e9}\u{7}]{0,40}|[-+] \\* (off|until=[-0-9TZ:+]{0,20}|during=[A-Za-z0-9,:-]{0,20}|network!?=[a-z0-9=._-]{0,9}|user=[a-z0-9$-]{0,9}|interface=[a-z0-9*/]{0,9}| ){0,4}|\\PC{0,40}") {
         match parse(&line) {
             Ok(rule) => prop_assert_eq!(parse(&rule.text).map(|again| again.text), Ok(rule.text)),
             Err(error) => prop_assert_eq!(error.to_string().lines().count(), 3),

@@ -58,7 +58,7 @@ fn spec(name: &'static str, asks: &'static [&'static str]) -> Spec {
 }
 
 pub(super) fn request(address: &str) -> Request {
-    Request { flow: outbound(address), uid: None, owner: None }
+    Request { flow: outbound(address), uid: None, owner: None, interface: None }
 }
 
 #[test]

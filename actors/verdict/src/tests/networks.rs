@@ -16,6 +16,10 @@ fn network(name: &str, is_here: bool, filter: AppFilter) -> NamedNetwork {
     NamedNetwork { name: Arc::from(name), looks, filter, is_here }
 }
 
+/// Name, settings for all, networks, the app's settings, the connection; action, and by which network.
+type Case =
+    (&'static str, Filter, Vec<NamedNetwork>, AppFilter, Flow, Action, Option<&'static str>);
+
 fn blocking_lan(is_blocking: bool) -> AppFilter {
     AppFilter { block_lan: Some(is_blocking), ..AppFilter::default() }
 }
@@ -25,7 +29,7 @@ fn the_first_network_that_the_machine_is_in_says_it_unless_the_app_does() {
     let block = AppFilter { default_action: Some(DefaultAction::Block), ..AppFilter::default() };
     let lan = || outbound("192.168.1.1");
     let all = Filter { block_lan: true, ..permits() };
-    let cases: Vec<(&str, Filter, Vec<NamedNetwork>, AppFilter, Flow, Action, Option<&str>)> = vec![
+    let cases: Vec<Case> = vec![
         ("no network", all.clone(), vec![], AppFilter::default(), lan(), Action::Reject, None),
         (
             "one that is not here",

@@ -1,16 +1,16 @@
-//! Rules by user: whose they mean, what they do in doubt, and for whom a judgement speaks.
+//! Rules by user and by interface: what they mean, what they do in doubt, and for whom a judgement speaks.
 
 use std::sync::Arc;
 
 use seawall_messages::policy::{AppFilter, Filter};
-use seawall_messages::rule::{Entity, Only, Permission, Rule, UserMatch};
+use seawall_messages::rule::{Entity, InterfaceMatch, Only, Permission, Rule, UserMatch};
 use seawall_messages::verdict::Request;
 use seawall_messages::{Action, Direction, Flow, Layer, Lifetime, Protocol, Reach, Snapshot};
 
 use super::apps::app;
 use super::component::{request, run};
 use super::{ECHO, blocks, flow, forwarded, inbound, open, outbound, permits, ports, rule, under};
-use crate::decide::decide_for_user;
+use crate::decide::{Seen, decide_seen};
 
 const ALICE: u32 = 1000;
 const BOB: u32 = 1001;
@@ -55,7 +55,11 @@ fn a_rule_means_its_user_and_denies_in_doubt() {
         ("permitted: nobody knows whose", permitted(), outbound("9.9.9.9"), None, Reject),
     ];
     for (name, snapshot, flow, uid, expected) in cases {
-        assert_eq!(decide_for_user(&snapshot, &flow, None, uid).action, expected, "{name}");
+        assert_eq!(
+            decide_seen(&snapshot, &flow, None, Seen { uid, interface: None }).action,
+            expected,
+            "{name}"
+        );
     }
 }
 
@@ -67,7 +71,7 @@ fn a_judgement_by_user_speaks_for_no_other_connection() {
     let only_incoming = under(Filter { incoming_rules: by_user().into(), ..permits() });
     let reach = |snapshot: &Snapshot, flow: &Flow, with_app: bool| {
         let app = snapshot.apps.first().filter(|_| with_app);
-        decide_for_user(snapshot, flow, app, Some(BOB)).reach
+        decide_seen(snapshot, flow, app, Seen { uid: Some(BOB), interface: None }).reach
     };
     let out = outbound("9.9.9.9");
     assert_eq!(reach(&with(permits(), by_user()), &out, false), Reach::Flow);
@@ -106,5 +110,45 @@ fn without_process_a_user_whom_the_kernel_told_is_judged_and_others_are_denied()
     assert_eq!(judge(Some(BOB)), (Action::Allow, Layer::DefaultAction));
     assert_eq!(judge(Some(ALICE)), (Action::Reject, Layer::OutgoingRule));
     assert_eq!(judge(None), (Action::Reject, Layer::Unanswered));
+    running.stop();
+}
+
+#[test]
+fn a_rule_by_interface_means_what_goes_through_it_and_denies_in_doubt() {
+    let by_interface = |permission| {
+        let tunnel = InterfaceMatch {
+            fitting: [7].into(),
+            others: [1, 2].into(),
+            ..InterfaceMatch::new("tun*")
+        };
+        let only = Only { interface: Some(tunnel), ..Only::default() };
+        Rule { only: Some(Arc::new(only)), ..rule(permission, Entity::Any, None) }
+    };
+    let denied = with(permits(), vec![by_interface(Permission::Deny)]);
+    let permitted = with(blocks(), vec![by_interface(Permission::Permit)]);
+    // The interface; what becomes of it where such are denied, and where only such are permitted.
+    let cases = [
+        (Some(7), Action::Reject, Action::Allow),
+        (Some(2), Action::Allow, Action::Reject),
+        (Some(9), Action::Reject, Action::Reject),
+        (None, Action::Reject, Action::Reject),
+    ];
+    for (interface, where_denied, where_permitted) in cases {
+        let seen = Seen { interface, uid: None };
+        let decide = |snapshot| decide_seen(snapshot, &outbound("9.9.9.9"), None, seen);
+        let judgement = decide(&denied);
+        assert_eq!(
+            (judgement.action, judgement.reach),
+            (where_denied, Reach::Flow),
+            "{interface:?}"
+        );
+        assert_eq!(decide(&permitted).action, where_permitted, "{interface:?}");
+    }
+    let running = run(denied);
+    for (interface, expected) in [(Some(2), Action::Allow), (Some(7), Action::Reject)] {
+        let judgement = running.judge(Request { interface, ..request("9.9.9.9") });
+        assert_eq!(judgement.map(|it| it.action), Ok(expected));
+    }
+    assert_eq!(running.process.asked(), 0, "whose it is doesn't matter");
     running.stop();
 }

@@ -103,6 +103,7 @@ proptest! {
             protocol,
             port,
             user,
+            interface: None,
         };
         // Each of the rest, too: the first few rules of such lists match nearly everything.
         for from in 0..list.len() {

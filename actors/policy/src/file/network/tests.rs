@@ -138,3 +138,15 @@ fn there_is_a_most() {
     assert_eq!(good(&text(MAX_NETWORKS)).networks.len(), MAX_NETWORKS);
     assert!(problem(&text(MAX_NETWORKS + 1)).contains("at most 64"));
 }
+
+#[test]
+fn interfaces_matter_where_a_rule_names_one() {
+    let unnamed = good("[filter]\noutgoing_rules = [\"- *\"]\n");
+    assert_eq!(unnamed.present(rule::now(), &surroundings("10.0.0.1/8")).interfaces, []);
+    let named = good("[filter]\noutgoing_rules = [\"- * interface=e*\"]\n");
+    let present = named.present(rule::now(), &surroundings("10.0.0.1/8"));
+    let snapshot = named.snapshot(PolicyGeneration(1), Vec::new(), &present);
+    let only = snapshot.filter.outgoing_rules[0].only.clone().expect("a condition");
+    let interface = only.interface.clone().expect("an interface");
+    assert_eq!((&*interface.fitting, &*interface.others), (&[2][..], &[1][..]));
+}
