@@ -6,7 +6,7 @@
 //!   become of a connection.
 //! - Publishes: nothing.
 //! - Asks: `process`, whose a connection is, where the policy has rules for
-//!   single apps. Where `process` doesn't answer, such connections are denied.
+//!   single apps, or for users whom the kernel doesn't tell. Where `process` doesn't answer, such connections are denied.
 //!   The policy reaches it as a snapshot, which stays readable while `policy` is down.
 //! - While it is down, undecided connections wait in the kernel's queue and
 //!   questions wait in its mailbox; decided connections don't notice.
