@@ -50,6 +50,9 @@ pub(crate) enum RuleVerb {
     ///   target = "9.9.9.9:443"    # port 443, if left out
     ///   protocol = "tcp"          # that, if left out
     ///   inbound = false           # that, if left out
+    ///   uid = 1000                # whose it is; nobody knows, if left out
+    ///   interface = "eth0"        # which way it goes; nobody knows, if left out
+    ///   network = "home"          # the [[network]] this machine is in; none, if left out
     ///   result = "permit"         # or "deny"
     ///   rule = "+ 9.9.9.9"        # the rule that decides; any, if left out
     ///

@@ -66,11 +66,11 @@ pub(crate) struct Case<'a> {
 
 /// What is known of a connection beyond its addresses.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen {
+pub struct Seen {
     /// User id of the local socket.
-    pub(crate) uid: Option<u32>,
+    pub uid: Option<u32>,
     /// The number of the interface that leads to the other end.
-    pub(crate) interface: Option<u32>,
+    pub interface: Option<u32>,
 }
 
 /// Whose setting it is; neither: it is for all.
@@ -110,7 +110,7 @@ pub fn decide(snapshot: &Snapshot, flow: &Flow, app: Option<&AppPolicy>) -> Judg
 }
 
 /// Decides with what was seen of it.
-pub(crate) fn decide_seen(
+pub fn decide_seen(
     snapshot: &Snapshot,
     flow: &Flow,
     app: Option<&AppPolicy>,

@@ -25,5 +25,5 @@ mod known;
 mod tests;
 
 pub use self::actor::{Arguments, Verdict};
-pub use self::decide::decide;
+pub use self::decide::{Seen, decide, decide_seen};
 pub use self::events::describe_metrics;
