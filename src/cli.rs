@@ -143,6 +143,12 @@ pub(crate) enum Verb {
         common: Common,
     },
 
+    /// Show where this machine is: interfaces, gateways, and the networks of the policy
+    ///
+    /// With the lines that name the present network in the policy file.
+    #[command(after_help = EXIT_CODES)]
+    Network(Common),
+
     /// Say what would become of a connection, and why, step by step
     ///
     /// The answer is that of the very function that decides connections, under

@@ -19,9 +19,11 @@ use seawall_datapath::{
 };
 use seawall_messages::datapath::{NewQueueMessage, RestQueueMessage};
 use seawall_messages::keeper::KeeperFacts;
+use seawall_messages::network::Surroundings;
 use seawall_messages::process::{NoOwners, Owners};
 use seawall_messages::prompt::Answers;
-use seawall_messages::{Snapshot, datapath, keeper, policy, process, prompt, verdict};
+use seawall_messages::{Snapshot, datapath, keeper, network, policy, process, prompt, verdict};
+use seawall_network::{Network, Rtnetlink};
 use seawall_platform::linux::layout::Epoch;
 use seawall_platform::linux::link::Link;
 use seawall_platform::linux::wake::EventWake;
@@ -58,6 +60,7 @@ pub(crate) struct Parts<'a> {
 /// Every address, and what wakes the threads among them.
 struct Addresses {
     keeper: (Address<keeper::Message>, Arc<EventWake>),
+    network: Address<network::Message>,
     policy: Address<policy::Message>,
     process: Address<process::Message>,
     prompt: Address<prompt::Message>,
@@ -77,6 +80,7 @@ fn declare(tree: &mut TreeBuilder) -> std::io::Result<Addresses> {
     let (keeper, new, rest) = (wake()?, wake()?, wake()?);
     Ok(Addresses {
         keeper: (tree.declare_thread(manifest::KEEPER, keeper.clone()), keeper),
+        network: tree.declare(manifest::NETWORK),
         policy: tree.declare(manifest::POLICY),
         process: tree.declare(manifest::PROCESS),
         prompt: tree.declare(manifest::PROMPT),
@@ -121,6 +125,7 @@ pub(crate) fn plant(
     let rest_reader = Lender::new(handover.rest_reader()?);
     let parked = Arc::new(ParkedCount::default());
     let (facts_in, facts) = Published::<KeeperFacts>::new(handover.facts);
+    let (surroundings_in, surroundings) = Published::new(Surroundings::default());
     let (snapshot_in, snapshot) = Published::new(Snapshot::unloaded());
     let (answers_in, answers) = Published::new(Answers::default());
     let (standing_in, standing) = Published::new(Standing::initial(inherited));
@@ -135,6 +140,15 @@ pub(crate) fn plant(
             finish,
         },
     );
+    tree.actor::<Network>(
+        &at.network,
+        seawall_network::Arguments {
+            kernel: Arc::new(Rtnetlink),
+            publisher: surroundings_in,
+            published: surroundings.clone(),
+            policy: at.policy.clone(),
+        },
+    );
     tree.actor::<Policy>(
         &at.policy,
         seawall_policy::Arguments {
@@ -143,6 +157,7 @@ pub(crate) fn plant(
             store: Lender::new(state),
             publisher: snapshot_in,
             published: snapshot.clone(),
+            surroundings: surroundings.clone(),
             datapath: at.datapath.clone(),
             survey,
         },
@@ -238,6 +253,7 @@ pub(crate) fn plant(
         verdict: at.verdict,
         datapath: at.datapath,
         snapshot,
+        surroundings,
         keeper: facts,
         introspect: tree.introspect(),
         metrics,
@@ -252,6 +268,7 @@ pub(crate) fn plant(
 
 fn describe_metrics() {
     descriptions::describe_metrics();
+    seawall_network::describe_metrics();
     seawall_policy::describe_metrics();
     seawall_process::describe_metrics();
     seawall_prompt::describe_metrics();

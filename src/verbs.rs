@@ -14,6 +14,7 @@ mod export;
 mod fault;
 mod import;
 mod manual;
+mod network;
 pub(crate) mod pause;
 mod profile;
 pub(crate) mod prompts;
@@ -85,6 +86,7 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Components(common) => components::perform(&common),
         Verb::Connections { limit, common } => connections::perform(limit, &common),
         Verb::Ps { all, common } => ps::perform(all, &common),
+        Verb::Network(common) => network::perform(&common),
         Verb::Monitor { plain, once, common } => monitor::perform(plain, once, &common),
         Verb::Rule { what, common } => rule::perform(&what, &common),
         Verb::Setting { what, common } => setting::perform(&what, &common),

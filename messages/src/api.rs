@@ -120,6 +120,9 @@ pub struct Status {
     pub rules_mended: u64,
     /// What traffic does while Seawall is absent.
     pub mode: Mode,
+    /// The named networks that the machine is in; `None` where the policy names none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub networks: Option<Vec<Arc<str>>>,
     /// Where the policy came from; `None` while `policy` does not answer.
     pub policy: Option<PolicyStatus>,
     /// Queues and rules; the default while `datapath` does not answer.

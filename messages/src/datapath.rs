@@ -34,6 +34,9 @@ pub struct Connection {
     /// Whose it is, where the kernel noted that.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub owner: Option<Owner>,
+    /// The number of the interface that leads to the other end, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interface: Option<u32>,
     /// Its program, and what it moved; filled in for lists.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub used_by: Option<FlowUse>,

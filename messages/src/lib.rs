@@ -10,6 +10,7 @@ pub mod datapath;
 pub mod explain;
 pub mod flow;
 pub mod keeper;
+pub mod network;
 pub mod policy;
 pub mod process;
 pub mod prompt;

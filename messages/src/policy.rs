@@ -16,6 +16,7 @@ use seawall_runtime::Reply;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::{Direction, Flow, Protocol};
+use crate::network::NamedNetwork;
 use crate::rule::{Data, Permission, Rule, Rules};
 
 pub use self::apps::{AppLayers, AppPlace, Profiles};
@@ -208,6 +209,8 @@ pub struct Snapshot {
     pub paused: bool,
     /// How long a connection waits for the user's answer.
     pub ask_timeout: Duration,
+    /// The networks that have names; the settings of the first that the machine is in count.
+    pub networks: Vec<NamedNetwork>,
 }
 
 /// How many rules for all, from the first on, stand in the file.
@@ -259,6 +262,7 @@ impl Snapshot {
             adopted: Vec::new(),
             paused: false,
             ask_timeout: DEFAULT_ASK_TIMEOUT,
+            networks: Vec::new(),
         }
     }
 
@@ -268,6 +272,7 @@ impl Snapshot {
             |rule: &Rule| rule.permission != Permission::Permit && rule.entity.names_loopback();
         self.filter.block_local
             || self.all_apps().any(|app| app.filter.block_local == Some(true))
+            || self.network().is_some_and(|network| network.filter.block_local == Some(true))
             || self.lists().flatten().any(forbids)
     }
 
@@ -279,11 +284,29 @@ impl Snapshot {
     /// Whether a verdict may depend on whose connection it is: where there are
     /// apps, and where the user is asked.
     pub fn asks_for_apps(&self) -> bool {
+        self.speaks_of_apps() || self.lists().any(Rules::looks_at_users)
+    }
+
+    /// Whether something is said of single apps, or the user is asked about them.
+    pub fn speaks_of_apps(&self) -> bool {
+        let asks =
+            |network: &NamedNetwork| network.filter.default_action == Some(DefaultAction::Ask);
         !self.apps.is_empty()
             || !self.profiles.is_empty()
             || self.filter.default_action == DefaultAction::Ask
+            || self.network().is_some_and(asks)
             || self.filter.outgoing_rules.asks()
             || self.filter.incoming_rules.asks()
+    }
+
+    /// Whether a verdict may depend on the interface.
+    pub fn looks_at_interfaces(&self) -> bool {
+        self.lists().any(Rules::looks_at_interfaces)
+    }
+
+    /// The named network whose settings count: the first that the machine is in.
+    pub fn network(&self) -> Option<&NamedNetwork> {
+        self.networks.iter().find(|network| network.is_here)
     }
 }
 
@@ -331,10 +354,19 @@ pub struct IdleRule {
 impl IdleRule {
     /// Those of some lists.
     pub fn of<'a>(lists: impl Iterator<Item = &'a Rules>) -> Vec<Self> {
-        let idle = |rule: &Rule| {
-            rule.entity.lacks().map(|lacks| Self { rule: Arc::clone(&rule.text), lacks })
-        };
+        let idle =
+            |rule: &Rule| rule.lacks().map(|lacks| Self { rule: Arc::clone(&rule.text), lacks });
         lists.flatten().filter_map(idle).collect()
+    }
+
+    /// Those networks that can't fit, which rules about them wait for.
+    pub fn of_networks(networks: &[NamedNetwork]) -> Vec<Self> {
+        let idle = |network: &&NamedNetwork| network.looks.ssid.is_some();
+        let named = |network: &NamedNetwork| Self {
+            rule: Arc::from(format!("[[network]] {}", network.name)),
+            lacks: Data::WirelessNames,
+        };
+        networks.iter().filter(idle).map(named).collect()
     }
 }
 
@@ -462,6 +494,8 @@ pub enum Message {
     },
     /// From its own file watcher.
     FileChanged,
+    /// From `network`: the machine may be in another network. Telling again is safe.
+    NetworkChanged,
     /// From its own alarm: rules may have begun or ceased to count, or a pause is over.
     TimePassed,
 }

@@ -137,6 +137,9 @@ pub struct Reason {
     /// The `[[app]]` whose settings decided; `None` where those for all did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub app: Option<Arc<str>>,
+    /// The `[[network]]` whose settings decided.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub network: Option<Arc<str>>,
     /// A sentence for people.
     pub text: Cow<'static, str>,
 }
@@ -144,7 +147,7 @@ pub struct Reason {
 impl Reason {
     /// A reason that names no rule.
     pub const fn plain(layer: Layer, text: &'static str) -> Self {
-        Self { layer, rule: None, app: None, text: Cow::Borrowed(text) }
+        Self { layer, rule: None, app: None, network: None, text: Cow::Borrowed(text) }
     }
 }
 
@@ -155,8 +158,11 @@ impl fmt::Display for Reason {
         if let Some((position, rule)) = &self.rule {
             write!(f, " (rule {position}: {rule})")?;
         }
-        match &self.app {
-            Some(app) => write!(f, ", for {app}"),
+        if let Some(app) = &self.app {
+            write!(f, ", for {app}")?;
+        }
+        match &self.network {
+            Some(network) => write!(f, ", in the network {network}"),
             None => Ok(()),
         }
     }
@@ -239,6 +245,8 @@ pub struct Request {
     pub owner: Option<Owner>,
     /// Whether packets of it passed before: it is not asked about any more.
     pub is_open: bool,
+    /// The number of the interface that leads to the other end, where it is known.
+    pub interface: Option<u32>,
 }
 
 /// What `verdict` is asked.
@@ -266,6 +274,8 @@ pub enum Message {
         flow: Flow,
         /// Whose it would be.
         whom: Whom,
+        /// The number of the interface that leads there, where one does.
+        interface: Option<u32>,
         /// Each step, or why nobody can say.
         reply: Reply<Result<Explanation, String>>,
     },

@@ -9,6 +9,7 @@ pub mod link;
 pub mod memory;
 pub mod neighbours;
 mod netlink;
+pub mod network;
 pub mod privileges;
 pub mod processes;
 pub mod queue;

@@ -50,6 +50,9 @@ pub(crate) enum RuleVerb {
     ///   target = "9.9.9.9:443"    # port 443, if left out
     ///   protocol = "tcp"          # that, if left out
     ///   inbound = false           # that, if left out
+    ///   uid = 1000                # whose it is; nobody knows, if left out
+    ///   interface = "eth0"        # which way it goes; nobody knows, if left out
+    ///   network = "home"          # the [[network]] this machine is in; none, if left out
     ///   result = "permit"         # or "deny", or "ask"
     ///   rule = "+ 9.9.9.9"        # the rule that decides; any, if left out
     ///
@@ -95,4 +98,13 @@ pub(crate) struct RuleCheck {
     /// The port that is called
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
+    /// The number of the user whose connection it is
+    #[arg(long)]
+    pub(crate) uid: Option<u32>,
+    /// The interface that leads to the other end
+    #[arg(long)]
+    pub(crate) interface: Option<String>,
+    /// A [[network]] that this machine is in
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
 }

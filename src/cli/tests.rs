@@ -39,6 +39,7 @@ fn clients_take_run_dir_and_json_wherever_they_stand() {
         "adopted --run-dir x --json",
         "adopted list --run-dir x --json",
         "adopted --json remove 3 --run-dir x",
+        "network --json --run-dir x",
         "reload --run-dir x --json",
         "monitor --once --plain --run-dir x --json",
         "rule --run-dir x add + --json",
@@ -50,6 +51,7 @@ fn clients_take_run_dir_and_json_wherever_they_stand() {
         | Verb::Adopted { common, .. }
         | Verb::Monitor { common, .. }
         | Verb::Rule { common, .. }
+        | Verb::Network(common)
         | Verb::Reload(common)) = verb
         else {
             panic!("{line} is no client")

@@ -53,6 +53,7 @@ pub(crate) fn connection(name: &str, socket: u16, to: &str) -> Connection {
         live: true,
         uid: Some(1000),
         owner: None,
+        interface: None,
         used_by: Some(FlowUse {
             attribution: Attribution { method: Method::Connect, process: Some(Arc::new(process)) },
             traffic: None,

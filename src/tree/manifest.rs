@@ -37,6 +37,20 @@ pub(super) const KEEPER: Spec = Spec {
     while_down: "rules stay as they are; after three seconds the keeper replaces the worker",
 };
 
+pub(super) const NETWORK: Spec = Spec {
+    name: "network",
+    group: "control",
+    intensity: SELDOM,
+    backoff: QUICK,
+    // What finds no room is told again, or seen at the next look.
+    mailbox: Mailbox { bound: 16, overflow: Overflow::Reject },
+    // Lists interfaces and routes.
+    deadlines: Deadlines { start: seconds(2), handle: seconds(2), stop: millis(500) },
+    asks: &[],
+    tells: &["policy"],
+    while_down: "the machine counts as being where it was last seen",
+};
+
 pub(super) const POLICY: Spec = Spec {
     name: "policy",
     group: "control",

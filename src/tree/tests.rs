@@ -29,6 +29,7 @@ fn render(specs: &[Spec]) -> String {
 fn the_tree_looks_like_this() {
     let picture = "\
 control  keeper
+control  network        tells policy
 control  policy         tells datapath
 packets  process        tells datapath
 edge     prompt         asks policy tells datapath

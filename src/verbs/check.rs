@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use seawall_messages::policy::IdleRule;
+use seawall_messages::network::Surroundings;
+use seawall_messages::policy::{IdleRule, PolicyGeneration};
+use seawall_policy::PolicyFile;
 use seawall_policy::file::{parse, read};
+use seawall_policy::rule::now;
 use serde::Serialize;
 
 use super::{Outcome, describe};
@@ -61,7 +64,7 @@ fn check(path: &Path) -> Checked {
         Ok(policy) => {
             let rules = Some(policy.lists().map(|list| list.len()).sum());
             let apps = Some(policy.apps.len());
-            let idle_rules = IdleRule::of(policy.lists());
+            let idle_rules = idle_rules(&policy);
             Checked { file, good: true, problem: None, rules, apps, idle_rules }
         }
         Err(problem) => {
@@ -76,6 +79,15 @@ fn check(path: &Path) -> Checked {
             }
         }
     }
+}
+
+/// Networks that can't fit, and rules that decide nothing on this machine.
+fn idle_rules(policy: &PolicyFile) -> Vec<IdleRule> {
+    let present = policy.present(now(), &Surroundings::default());
+    let snapshot = policy.snapshot(PolicyGeneration(1), Vec::new(), &present);
+    let mut idle = IdleRule::of_networks(&snapshot.networks);
+    idle.extend(IdleRule::of(snapshot.lists()));
+    idle
 }
 
 #[cfg(test)]

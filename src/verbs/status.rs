@@ -115,6 +115,10 @@ fn lines(status: &Status) -> Vec<String> {
             Mode::Lockdown => "lockdown: new connections drop while Seawall is absent".to_owned(),
         },
     );
+    if let Some(networks) = &status.networks {
+        let names = networks.join(", ");
+        say("network", if names.is_empty() { "none that has a name".to_owned() } else { names });
+    }
     if let Some(policy) = &status.policy {
         let file = policy.file.display();
         let source = match policy.source {
@@ -183,6 +187,7 @@ mod tests {
             worker_crashes: 0,
             rules_mended: 0,
             mode: Mode::Open,
+            networks: None,
             policy: None,
             datapath: DatapathStatus::default(),
         }

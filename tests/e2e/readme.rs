@@ -96,7 +96,8 @@ fn the_table_of_keys_is_what_the_program_knows_and_takes() {
         let Some(key) = quoted(&row[1]).first().cloned().filter(|_| row[1].starts_with('`')) else {
             continue;
         };
-        if section != "[[app]]" {
+        // What stands in a list of sections needs a section around it.
+        if !section.starts_with("[[") {
             let default = quoted(&row[2]).first().cloned().unwrap_or_default();
             let checked = check(&format!("{section}\n{key} = {default}\n"));
             assert_eq!(checked.code, Some(0), "{section} {key} = {default}: {checked:?}");
@@ -104,7 +105,7 @@ fn the_table_of_keys_is_what_the_program_knows_and_takes() {
         keys.insert((section.clone(), key));
     }
     let registry = seawall_messages::setting::ALL.iter().map(|setting| setting.name.to_owned());
-    let told = keys.iter().filter(|(section, _)| section != "[[app]]");
+    let told = keys.iter().filter(|(section, _)| !section.starts_with("[["));
     let told = told.map(|(section, key)| format!("{}.{key}", section.trim_matches(['[', ']'])));
     assert_eq!(told.collect::<BTreeSet<_>>(), registry.collect(), "what `setting list` shows");
     for section in ["[filter]", "[service]", "[metrics]"] {
@@ -117,9 +118,20 @@ fn the_table_of_keys_is_what_the_program_knows_and_takes() {
     told.remove("ask_timeout");
     told.extend(words(["match", "name"]));
     assert_eq!(told, of_app, "what is said of [[app]]");
-    let matches = table("| in `match` | what has to fit | such as |");
-    let matches = matches.iter().flat_map(|row| quoted(&row[0])).collect::<BTreeSet<_>>();
-    assert_eq!(matches, expected("[[app]]\nmatch = { x = \"/x\" }\n"));
+    for rules in ["incoming_rules", "outgoing_rules"] {
+        told.remove(rules);
+    }
+    let network = "[[network]]\nname = \"x\"\n";
+    let of_network = expected(&format!("{network}match = {{ ssid = \"x\" }}\nx = 1\n"));
+    assert_eq!(told, of_network, "what is said of [[network]]");
+    let matches = |header: &str| {
+        let rows = table(header);
+        rows.iter().flat_map(|row| quoted(&row[0])).collect::<BTreeSet<_>>()
+    };
+    let of_app = matches("| in `match` | what has to fit | such as |");
+    assert_eq!(of_app, expected("[[app]]\nmatch = { x = \"/x\" }\n"));
+    let of_network = matches("| in `match` of a network | what has to be so | such as |");
+    assert_eq!(of_network, expected(&format!("{network}match = {{ x = \"/x\" }}\n")));
 }
 
 #[test]
@@ -139,9 +151,15 @@ fn words_of_rules_are_understood() {
     let ports = bullet("Port").into_iter().map(|word| format!("+ LAN TCP/{word}"));
     let others = bullet("Names, places, lists").into_iter().map(|word| format!("- {word}"));
     let times = bullet("When").into_iter().map(|word| format!("- * {word}"));
+    let conditions = ["Network", "User", "Interface"].into_iter().flat_map(bullet);
+    let conditions = conditions.filter(|word| word.contains('=')).map(|word| format!("- * {word}"));
     let rules: Vec<_> = whom.chain(protocols).chain(ports).chain(others).chain(times).collect();
-    assert!(rules.len() >= 34, "{rules:?}");
-    let policy = format!("[filter]\noutgoing_rules = {rules:?}\nincoming_rules = {rules:?}\n");
+    let rules: Vec<_> = rules.into_iter().chain(conditions).collect();
+    assert!(rules.len() >= 40, "{rules:?}");
+    let policy = format!(
+        "[filter]\noutgoing_rules = {rules:?}\nincoming_rules = {rules:?}\n\
+         [[network]]\nname = \"home\"\nmatch = {{ interface = \"eth0\" }}\n"
+    );
     let checked = check(&policy);
     assert_eq!(checked.code, Some(0), "{policy}{checked:?}");
 }

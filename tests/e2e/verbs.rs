@@ -97,8 +97,16 @@ fn components_are_named_with_their_state() {
         assert_eq!(component["state"], "running", "{component}");
     }
     let names: Vec<&str> = components.iter().filter_map(|one| one["name"].as_str()).collect();
-    for name in ["policy", "verdict", "datapath", "datapath/new", "datapath/rest", "api", "keeper"]
-    {
+    for name in [
+        "network",
+        "policy",
+        "verdict",
+        "datapath",
+        "datapath/new",
+        "datapath/rest",
+        "api",
+        "keeper",
+    ] {
         assert!(names.contains(&name), "no {name} in {names:?}");
     }
     let text = seawall.verb(&["components"]);

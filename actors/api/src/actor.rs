@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::{KeeperFacts, Layout};
+use seawall_messages::network::Surroundings;
 use seawall_messages::{Snapshot, datapath, policy, process, prompt, verdict};
 use seawall_runtime::{
     Address, Component, Context, Failure, Introspect, Lender, Published, StartError,
@@ -47,6 +48,8 @@ pub struct Services {
     pub datapath: Address<datapath::Message>,
     /// The policy in force.
     pub snapshot: Published<Snapshot>,
+    /// Where the machine is.
+    pub surroundings: Published<Surroundings>,
     /// What is known of the keeper.
     pub keeper: Published<KeeperFacts>,
     /// The supervision tree.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use seawall_messages::explain::{Explain, Explanation};
+use seawall_messages::network::{Interface, LOOPBACK, Surroundings};
 use seawall_messages::verdict;
 use seawall_platform::linux::routes::source_of;
 
@@ -29,15 +30,26 @@ pub(crate) async fn explain(
     let own = source.unwrap_or_else(|_| unspecified(remote));
     let flow = request.flow(own).map_err(|problem| Error::Invalid(problem.to_owned()))?;
     let whom = request.whom;
+    let interface = interface_with(own, &services.surroundings.load());
     let explained = ask("verdict", &services.verdict, EXPLAIN, |reply| verdict::Message::Explain {
         flow,
         whom: whom.clone(),
+        interface,
         reply,
     })
     .await?;
     let mut explanation = explained.map_err(Error::Conflict)?;
     explanation.notes.extend(unroutable);
     Ok(Json(explanation))
+}
+
+/// The interface that has an own address.
+fn interface_with(own: IpAddr, surroundings: &Surroundings) -> Option<u32> {
+    if own.is_loopback() {
+        return Some(LOOPBACK.0);
+    }
+    let has = |interface: &&Interface| interface.addresses.iter().any(|net| net.addr() == own);
+    surroundings.interfaces.iter().find(has).map(|interface| interface.index)
 }
 
 fn unspecified(remote: IpAddr) -> IpAddr {

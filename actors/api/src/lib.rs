@@ -13,6 +13,7 @@
 //! | `GET /v1/connections?limit=` | [`seawall_messages::api::Connections`] |
 //! | `GET /v1/changes?feed=&number=&moves=` | [`seawall_messages::api::Changes`] |
 //! | `GET /v1/apps` | [`seawall_messages::api::Apps`] |
+//! | `GET /v1/network` | [`seawall_messages::network::NetworkAnswer`] |
 //! | `POST /v1/explain` | [`seawall_messages::explain::Explanation`] of an [`seawall_messages::explain::Explain`] |
 //! | `GET /v1/adopted` | [`seawall_messages::api::AdoptedList`] |
 //! | `DELETE /v1/adopted/{id}` | the entries that are left |
@@ -33,6 +34,7 @@ mod error;
 mod events;
 mod explain;
 mod metrics;
+mod network;
 mod pause;
 mod prompts;
 mod routes;

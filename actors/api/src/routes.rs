@@ -26,6 +26,7 @@ use crate::assessment::{Seen, assess};
 use crate::error::Error;
 use crate::events;
 use crate::explain::explain;
+use crate::network::{here, network};
 use crate::pause;
 use crate::prompts;
 use crate::rules::rules;
@@ -64,6 +65,7 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/connections", get(connections))
         .route("/v1/changes", get(changes))
         .route("/v1/apps", get(apps))
+        .route("/v1/network", get(network))
         .route("/v1/explain", post(explain))
         .route("/v1/adopted", get(adopted))
         .route("/v1/adopted/{id}", delete(remove_adopted))
@@ -107,6 +109,7 @@ async fn status(
         worker_crashes: keeper.crashes,
         rules_mended: keeper.rules_mended,
         mode: snapshot.mode,
+        networks: here(&snapshot),
         policy,
         datapath: datapath.unwrap_or_else(|| DatapathStatus {
             protecting: protection != Protection::NotProtected,

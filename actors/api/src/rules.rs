@@ -78,9 +78,9 @@ fn enter(
 /// Why a rule decides nothing.
 fn why_idle(rule: &Rule) -> Option<String> {
     if !rule.is_active {
-        return Some(rule.when.why_not().to_owned());
+        return Some(rule.why_not());
     }
-    rule.entity.lacks().map(|data| format!("it needs {}", data.missing()))
+    rule.lacks().map(|data| format!("it needs {}", data.missing()))
 }
 
 #[cfg(test)]
@@ -95,7 +95,15 @@ mod tests {
     fn rule(text: &str, entity: Entity, is_active: bool) -> Rule {
         let when = When { off: !is_active, ..When::default() };
         let permission = Permission::Deny;
-        Rule { permission, entity, service: None, when, is_active, text: Arc::from(text) }
+        Rule {
+            permission,
+            entity,
+            service: None,
+            when,
+            only: None,
+            is_active,
+            text: Arc::from(text),
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use seawall_messages::api::{
 };
 use seawall_messages::datapath::{self, DatapathStatus};
 use seawall_messages::keeper::{KeeperFacts, Layout};
+use seawall_messages::network::{Interface, NetworkAnswer, Surroundings};
 use seawall_messages::policy::{
     self, AddedRule, Adopted, AdoptedEntry, Difference, Filter, PolicyRefusal, PolicySource,
     PolicyStatus, SettingsStatus,
@@ -103,6 +104,7 @@ impl Component for Policy {
             }
             policy::Message::AppsSeen(_)
             | policy::Message::FileChanged
+            | policy::Message::NetworkChanged
             | policy::Message::TimePassed => {}
             policy::Message::Renew { reply } => reply.send(PolicyGeneration(2)),
         }
@@ -153,6 +155,12 @@ fn snapshot(generation: u64, adopted: Vec<Adopted>) -> Snapshot {
     let filter = Filter::permit_all();
     let generation = PolicyGeneration(generation);
     Snapshot { generation, filter, adopted, ..Snapshot::unloaded() }
+}
+
+fn surroundings() -> Surroundings {
+    let addresses = vec!["10.0.0.7/8".parse().expect("a network")];
+    let interface = Interface { index: 2, name: "eth0".into(), up: true, addresses };
+    Surroundings { interfaces: vec![interface], gateways: Vec::new() }
 }
 
 fn spec(name: &'static str, asks: &'static [&'static str]) -> Spec {
@@ -214,6 +222,7 @@ impl World {
             verdict,
             datapath,
             snapshot: published,
+            surroundings: Published::new(surroundings()).1,
             keeper,
             introspect: tree.introspect(),
             metrics: Metrics::detached(),
@@ -393,6 +402,7 @@ fn nonsense_is_answered_with_an_error_in_json() {
         ("GET", "/v1/changes?feed=x", 400),
         ("POST", "/v1/status", 405),
         ("POST", "/v1/apps", 405),
+        ("POST", "/v1/network", 405),
         ("GET", "/v1/connections?limit=many", 400),
         ("DELETE", "/v1/adopted/first", 400),
     ];
@@ -403,6 +413,15 @@ fn nonsense_is_answered_with_an_error_in_json() {
             serde_json::from_str(&body).unwrap_or_else(|e| panic!("{path}: {e}: {body}"));
         assert!(!error.error.is_empty(), "{method} {path}");
     }
+}
+
+#[test]
+fn where_the_machine_is_can_be_asked() {
+    let world = World::start();
+    let answer: NetworkAnswer = world.get("/v1/network");
+    assert_eq!(answer, NetworkAnswer { surroundings: surroundings(), networks: Vec::new() });
+    let status: Status = world.get("/v1/status");
+    assert_eq!(status.networks, None, "none has a name");
 }
 
 #[test]

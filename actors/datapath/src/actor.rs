@@ -236,13 +236,19 @@ impl Controller {
             .map_err(Error::Rules)?;
         let now_standing = Standing { generation: snapshot.generation, epoch };
         self.arguments.publisher.publish(self.context.generation(), now_standing);
-        let (live, cut) = self.judge_live(epoch).await?;
+        let (live, cut) = self.judge_live(snapshot, epoch).await?;
         events::policy_in_force(snapshot.generation.0, epoch.get(), live, cut, started.elapsed());
         Ok(())
     }
 
     /// Judges every tracked connection again. Returns how many there were and how many were cut.
-    async fn judge_live(&mut self, epoch: Epoch) -> Result<(usize, usize), Error> {
+    /// Where it depends on an interface that nobody knows, the next packet shows it.
+    async fn judge_live(
+        &mut self,
+        snapshot: &Snapshot,
+        epoch: Epoch,
+    ) -> Result<(usize, usize), Error> {
+        let wants_interface = snapshot.looks_at_interfaces();
         let mut conntrack = Conntrack::open()?;
         let own: HashSet<_> = own_addresses()?.into_iter().collect();
         let layout = self.arguments.layout;
@@ -256,8 +262,12 @@ impl Controller {
             match Side::of(&entry, &own, &self.arguments.orientation, |flow| {
                 self.decided.knows(flow)
             }) {
-                Some(Side::Known(flow)) => live.push((entry, flow)),
-                Some(Side::Unsure(_)) => unsure.push(entry),
+                Some(Side::Known(flow))
+                    if !wants_interface || self.decided.interface_of(&flow).is_some() =>
+                {
+                    live.push((entry, flow));
+                }
+                Some(Side::Known(_) | Side::Unsure(_)) => unsure.push(entry),
                 None => {}
             }
         }
@@ -277,7 +287,14 @@ impl Controller {
         batch: &[(Entry, Flow)],
         epoch: Epoch,
     ) -> Result<usize, Error> {
-        let requests: Vec<_> = batch.iter().map(|(_, flow)| request(*flow)).collect();
+        let request = |flow: &Flow| Request {
+            flow: *flow,
+            uid: self.decided.uid_of(flow),
+            owner: None,
+            is_open: true,
+            interface: self.decided.interface_of(flow),
+        };
+        let requests: Vec<_> = batch.iter().map(|(_, flow)| request(flow)).collect();
         let judgements = self
             .arguments
             .verdict
@@ -402,11 +419,6 @@ impl Controller {
             problems: self.problem.iter().cloned().collect(),
         }
     }
-}
-
-/// A connection that is tracked: packets of it passed.
-fn request(flow: Flow) -> Request {
-    Request { flow, uid: None, owner: None, is_open: true }
 }
 
 /// Later for each run of the controller, and exact in a JSON number.

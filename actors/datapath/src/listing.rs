@@ -69,6 +69,17 @@ impl Listing {
         self.rows.contains_key(flow)
     }
 
+    /// The user whose connection it is, as the kernel told or noted it.
+    pub(crate) fn uid_of(&self, flow: &Flow) -> Option<u32> {
+        let connection = &self.rows.get(flow)?.connection;
+        connection.uid.or_else(|| Some(connection.owner?.uid))
+    }
+
+    /// The interface that leads to its other end, as its packets told.
+    pub(crate) fn interface_of(&self, flow: &Flow) -> Option<u32> {
+        self.rows.get(flow)?.connection.interface
+    }
+
     /// A connection was judged again.
     pub(crate) fn judged(&mut self, flow: &Flow, judgement: &Judgement) {
         let Some(Row { connection, decided, .. }) = self.rows.get(flow) else { return };
@@ -175,6 +186,7 @@ fn inherited(flow: Flow, generation: PolicyGeneration) -> Connection {
         live: true,
         uid: None,
         owner: None,
+        interface: None,
         used_by: None,
     }
 }

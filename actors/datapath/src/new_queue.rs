@@ -248,7 +248,7 @@ impl NewQueue {
                 Effect::Learn(flow, judgement) => {
                     self.arguments.rest.offer(RestQueueMessage::Learn { flow, judgement });
                 }
-                Effect::Decided { flow, judgement, uid, owner, permanent, waited } => {
+                Effect::Decided { flow, judgement, uid, owner, interface, permanent, waited } => {
                     self.flows.decided(&flow, &judgement, waited);
                     self.oldest_report.get_or_insert_with(Instant::now);
                     self.reports.push(Connection {
@@ -261,6 +261,7 @@ impl NewQueue {
                         decided: SystemTime::now(),
                         uid,
                         owner,
+                        interface,
                         used_by: None,
                     });
                 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use seawall_messages::keeper::Layout;
 use seawall_messages::process::{Owner, Owners};
 use seawall_messages::verdict::{self, Action, Lifetime, Request};
-use seawall_messages::{Breadth, Flow, Judgement, Layer, Protocol, Reach, Reason};
+use seawall_messages::{Breadth, Flow, Hook, Judgement, Layer, Protocol, Reach, Reason};
 use seawall_platform::linux::layout::QueueKind;
 use seawall_platform::linux::queue::{Answer, Packet};
 use seawall_runtime::AskError;
@@ -71,6 +71,8 @@ pub(crate) enum Effect {
         uid: Option<u32>,
         /// Whose it is, where the kernel noted that and it was asked.
         owner: Option<Owner>,
+        /// The interface that leads to the other end, where it is known.
+        interface: Option<u32>,
         /// Whether it left the queue.
         permanent: bool,
         /// Time from the first packet to the verdict.
@@ -93,6 +95,7 @@ pub(crate) struct Parked {
     crashes: u8,
     uid: Option<u32>,
     owner: Option<Owner>,
+    interface: Option<u32>,
     /// Whether packets of it passed before.
     is_open: bool,
     /// When its time is over, once the user was asked.
@@ -132,7 +135,8 @@ pub(crate) struct Parking {
 
 impl Parked {
     fn request(&self, flow: Flow) -> Request {
-        Request { flow, uid: self.uid, owner: self.owner, is_open: self.is_open }
+        let Self { uid, owner, is_open, interface, .. } = *self;
+        Request { flow, uid, owner, is_open, interface }
     }
 }
 
@@ -376,20 +380,20 @@ impl Parking {
                 self.next_token += 1;
                 let mut packets = self.spare.pop().unwrap_or_default();
                 packets.push(packet);
-                let is_open = was_handed_on(&packet);
-                entry.insert(Parked {
+                let parked = entry.insert(Parked {
                     token,
                     since: now,
                     asking: Asking::Asked,
                     crashes: 0,
                     uid: packet.uid,
                     owner,
-                    is_open,
+                    interface: interface_of(&packet),
+                    is_open: was_handed_on(&packet),
                     asked_until: None,
                     packets,
                 });
                 self.by_token.insert(token, flow);
-                effects.push(Effect::Ask(token, Request { flow, uid: packet.uid, owner, is_open }));
+                effects.push(Effect::Ask(token, parked.request(flow)));
             }
         }
         self.packets += 1;
@@ -485,6 +489,7 @@ impl Parking {
             judgement,
             uid,
             owner,
+            interface: packets.first().and_then(interface_of),
             waited: now.duration_since(since),
         });
     }
@@ -538,6 +543,16 @@ fn is_of_nobody_any_more(flow: &Flow, judgement: &Judgement, packets: &[Packet])
     flow.protocol != Protocol::TCP
         && judgement.reach != Reach::Service
         && packets.iter().all(|packet| packet.queue.kind == QueueKind::ParkedReply)
+}
+
+/// The number of the interface that leads to the other end; of a forwarded flow, to the side
+/// that was called.
+fn interface_of(packet: &Packet) -> Option<u32> {
+    let is_reply = matches!(packet.queue.kind, QueueKind::RestReply | QueueKind::ParkedReply);
+    match (packet.queue.hook, is_reply) {
+        (Hook::Output, _) | (Hook::Forward, false) => packet.out_interface,
+        (Hook::Input, _) | (Hook::Forward, true) => packet.in_interface,
+    }
 }
 
 /// Whether `datapath/rest` met the packet and did not know its flow.

@@ -436,3 +436,32 @@ fn a_broad_judgement_speaks_for_what_is_as_far_away() {
         }
     }
 }
+
+#[test]
+fn the_interface_is_the_one_that_leads_to_the_other_end() {
+    let (came_in, goes_out) = (Some(7), Some(8));
+    let cases = [
+        (Hook::Output, QueueKind::New, goes_out),
+        (Hook::Output, QueueKind::ParkedReply, goes_out),
+        (Hook::Input, QueueKind::New, came_in),
+        (Hook::Input, QueueKind::ParkedReply, came_in),
+        (Hook::Forward, QueueKind::New, goes_out),
+        (Hook::Forward, QueueKind::ParkedReply, came_in),
+    ];
+    for (hook, kind, expected) in cases {
+        let mut bench = Bench::new();
+        let (packet, flow) = bench.packet(kind, 1, 0);
+        let queue = QueueId { hook, kind };
+        let packet = Packet { queue, in_interface: came_in, out_interface: goes_out, ..packet };
+        let mut effects = Vec::new();
+        bench.parking.packet(packet, flow, &bench.owners, STANDING, bench.now, &mut effects);
+        let [Effect::Ask(token, request)] = effects.as_slice() else { panic!("{effects:?}") };
+        assert_eq!(request.interface, expected, "{hook:?} {kind:?}");
+        let decided = bench.answered(*token, Ok(judgement(Action::Allow, Lifetime::Flow, 3)));
+        let told = decided.iter().find_map(|effect| match effect {
+            Effect::Decided { interface, .. } => Some(*interface),
+            _ => None,
+        });
+        assert_eq!(told, Some(expected), "{hook:?} {kind:?}");
+    }
+}

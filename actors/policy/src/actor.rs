@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use seawall_messages::network::Surroundings;
 use seawall_messages::policy::{Adopted, IdleRule, Message, PolicyGeneration, PolicyStatus};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
@@ -47,6 +48,8 @@ pub struct Arguments {
     pub publisher: Publisher<Snapshot>,
     /// What was published last, be it by an earlier incarnation.
     pub published: Published<Snapshot>,
+    /// Where the machine is.
+    pub surroundings: Published<Surroundings>,
     /// Told of every new generation.
     pub datapath: Address<datapath::Message>,
     /// Lists this machine's sockets.
@@ -123,7 +126,7 @@ impl Component for Policy {
             Message::Import { import, reply } => reply.send(self.import(&import)?),
             Message::AppsSeen(apps) => self.take_up_seen(&apps)?,
             Message::FileChanged => self.reread()?,
-            Message::TimePassed => self.publish()?,
+            Message::TimePassed | Message::NetworkChanged => self.publish()?,
         }
         Ok(())
     }
@@ -246,7 +249,7 @@ impl Policy {
             }
             let snapshot = &self.arguments.published.load();
             events::Published { snapshot, source: self.choice.source }.emit();
-            events::RulesIdle { rules: &IdleRule::of(snapshot.lists()) }.emit();
+            events::RulesIdle { rules: &idle_rules(snapshot) }.emit();
         }
         self.tell_datapath();
         self.set_alarm(left);
@@ -365,7 +368,7 @@ impl Policy {
     }
 
     fn idle_rules(&self, most: usize) -> Vec<IdleRule> {
-        let mut rules = IdleRule::of(self.arguments.published.load().lists());
+        let mut rules = idle_rules(&self.arguments.published.load());
         rules.truncate(most);
         rules
     }
@@ -376,6 +379,15 @@ impl Policy {
 
     fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {
         let (file, adopted) = (&self.choice.settings, self.adopted.clone());
-        effective::snapshot(file, &self.stored, generation, adopted, rule::now())
+        let surroundings = self.arguments.surroundings.load();
+        let present = effective::present(file, &self.stored, rule::now(), &surroundings);
+        effective::snapshot(file, &self.stored, generation, adopted, &present)
     }
+}
+
+/// Rules that decide nothing, behind the networks that can't fit.
+fn idle_rules(snapshot: &Snapshot) -> Vec<IdleRule> {
+    let mut rules = IdleRule::of_networks(&snapshot.networks);
+    rules.extend(IdleRule::of(snapshot.lists()));
+    rules
 }

@@ -86,8 +86,8 @@ pub(crate) fn change_rule(
 /// The same rule, be it off or on.
 pub(crate) fn is_meant(rule: &Rule, wanted: &Rule) -> bool {
     let on = |when: When| When { off: false, ..when };
-    (rule.permission, &rule.entity, rule.service, on(rule.when))
-        == (wanted.permission, &wanted.entity, wanted.service, on(wanted.when))
+    (rule.permission, &rule.entity, rule.service, on(rule.when), &rule.only)
+        == (wanted.permission, &wanted.entity, wanted.service, on(wanted.when), &wanted.only)
 }
 
 /// A profile as it was asked for.

@@ -4,29 +4,65 @@
 //! the same, for all or for the same app. What is said of an app counts for it
 //! before what is said for all. Rules add up: the file's come first.
 
+use std::sync::Arc;
+
+use seawall_messages::network::{LOOPBACK, Surroundings};
 use seawall_messages::policy::{
     Adopted, AppFilter, DEFAULT_ASK_TIMEOUT, DefaultAction, Filter, ManagedRules, PolicyGeneration,
     SettingStatus, Snapshot,
 };
-use seawall_messages::rule::{Moment, Rules};
+use seawall_messages::rule::{Moment, Present, Rules};
 use seawall_messages::setting::{self, Kind, Origin, Place, Setting, Value, Values};
 
 use crate::file::{BackendChoice, PolicyFile};
 use crate::layer::Layer;
 use crate::stored::Stored;
+use crate::users;
 
-/// The policy at a moment.
+/// What is so at a moment somewhere, as far as rules look at it. Looks users up.
+pub fn present(
+    file: &PolicyFile,
+    stored: &Stored,
+    moment: Moment,
+    surroundings: &Surroundings,
+) -> Present {
+    let lists = || file.lists().chain(stored.lists());
+    let here = file.networks.iter().filter(|network| network.looks.fits(surroundings));
+    // None where no rule names one, so that nothing changes when they do.
+    let interfaces = match lists().any(Rules::looks_at_interfaces) {
+        true => interfaces(surroundings),
+        false => Vec::new(),
+    };
+    Present {
+        moment,
+        networks: here.map(|network| Arc::clone(&network.name)).collect(),
+        users: users::named_by(lists().flatten()),
+        interfaces,
+    }
+}
+
+fn interfaces(surroundings: &Surroundings) -> Vec<(u32, Arc<str>)> {
+    let (index, name) = LOOPBACK;
+    let named = surroundings.interfaces.iter().map(|it| (it.index, Arc::clone(&it.name)));
+    std::iter::once((index, Arc::from(name))).chain(named).collect()
+}
+
+/// The policy at present.
 pub fn snapshot(
     file: &PolicyFile,
     stored: &Stored,
     generation: PolicyGeneration,
     adopted: Vec<Adopted>,
-    at: Moment,
+    at: &Present,
 ) -> Snapshot {
     let mut apps = file.apps.clone();
     for app in &mut apps {
         app.filter.outgoing_rules = app.filter.outgoing_rules.at(at);
         app.filter.incoming_rules = app.filter.incoming_rules.at(at);
+    }
+    let mut networks = file.networks.clone();
+    for network in &mut networks {
+        network.is_here = at.networks.contains(&network.name);
     }
     let Layer { filter: kept, permanent_verdicts, ask_timeout, .. } = stored.for_all();
     Snapshot {
@@ -43,11 +79,12 @@ pub fn snapshot(
         adopted,
         paused: false,
         ask_timeout: file.ask_timeout.or(*ask_timeout).unwrap_or(DEFAULT_ASK_TIMEOUT),
+        networks,
     }
 }
 
 /// What is permitted where nothing is said of an app.
-fn filter(file: &AppFilter, kept: &AppFilter, at: Moment) -> Filter {
+fn filter(file: &AppFilter, kept: &AppFilter, at: &Present) -> Filter {
     let switch = |of: fn(&AppFilter) -> Option<bool>| of(file).or(of(kept)).unwrap_or(false);
     Filter {
         default_action: file
@@ -63,7 +100,7 @@ fn filter(file: &AppFilter, kept: &AppFilter, at: Moment) -> Filter {
     }
 }
 
-fn joined(first: &Rules, second: &Rules, at: Moment) -> Rules {
+fn joined(first: &Rules, second: &Rules, at: &Present) -> Rules {
     match (first.is_empty(), second.is_empty()) {
         (_, true) => first.at(at),
         (true, false) => second.at(at),
@@ -205,7 +242,8 @@ mod tests {
             ("outgoing_rules", Value::Rules(vec!["+ *".to_owned()])),
         ]);
         let stored = Stored::new(kept.clone(), Vec::new());
-        let snapshot = snapshot(&file, &stored, PolicyGeneration(1), Vec::new(), rule::now());
+        let snapshot =
+            snapshot(&file, &stored, PolicyGeneration(1), Vec::new(), &rule::now().into());
         let filter = &snapshot.filter;
         assert_eq!(filter.default_action, DefaultAction::Block);
         assert_eq!((filter.block_lan, filter.block_internet), (false, true));

@@ -16,6 +16,7 @@ const GENERATION: &str = "seawall_policy_generation";
 const RULES: &str = "seawall_policy_rules";
 const APPS: &str = "seawall_policy_apps";
 const IDLE_RULES: &str = "seawall_policy_idle_rules";
+const NETWORKS: &str = "seawall_policy_networks_here";
 const PAUSED: &str = "seawall_policy_paused";
 const ADOPTED: &str = "seawall_policy_adopted_entries";
 const LOADS: &str = "seawall_policy_loads_total";
@@ -39,6 +40,7 @@ pub fn describe_metrics() {
         "Rules that decide nothing, because they need data that isn't there"
     );
     describe_gauge!(APPS, "Apps that have settings or rules of their own in the policy file");
+    describe_gauge!(NETWORKS, "Networks that the policy names and the machine is in");
     describe_gauge!(PAUSED, "1 while Seawall is paused and everything passes");
     describe_gauge!(ADOPTED, "Listeners and connections that were adopted at the first start");
     describe_counter!(LOADS, "Readings of the policy file, by what came of them");
@@ -62,7 +64,10 @@ pub(crate) struct Published<'a> {
 
 impl Published<'_> {
     pub(crate) fn emit(&self) {
-        let Snapshot { generation, filter, apps, profiles, adopted, paused, .. } = self.snapshot;
+        let Snapshot { generation, filter, apps, profiles, adopted, paused, networks, .. } =
+            self.snapshot;
+        let here = networks.iter().filter(|network| network.is_here).count();
+        gauge!(NETWORKS).set(here as f64);
         let of_apps = |rules: fn(&AppFilter) -> &Rules| {
             self.snapshot.all_apps().map(|app| rules(&app.filter).len()).sum::<usize>()
         };
@@ -87,6 +92,7 @@ impl Published<'_> {
             apps = apps.len(),
             profiles = profiles.len(),
             adopted = adopted.len(),
+            network = self.snapshot.network().map(|network| &*network.name),
             "Policy in force"
         );
         if self.source == PolicySource::Defaults {

@@ -21,6 +21,11 @@
 //! default_action = "block"       # the keys of [filter]; one that isn't said is as there
 //! outgoing_rules = ["+ 10.0.0.0/8 TCP/443"]  # looked at before those of [filter]
 //!
+//! [[network]]                    # up to 64; the settings of the first that the machine is in count
+//! name = "cafe"                  # what rules call it: network=cafe
+//! match = { gateway = "10.0.0.1", subnet = "10.0.0.0/8" }  # what it looks like: all that is said has to be so
+//! block_lan = true               # the switches of [filter], and default_action; one that isn't said is as there
+//!
 //! [service]
 //! mode = "open"                  # or "lockdown": new connections drop while Seawall is absent
 //! backend = "auto"               # or "nft", "iptables-nft", "iptables-legacy"
@@ -34,13 +39,16 @@
 //!
 //! `match` knows `path`, `command_line`, `parent` (its path), `tag` (`snap:firefox`,
 //! `script:/usr/bin/meld`, `unidentified`), `cgroup` and `sha256` (of the file).
-//! But for the hash, a `*` in them stands for any text.
+//! But for the hash, a `*` in them stands for any text. That of a network knows
+//! `gateway`, `gateway_mac`, `subnet` (of an own address), `interface` (with a `*`
+//! for any text) and `ssid`.
 //!
 //! `block_inbound` is off by default, other than in Portmaster: there, a first
 //! start on a server locks its owner out. Set to `true` it is meant, and beats
 //! listeners that were adopted at the first start.
 
 mod app;
+mod network;
 mod problem;
 mod read;
 mod section;
@@ -53,19 +61,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use seawall_messages::keeper::Layout;
+use seawall_messages::network::{NamedNetwork, Surroundings};
 use seawall_messages::policy::{
     Adopted, AppFilter, AppPolicy, Mode, PolicyGeneration, Snapshot, lists,
 };
-use seawall_messages::rule::{Moment, Rules};
+use seawall_messages::rule::{Moment, Present, Rules};
 use toml::de::{DeTable, DeValue};
 
-use crate::effective::snapshot;
+use crate::effective::{present, snapshot};
 use crate::stored::Stored;
 
 use self::problem::Collector;
-use self::section::{DEFAULT_ACTIONS, Section};
+use self::section::Section;
 
 pub use self::app::{MAX_APPS, fingerprint_problem, is_name, name_expected};
+pub use self::network::MAX_NETWORKS;
 pub use self::problem::{Problem, Problems};
 pub use self::read::{MAX_FILE_BYTES, ReadError, read};
 
@@ -92,6 +102,8 @@ pub struct PolicyFile {
     pub ask_timeout: Option<Duration>,
     /// `[[app]]`, in the order of the file: what is permitted to single apps.
     pub apps: Vec<AppPolicy>,
+    /// `[[network]]`, in the order of the file: networks that have names.
+    pub networks: Vec<NamedNetwork>,
     /// `[service]` and `[metrics]`: how Seawall runs.
     pub service: ServiceSettings,
 }
@@ -149,12 +161,17 @@ pub(crate) fn parse_up_to(
 }
 
 impl PolicyFile {
-    /// The policy that it makes at that moment, where the store says nothing.
+    /// What is so at that moment there, as far as its rules look at it. Looks users up.
+    pub fn present(&self, moment: Moment, surroundings: &Surroundings) -> Present {
+        present(self, &Stored::default(), moment, surroundings)
+    }
+
+    /// The policy that it makes at present, where the store says nothing.
     pub fn snapshot(
         &self,
         generation: PolicyGeneration,
         adopted: Vec<Adopted>,
-        at: Moment,
+        at: &Present,
     ) -> Snapshot {
         snapshot(self, &Stored::default(), generation, adopted, at)
     }
@@ -226,8 +243,10 @@ fn syntax<'t>(text: &'t str, collector: &mut Collector<'t>) -> Option<toml::Span
 }
 
 fn document(root: &DeTable<'_>, collector: &mut Collector<'_>, most_apps: usize) -> PolicyFile {
-    const SECTIONS: [&str; 4] = ["filter", "app", "service", "metrics"];
+    const SECTIONS: [&str; 5] = ["filter", "app", "network", "service", "metrics"];
     collector.unknown_keys("", root, &SECTIONS, &[]);
+    // Ahead of all rules, which may name them.
+    let networks = network::networks(root, collector);
     let mut section = Section::open("filter", root, collector);
     let filter = layer(&mut section);
     let permanent_verdicts = section.boolean("permanent_verdicts");
@@ -237,23 +256,12 @@ fn document(root: &DeTable<'_>, collector: &mut Collector<'_>, most_apps: usize)
     let apps = app::apps(root, collector, most_apps);
     let mut service = service(&mut Section::open("service", root, collector));
     service.metrics_listen = metrics(&mut Section::open("metrics", root, collector));
-    PolicyFile { filter, permanent_verdicts, ask_timeout, apps, service }
+    PolicyFile { filter, permanent_verdicts, ask_timeout, apps, networks, service }
 }
 
 /// The keys that `[filter]` and `[[app]]` have in common.
 fn layer(section: &mut Section<'_, '_, '_>) -> AppFilter {
-    let mut layer = AppFilter {
-        default_action: section.choice("default_action", &DEFAULT_ACTIONS),
-        ..AppFilter::default()
-    };
-    for (key, value) in [
-        ("block_inbound", &mut layer.block_inbound),
-        ("block_lan", &mut layer.block_lan),
-        ("block_internet", &mut layer.block_internet),
-        ("block_local", &mut layer.block_local),
-    ] {
-        *value = section.boolean(key);
-    }
+    let mut layer = app::switches(section);
     layer.outgoing_rules = section.rules("outgoing_rules").unwrap_or_default();
     layer.incoming_rules = section.rules("incoming_rules").unwrap_or_default();
     layer

@@ -2,8 +2,10 @@
 //!
 //! - Owns: the policy in force; durably, in its [`Store`]: settings and profiles
 //!   of apps, the last good text of the file, what was adopted at the first start, a pause.
-//! - Receives: [`seawall_messages::policy`], from `api` and from its own
-//!   watcher of the file.
+//! - Receives: [`seawall_messages::policy`], from `api`, from its own watcher of
+//!   the file, from `network`, when the machine may be in another network, from
+//!   `process`, when apps are seen, and from `prompt`, when answers change.
+//! - Reads: where the machine is, as `network` published it last.
 //! - Writes: never the file, which is its owner's and wins over what is stored.
 //! - Publishes: [`seawall_messages::Snapshot`]. Its generation goes on counting
 //!   over restarts of the component, and begins again with the worker.
@@ -34,6 +36,7 @@ pub mod stored;
 mod tests;
 mod time;
 pub mod transfer;
+pub mod users;
 mod watch;
 
 pub use self::{

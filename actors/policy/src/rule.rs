@@ -1,5 +1,5 @@
 //! The rule language: one line,
-//! `<+|-|?> <entity> [protocol[/port[-port]]] [off] [until=…] [during=…] [# comment]`.
+//! `<+|-|?> <entity> [protocol[/port[-port]]] [off] [until=…] [during=…] [network=…] [user=…] [interface=…] [# comment]`.
 //!
 //! Pure. Every error says which part of the line is wrong, what was found there
 //! and what was expected. Rules that need data which isn't there yet (names of
@@ -7,6 +7,7 @@
 //!
 //! Printing is canonical: parsing what was printed gives an equal rule.
 
+mod condition;
 mod domain;
 mod entity;
 mod names;
@@ -19,11 +20,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use seawall_messages::rule::{Permission, Rule, When};
+use seawall_messages::rule::{InNetwork, Only, Permission, Rule, When};
 
+use self::condition::{Conditions, is_condition, network_span, print_conditions};
 use self::entity::parse_entity;
 use self::service::parse_service;
-use self::when::{is_condition, parse_condition, print_when};
 
 pub(crate) use self::names::nearest as nearest_name;
 pub use self::names::protocol_number as protocol_by_name;
@@ -59,12 +60,7 @@ struct Fault {
 
 /// Reads one rule.
 pub fn parse(line: &str) -> Result<Rule, RuleError> {
-    parse_parts(line).map_err(|fault| RuleError {
-        line: shorten(line),
-        span: clamp(&fault.span, line),
-        found: fault.found,
-        expected: fault.expected,
-    })
+    parse_parts(line).map_err(|fault| error(line, fault))
 }
 
 /// The canonical form of a rule with these parts.
@@ -73,24 +69,41 @@ pub fn print(
     entity: &seawall_messages::rule::Entity,
     service: Option<seawall_messages::rule::Service>,
     when: &When,
+    only: Option<&Only>,
 ) -> String {
     let sign = match permission {
         Permission::Permit => '+',
         Permission::Deny => '-',
         Permission::Ask => '?',
     };
-    let (entity, when) = (print_entity(entity), print_when(when));
+    let (entity, rest) = (print_entity(entity), print_conditions(when, only));
     match service {
-        None => format!("{sign} {entity}{when}"),
-        Some(service) => format!("{sign} {entity} {}{when}", print_service(service)),
+        None => format!("{sign} {entity}{rest}"),
+        Some(service) => format!("{sign} {entity} {}{rest}", print_service(service)),
     }
 }
 
 /// The rule, switched off or on.
 pub fn switched(rule: &Rule, off: bool) -> Rule {
     let when = When { off, ..rule.when };
-    let text = Arc::from(print(rule.permission, &rule.entity, rule.service, &when));
+    let only = rule.only.as_deref();
+    let text = Arc::from(print(rule.permission, &rule.entity, rule.service, &when, only));
     Rule { when, text, ..rule.clone() }
+}
+
+/// What is wrong with a rule of that line, if it names a network that isn't among these.
+pub(crate) fn unknown_network(line: &str, rule: &Rule, known: &[Arc<str>]) -> Option<RuleError> {
+    let InNetwork { name, .. } = rule.only.as_ref()?.network.as_ref()?;
+    if known.contains(name) {
+        return None;
+    }
+    let span = words(line).into_iter().find_map(|(at, word)| network_span(at, word));
+    let expected = match nearest_name(name, known.iter().map(|name| &**name)) {
+        Some(meant) => format!("`{meant}`, perhaps"),
+        None => "the name of a [[network]] in the policy file".to_owned(),
+    };
+    let found = format!("{}, which no [[network]] is called", quoted(name));
+    Some(error(line, Fault::new(span.unwrap_or(0..0), found, expected)))
 }
 
 /// The comment of a line, with its `#`.
@@ -154,19 +167,20 @@ fn parse_parts(line: &str) -> Result<Rule, Fault> {
         });
     };
     let entity = parse_entity(entity_text).map_err(|fault| fault.moved(entity_at))?;
-    let (mut service, mut when) = (None, When::default());
+    let (mut service, mut conditions) = (None, Conditions::default());
     for (position, &(at, word)) in words.iter().enumerate().skip(2) {
         if is_condition(word) {
-            parse_condition(word, &mut when).map_err(|fault| fault.moved(at))?;
+            conditions.take(word).map_err(|fault| fault.moved(at))?;
         } else if position == 2 {
             service = Some(parse_service(word).map_err(|fault| fault.moved(at))?);
         } else {
-            let expected = "the end of the rule, off, until=…, during=…, or a comment after #";
+            let expected = "the end of the rule, off, until=…, during=…, network=…, user=…, interface=…, or a comment after #";
             return Err(Fault::new(at..at + word.len(), quoted(word), expected));
         }
     }
-    let text = Arc::from(print(permission, &entity, service, &when));
-    Ok(Rule { permission, entity, service, when, is_active: true, text })
+    let (when, only) = (conditions.when, conditions.shared_only());
+    let text = Arc::from(print(permission, &entity, service, &when, only.as_deref()));
+    Ok(Rule { permission, entity, service, when, only, is_active: true, text })
 }
 
 /// The words of a line with their positions, up to the comment.
@@ -182,6 +196,15 @@ fn words(line: &str) -> Vec<(usize, &str)> {
         let (word, after) = rest.split_at(end);
         words.push((line.len() - rest.len(), word));
         rest = after;
+    }
+}
+
+fn error(line: &str, fault: Fault) -> RuleError {
+    RuleError {
+        line: shorten(line),
+        span: clamp(&fault.span, line),
+        found: fault.found,
+        expected: fault.expected,
     }
 }
 

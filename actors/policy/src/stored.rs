@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use seawall_messages::policy::{AppFilter, AppMatch, AppPolicy, Fingerprint, Profile, Profiles};
-use seawall_messages::rule::{Moment, Rules};
+use seawall_messages::rule::{Present, Rules};
 use seawall_messages::setting::{Place, Values};
 
 use crate::layer::{Layer, read};
@@ -98,8 +98,8 @@ impl Stored {
     }
 
     /// The profiles that say something, as they are at a moment.
-    pub fn profiles_at(&self, at: Moment) -> Profiles {
-        let is_so = |rules: &Rules| rules.iter().all(|it| it.when.holds(at) == it.is_active);
+    pub fn profiles_at(&self, at: &Present) -> Profiles {
+        let is_so = |rules: &Rules| rules.stays(at);
         let stays = |app: &AppPolicy| {
             is_so(&app.filter.outgoing_rules) && is_so(&app.filter.incoming_rules)
         };
@@ -169,7 +169,7 @@ impl Stored {
         self.for_all.problems.iter().cloned().chain(of_profiles)
     }
 
-    fn built(&self, at: Option<Moment>) -> Profiles {
+    fn built(&self, at: Option<&Present>) -> Profiles {
         let says_something = |kept: &&Kept| kept.filter != AppFilter::default();
         let policies = |kept: &Kept| {
             let mut filter = kept.filter.clone();
@@ -237,8 +237,11 @@ mod tests {
                 profile(4, "/usr/bin/x", &[("block_moon", Value::Switch(true))]),
             ],
         );
-        let names: Vec<_> =
-            stored.profiles_at(rule::now()).iter().map(|app| app.name.to_string()).collect();
+        let names: Vec<_> = stored
+            .profiles_at(&rule::now().into())
+            .iter()
+            .map(|app| app.name.to_string())
+            .collect();
         assert_eq!(names, ["curl", "nc"]);
         let problems: Vec<_> = stored.problems().collect();
         assert!(problems[0].starts_with("profile \"x\": block_moon"), "{problems:?}");
@@ -272,7 +275,7 @@ mod tests {
         assert_eq!(after.settings(), &settings);
         assert_eq!(after.for_all().filter.block_lan, Some(true));
         assert_eq!((after.find("a"), after.find("b"), after.find("c")), (None, Some(2), Some(3)));
-        let in_force = after.profiles_at(rule::now());
+        let in_force = after.profiles_at(&rule::now().into());
         assert_eq!(in_force.iter().map(|app| &*app.name).collect::<Vec<_>>(), ["c"]);
     }
 }

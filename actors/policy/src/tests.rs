@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use seawall_messages::network::Surroundings;
 use seawall_messages::policy::{Message, PolicyGeneration, PolicyRefusal, PolicyStatus};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
-    Address, Component, Context, Failure, Kernel, Lender, Published, Reply, Spec, StartError,
-    TreeBuilder,
+    Address, Component, Context, Failure, Generation, Kernel, Lender, Published, Publisher, Reply,
+    Spec, StartError, TreeBuilder,
 };
 
 use crate::adopt::{FoundSocket, Survey, SurveyError};
@@ -43,6 +44,7 @@ struct Worker {
     kernel: Kernel,
     policy: Address<Message>,
     published: Published<Snapshot>,
+    surroundings: Publisher<Surroundings>,
 }
 
 impl Survey for Sockets {
@@ -110,6 +112,7 @@ impl Machine {
     fn try_start_with(&self, file: &Path) -> Result<Worker, String> {
         let store = Store::open(&self.state()).map_err(|error| error.to_string())?;
         let (publisher, published) = Published::new(Snapshot::unloaded());
+        let (surroundings_in, surroundings) = Published::new(Surroundings::default());
         let mut tree = TreeBuilder::new(|_| ());
         let policy = tree.declare(spec("policy", &["datapath"]));
         let datapath = tree.declare(spec("datapath", &[]));
@@ -119,13 +122,14 @@ impl Machine {
             store: Lender::new(store),
             publisher,
             published: published.clone(),
+            surroundings,
             datapath: datapath.clone(),
             survey: self.sockets.clone(),
         };
         tree.actor::<Policy>(&policy, arguments);
         tree.actor::<Told>(&datapath, self.told.clone());
         let kernel = tree.start().map_err(|error| error.to_string())?;
-        Ok(Worker { kernel, policy, published })
+        Ok(Worker { kernel, policy, published, surroundings: surroundings_in })
     }
 
     fn start(&self) -> Worker {
@@ -158,6 +162,12 @@ impl Worker {
         question: impl Fn(Reply<Result<T, PolicyRefusal>>) -> Message,
     ) -> Result<T, PolicyRefusal> {
         self.policy.ask_blocking(DEADLINE, question).expect("an answer")
+    }
+
+    /// The machine is elsewhere, as `network` would say.
+    fn move_to(&self, surroundings: Surroundings) {
+        assert!(self.surroundings.publish(Generation(1), surroundings));
+        self.policy.tell(Message::NetworkChanged).expect("it is told");
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

@@ -57,7 +57,9 @@ impl Component for Verdict {
         match message {
             Message::Judge { request, reply } => self.judge(request, reply),
             Message::JudgeAll { requests, reply } => self.judge_all(requests, reply),
-            Message::Explain { flow, whom, reply } => self.explain(flow, whom, reply),
+            Message::Explain { flow, whom, interface, reply } => {
+                self.explain(flow, whom, interface, reply);
+            }
         }
         Ok(())
     }
@@ -105,13 +107,19 @@ impl Verdict {
     }
 
     /// Aside, with a bound of its own: no connection waits for it.
-    fn explain(&self, flow: Flow, whom: Whom, reply: Reply<Result<Explanation, String>>) {
+    fn explain(
+        &self,
+        flow: Flow,
+        whom: Whom,
+        interface: Option<u32>,
+        reply: Reply<Result<Explanation, String>>,
+    ) {
         let Ok(permit) = self.explanations.clone().try_acquire_owned() else {
             return reply.send(Err(Error::TooManyExplanations.to_string()));
         };
         let judge = self.judge.clone();
         tokio::spawn(async move {
-            reply.send(judge.explained(&flow, &whom).await);
+            reply.send(judge.explained(&flow, &whom, interface).await);
             drop(permit);
         });
     }

@@ -22,6 +22,13 @@
 //! all of the same direction. The order of steps is the same. Steps 1 to 3 don't depend on the app, so they
 //! hold while nobody can tell whose connection it is ([`for_anyone`]).
 //!
+//! Where the machine is in a named network that says so, each switch and
+//! `default_action` is that network's in place of the one for all.
+//!
+//! A rule by user looks at whose the local socket is. Where that isn't known, it
+//! denies in doubt and permits nothing; what is forwarded is nobody's. So does a rule
+//! by interface, where nobody knows which one leads to the other end.
+//!
 //! Force-blocks come before rules, so that a switch a user flips holds whatever
 //! the rules say. Loopback is only cut by what names it: `block_local`, or a
 //! rule about localhost or a loopback address; `- *` and `default_action` don't.
@@ -43,7 +50,7 @@ use seawall_messages::explain::Step;
 use seawall_messages::policy::{
     Adopted, AdoptedEntry, AppFilter, AppLayers, AppPolicy, DefaultAction, Filter,
 };
-use seawall_messages::rule::{Permission, Rule, Rules, Subject};
+use seawall_messages::rule::{Permission, Rule, Rules, Subject, User};
 use seawall_messages::{
     Action, Breadth, Direction, Flow, Judgement, Layer, Lifetime, Reach, Reason, Scope, Snapshot,
     Transport,
@@ -66,7 +73,25 @@ pub(crate) struct Case<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) flow: &'a Flow,
     pub(crate) app: AppLayers<'a>,
+    pub(crate) user: User,
+    pub(crate) interface: Option<u32>,
     pub(crate) is_loopback: bool,
+}
+
+/// What is known of a connection beyond its addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// User id of the local socket.
+    pub uid: Option<u32>,
+    /// The number of the interface that leads to the other end.
+    pub interface: Option<u32>,
+}
+
+/// Whose setting it is; neither: it is for all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SettingOf<'a> {
+    pub(crate) app: Option<&'a Arc<str>>,
+    pub(crate) network: Option<&'a Arc<str>>,
 }
 
 /// What a step says.
@@ -92,13 +117,24 @@ const BY_OWNER: [(Step, Look); 9] = [
     (Step::AdoptedListener, adopted_listener),
 ];
 
-/// Decides. `app` is what is said of the connection's owner ([`Snapshot::layers_of`]).
+/// Decides where neither user nor interface is known. `app` is what is said of the
+/// connection's owner ([`Snapshot::layers_of`]).
 pub fn decide<'a>(
     snapshot: &'a Snapshot,
     flow: &'a Flow,
     app: impl Into<AppLayers<'a>>,
 ) -> Decision {
-    traced(&Case::new(snapshot, flow, app.into()), |_, _| ())
+    decide_seen(snapshot, flow, app, Seen::default())
+}
+
+/// Decides with what was seen of it.
+pub fn decide_seen<'a>(
+    snapshot: &'a Snapshot,
+    flow: &'a Flow,
+    app: impl Into<AppLayers<'a>>,
+    seen: Seen,
+) -> Decision {
+    traced(&Case::new(snapshot, flow, app.into()).with(seen), |_, _| ())
 }
 
 /// Decides, and shows each step that was taken with what it said.
@@ -170,7 +206,7 @@ fn judgement(case: &Case<'_>, permission: Permission, reason: Reason) -> Judgeme
         lifetime: lifetime(snapshot, flow),
         reason,
         generation: snapshot.generation,
-        reach: reach(snapshot, flow),
+        reach: reach(case),
         breadth: breadth(case, permission),
     }
 }
@@ -205,17 +241,59 @@ impl Decision {
 
 impl<'a> Case<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, flow: &'a Flow, app: AppLayers<'a>) -> Self {
-        Self { snapshot, flow, app, is_loopback: is_loopback(flow) }
+        let user = Subject::from(flow).user;
+        Self { snapshot, flow, app, user, interface: None, is_loopback: is_loopback(flow) }
     }
 
-    /// The app's own setting, or else the one for all; and the app that it is from.
+    /// The same, with what was seen of it. Without a user, what others send that has no
+    /// ports is the kernel's own.
+    pub(crate) fn with(self, seen: Seen) -> Self {
+        let is_kernels =
+            self.flow.direction == Direction::Inbound && !self.flow.protocol.has_ports();
+        let user = match (self.user, seen.uid) {
+            (User::Unknown, Some(uid)) => User::Is(uid),
+            (User::Unknown, None) if is_kernels => User::Nobody,
+            (user, _) => user,
+        };
+        Self { user, interface: seen.interface, ..self }
+    }
+
+    /// What rules look at.
+    pub(crate) fn subject(&self) -> Subject<'static> {
+        Subject { user: self.user, interface: self.interface, ..Subject::from(self.flow) }
+    }
+
+    /// Whether what its rules say depends on whose it is, or on which way it goes.
+    fn looks_beyond_addresses(&self) -> bool {
+        let looks = |incoming: &Rules, outgoing: &Rules| {
+            let rules = match self.flow.direction {
+                Direction::Inbound => incoming,
+                Direction::Outbound | Direction::Forwarded => outgoing,
+            };
+            rules.looks_at_users() || rules.looks_at_interfaces()
+        };
+        let all = &self.snapshot.filter;
+        let mut of_apps = self.app.iter().map(|app| &app.filter);
+        looks(&all.incoming_rules, &all.outgoing_rules)
+            || of_apps.any(|own| looks(&own.incoming_rules, &own.outgoing_rules))
+    }
+
+    /// The app's own setting, or else that of the network, or else the one for all; and whose it is.
     pub(crate) fn setting<T>(
         &self,
         own: impl Fn(&AppFilter) -> Option<T>,
         all: impl Fn(&Filter) -> T,
-    ) -> (T, Option<&'a Arc<str>>) {
-        let own = self.app.iter().find_map(|app| Some((own(&app.filter)?, Some(&app.name))));
-        own.unwrap_or_else(|| (all(&self.snapshot.filter), None))
+    ) -> (T, SettingOf<'a>) {
+        let of_app = self.app.iter().find_map(|app| Some((own(&app.filter)?, &app.name)));
+        if let Some((setting, name)) = of_app {
+            return (setting, SettingOf { app: Some(name), network: None });
+        }
+        if let Some(network) = self.snapshot.network()
+            && let Some(setting) = own(&network.filter)
+        {
+            return (setting, SettingOf { app: None, network: Some(&network.name) });
+        }
+        (all(&self.snapshot.filter), SettingOf::default())
     }
 
     /// Whether an Internet address is at the other end; of a forwarded connection, at either.
@@ -234,8 +312,14 @@ impl<'a> Case<'a> {
         text: &'static str,
     ) -> Option<Said> {
         let (is_on, of) = self.setting(own, all);
-        let reason = || Reason { app: of.cloned(), ..Reason::plain(layer, text) };
-        is_on.then(|| (Permission::Deny, reason()))
+        is_on.then(|| (Permission::Deny, of.reason(layer, text)))
+    }
+}
+
+impl SettingOf<'_> {
+    fn reason(self, layer: Layer, text: &'static str) -> Reason {
+        let (app, network) = (self.app.cloned(), self.network.cloned());
+        Reason { app, network, ..Reason::plain(layer, text) }
     }
 }
 
@@ -330,8 +414,7 @@ fn by_default(case: &Case<'_>) -> Said {
             (Permission::Ask, "default_action asks about what nothing else decides")
         }
     };
-    let reason = Reason { app: of.cloned(), ..Reason::plain(Layer::DefaultAction, text) };
-    (permission, reason)
+    (permission, of.reason(Layer::DefaultAction, text))
 }
 
 /// A verdict for the rest of the flow, unless the policy wants to see every
@@ -352,8 +435,10 @@ pub(crate) fn lifetime(snapshot: &Snapshot, flow: &Flow) -> Lifetime {
 
 /// Whether the verdict would be the same from any other port of the caller, be
 /// it of the same process or of any. Not where a step looks at that port: DHCP, a socket that talks to itself,
-/// and adopted sessions.
-fn reach(snapshot: &Snapshot, flow: &Flow) -> Reach {
+/// and adopted sessions. Nor where a rule looks at the user, for a process may have sockets of many, or at the
+/// interface, for the same address may be reached through another one next.
+fn reach(case: &Case<'_>) -> Reach {
+    let Case { snapshot, flow, .. } = *case;
     let ends = (flow.initiator, flow.responder);
     let is_between_adopted_ends = |adopted: &Adopted| match &adopted.what {
         AdoptedEntry::Session { flow: session } => {
@@ -364,6 +449,7 @@ fn reach(snapshot: &Snapshot, flow: &Flow) -> Reach {
     };
     let depends_on_port = flow.initiator == flow.responder
         || may_be_dhcp(flow)
+        || case.looks_beyond_addresses()
         || snapshot.adopted.iter().any(is_between_adopted_ends);
     match (depends_on_port, snapshot.asks_for_apps()) {
         (true, _) => Reach::Flow,
@@ -399,7 +485,7 @@ fn first_match(
         Direction::Inbound => (incoming, Layer::IncomingRule),
         Direction::Outbound | Direction::Forwarded => (outgoing, Layer::OutgoingRule),
     };
-    let subject = Subject::from(case.flow);
+    let subject = case.subject();
     let (position, rule) = rules.first_match(&subject, |rule| !spares_loopback(rule, case))?;
     let text = match rule.permission {
         Permission::Permit => "a rule permits it",

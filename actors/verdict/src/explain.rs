@@ -7,19 +7,32 @@ use std::sync::Arc;
 use seawall_messages::explain::{Described, Explanation, Known, Step, StepOutcome, StepTaken};
 use seawall_messages::policy::{AdoptedEntry, AppPolicy, Fingerprint};
 use seawall_messages::process::{Attribution, Method, Process};
-use seawall_messages::rule::{Match, Permission, Rule, Rules, Subject};
+use seawall_messages::rule::{Match, Permission, Rule, Rules, User};
 use seawall_messages::{Direction, Flow, Judgement, Reach, Reason, Scope, Snapshot};
 
-use crate::decide::{Case, Decision, spares_loopback, traced};
+use crate::decide::{Case, Decision, Seen, SettingOf, spares_loopback, traced};
 
 /// Most sections or profiles that are named in a note.
 const MOST_NAMED: usize = 10;
 
+/// For rules by user.
+const UNKNOWN_USER: &str = "whose the connection would be isn't known: rules by user deny in doubt and permit nothing; ask about a process that runs, by its id";
+
+/// For rules by interface.
+const UNKNOWN_INTERFACE: &str =
+    "no interface leads there now: rules by interface deny in doubt and permit nothing";
+
 /// Explains the connection of somebody.
-pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Explanation {
+pub(crate) fn explain(
+    snapshot: &Snapshot,
+    flow: &Flow,
+    whose: &Described,
+    interface: Option<u32>,
+) -> Explanation {
     let attribution = attribution(whose);
     let layers = snapshot.layers_of(&attribution);
-    let case = Case::new(snapshot, flow, layers);
+    let seen = Seen { uid: uid(whose), interface };
+    let case = Case::new(snapshot, flow, layers).with(seen);
     let mut taken = Vec::with_capacity(Step::ALL.len());
     let decision = traced(&case, |step, said| taken.push((step, said)));
     let asks = matches!(decision, Decision::Ask(_));
@@ -30,6 +43,12 @@ pub(crate) fn explain(snapshot: &Snapshot, flow: &Flow, whose: &Described) -> Ex
     let mut notes = whose.notes.clone();
     notes.extend(might_fit(&snapshot.apps, "[[app]]", layers.section, whose));
     notes.extend(might_fit(&snapshot.profiles, "the profile", layers.profile, whose));
+    if case.user == User::Unknown && snapshot.lists().any(Rules::looks_at_users) {
+        notes.push(UNKNOWN_USER.to_owned());
+    }
+    if interface.is_none() && snapshot.looks_at_interfaces() {
+        notes.push(UNKNOWN_INTERFACE.to_owned());
+    }
     if judgement.reach == Reach::Flow && !asks && flow.initiator != flow.responder {
         notes.push(
             "from DHCP's own port, or that of a session that was adopted, it passes".to_owned(),
@@ -59,6 +78,12 @@ fn attribution(whose: &Described) -> Attribution {
     }
 }
 
+/// The user, where it is known which process it is.
+fn uid(whose: &Described) -> Option<u32> {
+    let process = whose.process.as_ref().filter(|_| whose.known == Known::Process)?;
+    Some(process.uid)
+}
+
 fn not_reached(step: Step) -> StepTaken {
     StepTaken { step, outcome: StepOutcome::NotReached, saw: String::new() }
 }
@@ -80,24 +105,29 @@ fn reached(
 
 /// The reason, with the rule and whose it is.
 fn decided(case: &Case<'_>, reason: &Reason) -> String {
-    let of = said_where(case, reason.app.as_ref());
+    let of = SettingOf { app: reason.app.as_ref(), network: reason.network.as_ref() };
+    let of = said_where(case, of);
     match &reason.rule {
         Some((position, rule)) => format!("{}: rule {position} {of}, `{rule}`", reason.text),
-        None if reason.app.is_some() => format!("{}, {of}", reason.text),
+        None if reason.app.is_some() || reason.network.is_some() => {
+            format!("{}, {of}", reason.text)
+        }
         None => reason.text.to_string(),
     }
 }
 
 /// In which layer something is said, by the name that a reason has from there.
-fn said_where(case: &Case<'_>, app: Option<&Arc<str>>) -> String {
-    let is_of = |layer: Option<&AppPolicy>| match (layer, app) {
-        (Some(layer), Some(name)) => Arc::ptr_eq(&layer.name, name),
-        _ => false,
+fn said_where(case: &Case<'_>, of: SettingOf<'_>) -> String {
+    let is_of = |layer: Option<&AppPolicy>, name: &Arc<str>| {
+        layer.is_some_and(|layer| Arc::ptr_eq(&layer.name, name))
     };
-    match app {
-        None => "in [filter]".to_owned(),
-        Some(name) if is_of(case.app.profile) => format!("in the profile \"{name}\""),
-        Some(name) => format!("in [[app]] \"{name}\""),
+    match of {
+        SettingOf { app: Some(name), .. } if is_of(case.app.profile, name) => {
+            format!("in the profile \"{name}\"")
+        }
+        SettingOf { app: Some(name), .. } => format!("in [[app]] \"{name}\""),
+        SettingOf { network: Some(name), .. } => format!("in [[network]] \"{name}\""),
+        SettingOf { app: None, network: None } => "in [filter]".to_owned(),
     }
 }
 
@@ -194,12 +224,12 @@ fn why_not_of(
     (incoming, outgoing): (&Rules, &Rules),
     app: Option<&Arc<str>>,
 ) -> String {
-    let of = said_where(case, app);
+    let of = said_where(case, SettingOf { app, network: None });
     let (rules, key) = match case.flow.direction {
         Direction::Inbound => (incoming, "incoming_rules"),
         Direction::Outbound | Direction::Forwarded => (outgoing, "outgoing_rules"),
     };
-    let subject = Subject::from(case.flow);
+    let subject = case.subject();
     let is_spared = |rule: &&Rule| spares_loopback(rule, case) && rule.matches(&subject);
     let why = match (rules.len(), rules.iter().find(is_spared)) {
         (0, _) => format!("there are no {key} {of}"),
@@ -216,7 +246,7 @@ fn why_not_of(
     };
     match lacking {
         None => match rules.iter().find(would_match) {
-            Some(rule) => format!("{why}; `{}` doesn't count: {}", rule.text, rule.when.why_not()),
+            Some(rule) => format!("{why}; `{}` doesn't count: {}", rule.text, rule.why_not()),
             None => why,
         },
         Some((rule, data)) => {

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use crate::actor::Arguments;
 use crate::asking::{by_answer, open_before};
-use crate::decide::{Decision, decide, for_anyone, for_unanswered, lifetime};
+use crate::decide::{Decision, Seen, decide_seen, for_anyone, for_unanswered, lifetime};
 use crate::error::{Error, chain};
 use crate::events::{
     Identifications, Identified, Judged, Judgements, Source, Unasked, Unidentified,
@@ -117,9 +117,10 @@ impl Judge {
     pub(crate) fn at_once(&self, request: &Request) -> Option<Judgement> {
         let snapshot = self.policy.load();
         let flow = &request.flow;
-        let judgement = without_owner(&snapshot, flow).or_else(|| {
+        let judgement = without_owner(&snapshot, request).or_else(|| {
             let place = self.known().recall(snapshot.generation, request.owner)?;
-            let judgement = decide(&snapshot, flow, snapshot.app_layers(place)).judged()?;
+            let judgement =
+                decide_seen(&snapshot, flow, snapshot.app_layers(place), seen(request)).judged()?;
             self.count(Source::Cache, 1);
             Some(judgement)
         })?;
@@ -130,7 +131,7 @@ impl Judge {
     /// is never half old, half new.
     pub(crate) fn all_at_once(&self, requests: &[Request]) -> Option<Vec<Judgement>> {
         let snapshot = self.policy.load();
-        let judge = |request: &Request| without_owner(&snapshot, &request.flow);
+        let judge = |request: &Request| without_owner(&snapshot, request);
         let judgements: Vec<_> = requests.iter().map(judge).collect::<Option<_>>()?;
         for (request, judgement) in requests.iter().zip(&judgements) {
             self.judgements.emit(&Judged { flow: &request.flow, judgement });
@@ -161,7 +162,7 @@ impl Judge {
             Err(error) => {
                 self.failed(1, error);
                 let snapshot = self.policy.load();
-                without_owner(&snapshot, &request.flow)
+                without_owner(&snapshot, &request)
                     .unwrap_or_else(|| for_unanswered(&snapshot, &request.flow))
             }
         };
@@ -265,11 +266,16 @@ impl Judge {
     }
 
     /// What would become of a connection, whosever it would be. Counts for nothing.
-    pub(crate) async fn explained(&self, flow: &Flow, whom: &Whom) -> Result<Explanation, String> {
+    pub(crate) async fn explained(
+        &self,
+        flow: &Flow,
+        whom: &Whom,
+        interface: Option<u32>,
+    ) -> Result<Explanation, String> {
         let ask = |reply| process::Message::Describe { whom: whom.clone(), reply };
         let (snapshot, described) =
             self.identify(EXPLANATION, ask).await.map_err(|error| chain(&error))?;
-        let mut explained = explain(&snapshot, flow, &described?);
+        let mut explained = explain(&snapshot, flow, &described?, interface);
         if explained.asks {
             let attribution = Attribution {
                 method: Method::OpenFiles,
@@ -292,12 +298,16 @@ impl Judge {
         place: AppPlace,
     ) -> Decision {
         if attribution.is_withheld() {
-            let judgement = without_owner(snapshot, &request.flow);
+            let judgement = without_owner(snapshot, request);
             return Decision::Judged(
                 judgement.unwrap_or_else(|| for_unanswered(snapshot, &request.flow)),
             );
         }
-        let mut decision = decide(snapshot, &request.flow, snapshot.app_layers(place));
+        let uid =
+            uid_of(request).or_else(|| attribution.process.as_ref().map(|process| process.uid));
+        let seen = Seen { uid, ..seen(request) };
+        let layers = snapshot.app_layers(place);
+        let mut decision = decide_seen(snapshot, &request.flow, layers, seen);
         let (Decision::Judged(judgement) | Decision::Ask(judgement)) = &mut decision;
         if attribution.process.is_none() && may_change_hands(&request.flow) {
             judgement.lifetime = Lifetime::Once;
@@ -383,14 +393,6 @@ async fn ask<M: Send + 'static, T: Send + 'static>(
     }
 }
 
-/// The judgement, where it doesn't matter whose the connection is.
-fn without_owner(snapshot: &Snapshot, flow: &Flow) -> Option<Judgement> {
-    match snapshot.asks_for_apps() {
-        true => for_anyone(snapshot, flow),
-        false => decide(snapshot, flow, AppLayers::default()).judged(),
-    }
-}
-
 /// What an answer that counts now means for a connection that would be asked about.
 fn answered_note(given: &Given) -> String {
     let (id, choice) = (given.id.0, given.choice.as_str());
@@ -403,6 +405,28 @@ fn lasts(snapshot: &Snapshot, request: &Request, attribution: &Attribution) -> L
         true => Lifetime::Once,
         false => lifetime(snapshot, &request.flow),
     }
+}
+
+/// The judgement, where it doesn't matter whose the connection is, or where the user alone
+/// matters, whom the kernel told.
+fn without_owner(snapshot: &Snapshot, request: &Request) -> Option<Judgement> {
+    let flow = &request.flow;
+    let for_all = || decide_seen(snapshot, flow, AppLayers::default(), seen(request)).judged();
+    if !snapshot.asks_for_apps() {
+        return for_all();
+    }
+    // Of a datagram socket it has to be learnt when it closes.
+    let uid = uid_of(request).filter(|_| !snapshot.speaks_of_apps() && !may_change_hands(flow));
+    uid.and_then(|_| for_all()).or_else(|| for_anyone(snapshot, flow))
+}
+
+fn seen(request: &Request) -> Seen {
+    Seen { uid: uid_of(request), interface: request.interface }
+}
+
+/// The user of the local socket, as far as the kernel told or noted it.
+fn uid_of(request: &Request) -> Option<u32> {
+    request.uid.or_else(|| Some(request.owner?.uid))
 }
 
 /// Whether the next packet of the same addresses and ports may be another

@@ -6,7 +6,8 @@
 //!   become of a connection.
 //! - Publishes: nothing.
 //! - Asks: `process`, whose a connection is, where the policy has rules for
-//!   single apps or has the user asked; `prompt`, to ask the user. Where one of them doesn't answer, such connections are denied.
+//!   single apps or has the user asked, or for users whom the kernel doesn't tell; `prompt`, to ask
+//!   the user. Where one of them doesn't answer, such connections are denied.
 //!   The policy and the user's answers reach it as snapshots, which stay readable while `policy` or `prompt` is down.
 //! - While it is down, undecided connections wait in the kernel's queue and
 //!   questions wait in its mailbox; decided connections don't notice.
@@ -26,5 +27,5 @@ mod known;
 mod tests;
 
 pub use self::actor::{Arguments, Verdict};
-pub use self::decide::{Decision, decide};
+pub use self::decide::{Decision, Seen, decide, decide_seen};
 pub use self::events::describe_metrics;

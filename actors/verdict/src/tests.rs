@@ -16,7 +16,9 @@ mod asking;
 mod component;
 mod explain;
 mod identify;
+mod networks;
 mod reach;
+mod users;
 
 /// What is judged, or holds while nobody answers.
 fn decide(snapshot: &Snapshot, flow: &Flow, app: Option<&AppPolicy>) -> Judgement {
@@ -68,6 +70,7 @@ fn rule(permission: Permission, entity: Entity, service: Option<Service>) -> Rul
         entity,
         service,
         when: When::default(),
+        only: None,
         is_active: true,
         text: "as written".into(),
     }

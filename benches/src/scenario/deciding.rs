@@ -40,6 +40,7 @@ pub(super) fn costs(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::R
                 alias_of: &[],
                 protocol: Some(Protocol::TCP),
                 port: Port::Is(443),
+                ..Subject::default()
             };
             black_box(list.map(|list| list.first_match(black_box(&subject), |_| true)));
         });
@@ -80,7 +81,7 @@ fn snapshot(rules: usize) -> anyhow::Result<Snapshot> {
     }
     text.push_str("]\n");
     let file = seawall_policy::file::parse(&text, Path::new("bench.toml"))?;
-    Ok(file.snapshot(PolicyGeneration(1), Vec::new(), seawall_policy::rule::now()))
+    Ok(file.snapshot(PolicyGeneration(1), Vec::new(), &seawall_policy::rule::now().into()))
 }
 
 fn address(number: usize) -> IpAddr {

@@ -38,8 +38,13 @@ pub(super) fn costs(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::R
         let mut store = Store::open(&state)?;
         let stored = Stored::new(store.settings()?, store.profiles()?);
         let file = PolicyFile::default();
-        let snapshot =
-            effective::snapshot(&file, &stored, PolicyGeneration(1), Vec::new(), rule::now());
+        let snapshot = effective::snapshot(
+            &file,
+            &stored,
+            PolicyGeneration(1),
+            Vec::new(),
+            &rule::now().into(),
+        );
         load_ms.push(begun.elapsed().as_secs_f64() * 1e3);
         let processes: Vec<_> = (0..FINDS).map(attribution).collect();
         let begun = Instant::now();

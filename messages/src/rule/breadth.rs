@@ -123,6 +123,7 @@ mod tests {
             entity,
             service,
             when: When::default(),
+            only: None,
             is_active: true,
             text: Arc::from("a rule"),
         }

@@ -17,8 +17,8 @@ use ipnet::IpNet;
 
 use super::domain::{DomainForm, zones_of};
 use super::entity::Entity;
+use super::only::Present;
 use super::subject::{Port, Subject};
-use super::when::Moment;
 use super::{Permission, Rule, breadth};
 use crate::scope::Scope;
 use crate::verdict::Breadth;
@@ -33,6 +33,8 @@ pub struct Rules {
     index: Option<Arc<Index>>,
     breadth: breadth::ByScope,
     asks: bool,
+    looks_at_users: bool,
+    looks_at_interfaces: bool,
 }
 
 /// Positions of rules, each list in order.
@@ -66,13 +68,26 @@ struct Search<'a, F> {
 }
 
 impl Rules {
-    /// The list as it is at that moment.
-    pub fn at(&self, moment: Moment) -> Self {
+    /// The list as it is at present.
+    pub fn at(&self, present: &Present) -> Self {
         // Most lists stay what they are.
-        if self.iter().all(|rule| rule.when.holds(moment) == rule.is_active) {
+        if self.stays(present) {
             return self.clone();
         }
-        self.iter().map(|rule| rule.at(moment)).collect()
+        self.iter().map(|rule| rule.at(present)).collect()
+    }
+
+    /// Whether the list is at present what it is.
+    pub fn stays(&self, present: &Present) -> bool {
+        self.iter().all(|rule| match rule.only {
+            None => rule.when.holds(present.moment) == rule.is_active,
+            Some(_) => rule.at(present) == *rule,
+        })
+    }
+
+    /// Whether what it says may depend on which user a connection is of.
+    pub fn looks_at_users(&self) -> bool {
+        self.looks_at_users
     }
 
     /// The first rule that matches and applies, and its position, counted from 1.
@@ -96,6 +111,11 @@ impl Rules {
     /// Whether one of its rules, whenever it counts, has the user asked.
     pub fn asks(&self) -> bool {
         self.asks
+    }
+
+    /// Whether what it says may depend on the interface.
+    pub fn looks_at_interfaces(&self) -> bool {
+        self.looks_at_interfaces
     }
 
     /// How far what this list says of an address of that scope holds for others.
@@ -223,7 +243,9 @@ impl From<Vec<Rule>> for Rules {
         let index = (rules.len() > SHORT).then(|| Arc::new(Index::new(&rules)));
         let breadth = breadth::ByScope::of_all(&rules);
         let asks = rules.iter().any(|rule| rule.permission == Permission::Ask);
-        Self { rules: rules.into(), index, breadth, asks }
+        let looks_at_users = rules.iter().any(Rule::looks_at_users);
+        let looks_at_interfaces = rules.iter().any(Rule::looks_at_interfaces);
+        Self { rules: rules.into(), index, breadth, asks, looks_at_users, looks_at_interfaces }
     }
 }
 

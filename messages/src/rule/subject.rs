@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::flow::{Flow, Protocol, Transport};
+use super::only::User;
+use crate::flow::{Direction, Flow, Protocol, Transport};
 
 /// A connection, or what is known of one that could be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +18,10 @@ pub struct Subject<'a> {
     pub protocol: Option<Protocol>,
     /// The port that is called.
     pub port: Port,
+    /// Whose the local socket is.
+    pub user: User,
+    /// The number of the interface that leads to the other end, where it is known.
+    pub interface: Option<u32>,
 }
 
 /// What is known of a port.
@@ -44,6 +49,11 @@ impl From<&Flow> for Subject<'_> {
             alias_of: &[],
             protocol: Some(flow.protocol),
             port,
+            user: match flow.direction {
+                Direction::Forwarded => User::Nobody,
+                Direction::Outbound | Direction::Inbound => User::Unknown,
+            },
+            interface: None,
         }
     }
 }

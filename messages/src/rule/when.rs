@@ -51,6 +51,11 @@ impl When {
         !self.off && (self.until.is_some() || self.during.is_some())
     }
 
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Why a rule doesn't count that could, for people.
     pub fn why_not(&self) -> &'static str {
         match self {

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
 
+use seawall_messages::network::Mac as EthernetAddress;
+
 use super::netlink::{Netlink, Request, attributes, read_address, read_u32};
 
 /// RTM_GETNEIGH (linux/rtnetlink.h).
@@ -35,10 +37,10 @@ pub struct NeighboursError {
 
 /// An entry of either table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    interface: u32,
-    address: Option<IpAddr>,
-    mac: Option<Mac>,
+pub(super) struct Entry {
+    pub(super) interface: u32,
+    pub(super) address: Option<IpAddr>,
+    pub(super) mac: Option<Mac>,
     bridge: Option<u32>,
 }
 
@@ -57,6 +59,15 @@ pub fn interface_towards(address: IpAddr) -> Result<Option<String>, NeighboursEr
     name_of(interface).map_err(failed("name an interface"))
 }
 
+/// The Ethernet addresses of neighbours, each with its interface.
+pub(super) fn ethernet(
+    netlink: &mut Netlink,
+) -> std::io::Result<impl Iterator<Item = ((u32, IpAddr), EthernetAddress)>> {
+    let entries = read(netlink, libc::AF_UNSPEC)?;
+    let of = |entry: Entry| Some(((entry.interface, entry.address?), EthernetAddress(entry.mac?)));
+    Ok(entries.into_iter().filter_map(of))
+}
+
 fn read(netlink: &mut Netlink, family: i32) -> std::io::Result<Vec<Entry>> {
     let mut header = [0; HEADER_BYTES];
     // Families are small numbers.
@@ -66,7 +77,7 @@ fn read(netlink: &mut Netlink, family: i32) -> std::io::Result<Vec<Entry>> {
     })
 }
 
-fn parse(payload: &[u8]) -> Option<Entry> {
+pub(super) fn parse(payload: &[u8]) -> Option<Entry> {
     let interface = read_u32(payload, INTERFACE_AT)?;
     let mut entry = Entry { interface, address: None, mac: None, bridge: None };
     for (kind, value) in attributes(payload.get(HEADER_BYTES..)?) {

@@ -262,6 +262,13 @@ pub(super) fn read_address(bytes: &[u8]) -> Option<std::net::IpAddr> {
     }
 }
 
+/// Calls `each` with the type and payload of every message that was received unasked.
+pub(super) fn each_message(bytes: &[u8], mut each: impl FnMut(u16, &[u8])) {
+    for message in messages(bytes) {
+        each(message.kind, message.payload);
+    }
+}
+
 fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(read_u32(bytes, 0)?).ok()?;

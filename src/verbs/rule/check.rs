@@ -2,13 +2,19 @@
 
 use std::net::IpAddr;
 
-use seawall_messages::rule::{Match, Permission, Port, Rule, Subject, domain_name};
+use seawall_messages::rule::{
+    Data, Match, Permission, Port, Present, Rule, Subject, User, domain_name,
+};
 use seawall_policy::rule::{RuleError, now, parse};
+use seawall_policy::users;
 use serde::Serialize;
 
 use crate::cli::RuleCheck;
 use crate::output::{self, Style};
 use crate::verbs::Outcome;
+
+/// The number of the interface that is named; any would do.
+const SOME_INTERFACE: u32 = 2;
 
 /// The answer as JSON.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -30,7 +36,7 @@ struct Wrong {
 pub(super) fn perform(asked: &RuleCheck, json: bool) -> Outcome {
     match parse(&asked.rule) {
         Ok(rule) => {
-            let rule = rule.at(now());
+            let rule = rule.at(&present(&rule, asked));
             let matched = rule.judge(&subject(asked));
             if json {
                 output::json(&Answer::Rule {
@@ -67,7 +73,18 @@ fn subject(asked: &RuleCheck) -> Subject<'_> {
         alias_of: &[],
         protocol: asked.protocol,
         port: asked.port.map_or(Port::Absent, Port::Is),
+        user: asked.uid.map_or(User::Unknown, User::Is),
+        interface: asked.interface.as_ref().map(|_| SOME_INTERFACE),
     }
+}
+
+/// Now, on a machine in the network that was named, with the interface that was.
+fn present(rule: &Rule, asked: &RuleCheck) -> Present {
+    let networks = asked.network.iter().map(|name| name.as_str().into()).collect();
+    let named = |name: &String| (SOME_INTERFACE, name.as_str().into());
+    let interfaces = asked.interface.iter().map(named).collect();
+    let users = users::named_by(std::iter::once(rule));
+    Present { networks, users, interfaces, ..Present::from(now()) }
 }
 
 fn word(rule: &Rule, matched: Match) -> &'static str {
@@ -88,7 +105,10 @@ fn print(rule: &Rule, matched: Match) {
     };
     output::styled_line(&[(Style::Strong, &rule.text), (Style::Plain, ": "), (style, says)]);
     if !rule.is_active {
-        output::line(format_args!("note: {}", rule.when.why_not()));
+        output::line(format_args!("note: {}", rule.why_not()));
+    }
+    if matched == Match::No && rule.lacks() == Some(Data::Users) {
+        output::line(format_args!("note: it needs {}", Data::Users.missing()));
     }
     if let Match::Lacks(data) = matched {
         output::line(format_args!("note: it needs {}", data.missing()));

@@ -12,11 +12,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use seawall_messages::explain::{Explain, Whom};
+use seawall_messages::network::Surroundings;
 use seawall_messages::policy::PolicyGeneration;
 use seawall_messages::process::{App, AppKind, Attribution, Method, Process};
 use seawall_messages::{Action, Direction, Judgement, Protocol, Snapshot};
-use seawall_policy::{file, rule};
-use seawall_verdict::Decision;
+use seawall_policy::{PolicyFile, file, rule};
+use seawall_verdict::{Decision, Seen, decide_seen};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -25,6 +26,9 @@ use crate::verbs::{Outcome, describe, explain, read_text};
 
 /// Largest file of expectations, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// The number of an interface that is named; any but loopback's would do.
+const SOME_INTERFACE: u32 = 2;
 
 /// A file of expectations.
 #[derive(Debug, Deserialize)]
@@ -48,6 +52,12 @@ struct Expectation {
     /// Whether the other end opens it.
     #[serde(default)]
     inbound: bool,
+    /// The number of the user whose it is; unknown, where there is none.
+    uid: Option<u32>,
+    /// The interface that leads to the other end; unknown, where there is none.
+    interface: Option<String>,
+    /// The named network that the machine is in; none, where there is none.
+    network: Option<String>,
     /// What shall become of it.
     result: Expected,
     /// The rule that shall be the reason, as it is printed.
@@ -105,35 +115,57 @@ pub(super) fn perform(file: &Path, policy: &Path, json: bool) -> Outcome {
 fn report(path: &Path, policy: &Path) -> Result<Report, String> {
     let text = file::read(policy).map_err(|error| describe(&error))?;
     let parsed = file::parse(&text, policy).map_err(|problems| problems.to_string())?;
-    let snapshot = parsed.snapshot(PolicyGeneration(1), Vec::new(), rule::now());
     let text = read_text(path, MAX_FILE_BYTES)
         .map_err(|problem| format!("{}: {problem}", path.display()))?;
-    let cases = cases(&text, path, &snapshot)?;
+    let cases = cases(&text, path, &parsed)?;
     let met = cases.iter().filter(|case| case.met).count();
     let failed = cases.len() - met;
     Ok(Report { policy: policy.display().to_string(), met, failed, cases })
 }
 
-fn cases(text: &str, path: &Path, snapshot: &Snapshot) -> Result<Vec<Tested>, String> {
+fn cases(text: &str, path: &Path, policy: &PolicyFile) -> Result<Vec<Tested>, String> {
     let expectations: Expectations =
         toml::from_str(text).map_err(|error| format!("{}: {error}", path.display()))?;
     if expectations.expect.is_empty() {
         return Err(format!("{}: found no [[expect]]; expected at least one", path.display()));
     }
     let line_of = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+    let usual = snapshot(policy, None, None);
     let test = |expectation: &Spanned<Expectation>| {
         let line = line_of(expectation.span().start);
-        test(expectation.get_ref(), line, snapshot)
+        test(expectation.get_ref(), line, policy, &usual)
             .map_err(|problem| format!("{}:{line}: {problem}", path.display()))
     };
     expectations.expect.iter().map(test).collect()
 }
 
-fn test(expectation: &Expectation, line: usize, snapshot: &Snapshot) -> Result<Tested, String> {
+/// The policy as it would be in that network, with that interface.
+fn snapshot(policy: &PolicyFile, network: Option<&str>, interface: Option<&str>) -> Snapshot {
+    let mut present = policy.present(rule::now(), &Surroundings::default());
+    present.networks.extend(network.map(Arc::from));
+    present.interfaces.extend(interface.map(|name| (SOME_INTERFACE, Arc::from(name))));
+    policy.snapshot(PolicyGeneration(1), Vec::new(), &present)
+}
+
+fn test(
+    expectation: &Expectation,
+    line: usize,
+    policy: &PolicyFile,
+    usual: &Snapshot,
+) -> Result<Tested, String> {
+    let Expectation { network, interface, uid, .. } = expectation;
+    let is_named = |name: &String| policy.networks.iter().any(|known| *known.name == **name);
+    if let Some(name) = network.as_ref().filter(|name| !is_named(name)) {
+        return Err(format!("expect.network: no [[network]] is called {name:?}"));
+    }
+    let own = (network.is_some() || interface.is_some())
+        .then(|| snapshot(policy, network.as_deref(), interface.as_deref()));
+    let snapshot = own.as_ref().unwrap_or(usual);
     let attribution = attribution(expectation.app.as_deref())?;
     let request = request(expectation)?;
     let flow = request.flow(own_address(request.remote))?;
-    let decision = seawall_verdict::decide(snapshot, &flow, snapshot.layers_of(&attribution));
+    let seen = Seen { uid: *uid, interface: interface.as_ref().map(|_| SOME_INTERFACE) };
+    let decision = decide_seen(snapshot, &flow, snapshot.layers_of(&attribution), seen);
     let asks = matches!(decision, Decision::Ask(_));
     let judgement = decision.judgement();
     let found = match judgement.action {
@@ -242,7 +274,7 @@ outgoing_rules = ["+ 9.9.9.9 TCP/443"]
     fn tested(text: &str) -> Result<Vec<Tested>, String> {
         let path = Path::new("expect.toml");
         let policy = file::parse(POLICY, path).expect("a policy");
-        cases(text, path, &policy.snapshot(PolicyGeneration(1), Vec::new(), rule::now()))
+        cases(text, path, &policy)
     }
 
     #[test]
@@ -323,5 +355,40 @@ rule = "+ *"
             let problem = tested(text).expect_err(text);
             assert!(problem.contains(expected), "{text}: {problem}");
         }
+    }
+
+    #[test]
+    fn a_network_a_user_and_an_interface_may_be_taken_for_granted() {
+        let policy = r#"
+[filter]
+outgoing_rules = ["- 9.9.9.9 network=cafe", "- 9.9.9.8 user=7", "- 9.9.9.7 interface=tun*"]
+
+[[network]]
+name = "cafe"
+match = { interface = "wl*" }
+block_lan = true
+"#;
+        let path = Path::new("expect.toml");
+        let policy = file::parse(policy, path).expect("a policy");
+        let met = |target: &str, words: &str, result: &str| {
+            let text = format!("[[expect]]\ntarget = {target:?}\nresult = {result:?}\n{words}\n");
+            cases(&text, path, &policy).map(|tested| tested[0].met)
+        };
+        let taken = [
+            ("9.9.9.9", "", "permit"),
+            ("9.9.9.9", "network = \"cafe\"", "deny"),
+            ("192.168.1.1", "", "permit"),
+            ("192.168.1.1", "network = \"cafe\"", "deny"),
+            ("9.9.9.8", "uid = 7", "deny"),
+            ("9.9.9.8", "uid = 8", "permit"),
+            ("9.9.9.8", "", "deny"),
+            ("9.9.9.7", "interface = \"tun0\"", "deny"),
+            ("9.9.9.7", "interface = \"eth0\"", "permit"),
+        ];
+        for (target, words, result) in taken {
+            assert_eq!(met(target, words, result), Ok(true), "{target} {words}");
+        }
+        let unknown = met("9.9.9.9", "network = \"caffe\"", "deny").expect_err("unknown");
+        assert!(unknown.contains("no [[network]] is called \"caffe\""), "{unknown}");
     }
 }

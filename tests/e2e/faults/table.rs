@@ -51,7 +51,7 @@ fn fault_matrix(fault: &[&str], shows: Shows) {
         let load = Load::start(&world);
         seawall.fault(&[&[name.as_str()], fault].concat());
         let shown = until(SHOWS, || {
-            poke(&seawall);
+            poke(&world, &seawall);
             shown(&before, &seawall.try_components()?, name, shows).then_some(())
         });
         findings.check(shown.is_some(), format!("{row}: the fault did not show"));
@@ -74,7 +74,9 @@ fn fault_matrix(fault: &[&str], shows: Shows) {
 }
 
 /// Gives each component something to do: a fault strikes at the next message.
-fn poke(seawall: &Seawall<'_>) {
+fn poke(world: &World, seawall: &Seawall<'_>) {
+    // Only `network` notices: nobody uses the address.
+    world.desk.ip("addr add 10.77.9.9/32 dev lo\naddr del 10.77.9.9/32 dev lo\n");
     seawall.verb(&["reload"]);
     seawall.verb(&["connections", "--json", "--limit", "1"]);
     seawall.verb(&["status", "--json"]);

@@ -10,7 +10,7 @@ fuzz_target!(|line: &str| match parse(line) {
         let again = parse(&rule.text).expect("what is printed is a rule");
         assert_eq!(again, rule, "and the same one");
         // Whatever it says, it says it of nothing at all without giving up.
-        rule.at(now()).judge(&Subject::default());
+        rule.at(&now().into()).judge(&Subject::default());
     }
     Err(error) => assert_eq!(error.to_string().lines().count(), 3, "the line, and what is wrong"),
 });

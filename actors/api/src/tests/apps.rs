@@ -63,6 +63,7 @@ pub(super) fn connections() -> Vec<Connection> {
         live: action == Action::Allow,
         uid: None,
         owner: None,
+        interface: None,
         used_by: None,
     };
     vec![

@@ -21,7 +21,9 @@ impl Component for Explainer {
     }
 
     async fn handle(&mut self, message: Message) -> Result<(), Failure> {
-        let Message::Explain { flow, whom, reply } = message else { panic!("nobody asks that") };
+        let Message::Explain { flow, whom, reply, .. } = message else {
+            panic!("nobody asks that")
+        };
         let judgement = Judgement {
             action: Action::Allow,
             lifetime: Lifetime::Flow,

@@ -34,6 +34,7 @@ fn decided(number: u32, action: Action, seconds: u64) -> Connection {
         live: false,
         uid: None,
         owner: None,
+        interface: None,
         used_by: None,
     }
 }

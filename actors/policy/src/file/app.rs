@@ -5,11 +5,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use seawall_messages::policy::{AppPolicy, Fingerprint, Pattern};
+use seawall_messages::policy::{AppFilter, AppPolicy, Fingerprint, Pattern};
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Collector;
-use super::section::Section;
+use super::section::{DEFAULT_ACTIONS, Section};
 use super::{describe, layer};
 
 /// Most `[[app]]` sections.
@@ -88,6 +88,23 @@ fn app(section: &mut Section<'_, '_, '_>) -> Option<AppPolicy> {
     let fingerprint = fingerprint?;
     let name = name.unwrap_or_else(|| Arc::from(fingerprint.to_string()));
     Some(AppPolicy { name, fingerprint, filter })
+}
+
+/// The keys of `[filter]` that say yes or no, as far as they are there.
+pub(super) fn switches(section: &mut Section<'_, '_, '_>) -> AppFilter {
+    let mut filter = AppFilter {
+        default_action: section.choice("default_action", &DEFAULT_ACTIONS),
+        ..AppFilter::default()
+    };
+    for (key, value) in [
+        ("block_inbound", &mut filter.block_inbound),
+        ("block_lan", &mut filter.block_lan),
+        ("block_internet", &mut filter.block_internet),
+        ("block_local", &mut filter.block_local),
+    ] {
+        *value = section.boolean(key);
+    }
+    filter
 }
 
 /// `match`. `None` where it says nothing, or something that is wrong.

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use seawall_messages::rule::Rule;
 use toml::de::{DeTable, Error};
 
-use crate::rule::{RuleError, nearest_name};
+use crate::rule::{RuleError, nearest_name, unknown_network};
 
 /// Most problems that are told at once.
 const MAX_TOLD: usize = 20;
@@ -50,6 +52,8 @@ pub(super) struct Collector<'t> {
     not_kept: usize,
     /// Lines whose syntax is wrong: what else seems wrong there is an echo of that.
     broken_lines: Vec<usize>,
+    /// The names of networks, for rules that say them.
+    networks: Vec<Arc<str>>,
 }
 
 impl fmt::Display for Problems {
@@ -76,7 +80,28 @@ impl<'t> Collector<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let line_starts =
             std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, line_starts, problems: Vec::new(), not_kept: 0, broken_lines: Vec::new() }
+        Self {
+            text,
+            line_starts,
+            problems: Vec::new(),
+            not_kept: 0,
+            broken_lines: Vec::new(),
+            networks: Vec::new(),
+        }
+    }
+
+    /// Takes up the name of a network. `false`: another one has it.
+    pub(super) fn name_network(&mut self, name: &Arc<str>) -> bool {
+        let is_new = !self.networks.contains(name);
+        if is_new {
+            self.networks.push(Arc::clone(name));
+        }
+        is_new
+    }
+
+    /// What is wrong with a rule that names a network which isn't there.
+    pub(super) fn unknown_network(&self, line: &str, rule: &Rule) -> Option<RuleError> {
+        unknown_network(line, rule, &self.networks)
     }
 
     /// Notes a problem at a byte of the text.

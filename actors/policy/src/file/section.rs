@@ -81,6 +81,20 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
         }
     }
 
+    /// A string that has to be there and that `parse` makes something of.
+    pub(super) fn required_text<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        if self.table.is_none_or(|table| table.get(key).is_none()) {
+            let name = format!("{}.{key}", self.name);
+            self.collector.note(self.at, &name, "nothing", expected);
+        }
+        self.parsed(key, expected, parse)
+    }
+
     /// Notes a key that belongs elsewhere: `expected` says where.
     pub(super) fn foreign(&mut self, key: &'static str, expected: &str) {
         self.foreign.push(key);
@@ -194,7 +208,12 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
             let field = format!("{}.{key}[{}]", self.name, index + 1);
             match item.get_ref() {
                 DeValue::String(line) => match rule::parse(line) {
-                    Ok(rule) => rules.push(rule),
+                    Ok(rule) => {
+                        if let Some(error) = self.collector.unknown_network(line, &rule) {
+                            self.collector.rule(item.span(), &field, error);
+                        }
+                        rules.push(rule);
+                    }
                     Err(error) => self.collector.rule(item.span(), &field, error),
                 },
                 other => self.collector.note(

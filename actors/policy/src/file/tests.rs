@@ -20,7 +20,7 @@ fn bad(text: &str) -> Problems {
 fn an_empty_file_means_the_defaults() {
     let file = good("");
     assert_eq!(file, PolicyFile::default());
-    let snapshot = file.snapshot(PolicyGeneration(1), Vec::new(), crate::rule::now());
+    let snapshot = file.snapshot(PolicyGeneration(1), Vec::new(), &crate::rule::now().into());
     assert_eq!((snapshot.filter, snapshot.permanent_verdicts), (Filter::permit_all(), true));
     assert_eq!((file.filter, file.permanent_verdicts), (AppFilter::default(), None));
     assert_eq!(file.service.layout(), Layout::default());
@@ -101,7 +101,7 @@ fn a_problem_says_where_it_is_and_what_was_expected() {
         ),
         (
             "[zzz]",
-            "1:2: zzz: found an unknown section or key \"zzz\"; expected one of filter, app, service, metrics",
+            "1:2: zzz: found an unknown section or key \"zzz\"; expected one of filter, app, network, service, metrics",
         ),
         ("filter = 3", "1:10: filter: found the number 3; expected a section: [filter]"),
         (

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use seawall_messages::rule::{
-    Continent, Country, DAY_MINUTES, DomainForm, Entity, Permission, Port, ScopeSet, Service,
-    Subject, Weekly, When,
+    Continent, Country, DAY_MINUTES, DomainForm, Entity, InNetwork, InterfaceMatch, Only,
+    Permission, Port, Present, ScopeSet, Service, Subject, User, UserMatch, Weekly, When,
 };
 use seawall_messages::{Direction, Flow, Protocol, Transport};
 
@@ -69,6 +69,15 @@ fn canonical_rules_print_as_they_were_written() {
         "- * TCP/FTP-DATA",
         "- LAN UDP-LITE/1",
         "- * SCTP/65535",
+        "- * network=home",
+        "- * network!=home",
+        "- * user=alice",
+        "- * TCP/SSH off during=Mon network=home-5.x user=1000",
+        "- * user=www-data",
+        "- * user=4294967295",
+        "- * user=EXAMPLE.COM$",
+        "- * interface=eth0",
+        "+ LAN TCP/SSH network=home user=1000 interface=wl*",
     ];
     for line in lines {
         assert_eq!(&*parse(line).expect(line).text, line);
@@ -105,6 +114,8 @@ fn other_spellings_print_canonically() {
         ("+ * 27", "+ * RDP"),
         ("  -\t10.0.0.5   TCP/80 # the printer", "- 10.0.0.5 TCP/HTTP"),
         ("- * #all of it", "- *"),
+        ("- * user=alice network=home off", "- * off network=home user=alice"),
+        ("- * user=007", "- * user=7"),
     ];
     for (line, printed) in cases {
         assert_eq!(&*parse(line).expect(line).text, printed, "{line}");
@@ -149,6 +160,21 @@ fn errors_point_at_the_part_that_is_wrong() {
         ("- * during=25:00-26:00", "25:00-26:00", "`25:00-26:00`", "a time of day"),
         ("- * during=09:00-09:00", "09:00-09:00", "`09:00-09:00`", "lasts"),
         ("- * during=09:00-10:00,11:00-12:00", "11:00-12:00", "a second time", "one time"),
+        ("- * netwrk=home", "netwrk", "`netwrk`", "network=, perhaps"),
+        ("- * network=", "", "no network", "[[network]]"),
+        ("- * network!=", "", "no network", "[[network]]"),
+        ("- * network=a,b", "a,b", "`a,b`", "[[network]]"),
+        ("- * network=a network!=b", "network!=b", "`network` again", "once"),
+        ("- * user=", "", "no user", "user id"),
+        ("- * user=1x", "1x", "`1x`", "user id"),
+        ("- * user=-1", "-1", "`-1`", "user id"),
+        ("- * user=4294967296", "4294967296", "`4294967296`", "user id"),
+        ("- * user=a/b", "a/b", "`a/b`", "the name of a user"),
+        ("- * interface=", "", "no interface", "eth0"),
+        ("- * interface=a/b", "a/b", "`a/b`", "eth0"),
+        ("- * interface=0123456789abcdef", "0123456789abcdef", "`0123", "15 bytes"),
+        ("- * interface=a interface=b", "interface=b", "`interface` again", "once"),
+        ("- * user=a user=b", "user=b", "`user` again", "once"),
         ("- * off TCP", "TCP", "`TCP`", "end of the rule"),
         ("+ UK", "UK", "`UK`", "GB, perhaps"),
         ("+ EU", "EU", "`EU`", "C:EU"),
@@ -430,6 +456,27 @@ fn times() -> impl Strategy<Value = When> {
     (any::<bool>(), until, during).prop_map(|(off, until, during)| When { off, until, during })
 }
 
+/// Networks and users, as the parser makes them.
+fn only() -> impl Strategy<Value = Option<Arc<Only>>> {
+    let network = ("[a-z0-9][A-Za-z0-9._-]{0,9}", any::<bool>())
+        .prop_map(|(name, inside)| InNetwork { name: Arc::from(name), inside });
+    let user = prop_oneof![
+        any::<u32>().prop_map(|id| UserMatch { name: None, id: Some(id) }),
+        "[a-z_][a-z0-9_.-]{0,9}"
+            .prop_map(|name| UserMatch { name: Some(Arc::from(name)), id: None }),
+    ];
+    let interface = "[a-z][a-z0-9*]{0,14}".prop_map(|pattern| InterfaceMatch::new(&pattern));
+    let all = (
+        proptest::option::of(network),
+        proptest::option::of(user),
+        proptest::option::of(interface),
+    );
+    all.prop_map(|(network, user, interface)| {
+        let only = Only { network, user, interface };
+        (!only.is_empty()).then(|| Arc::new(only))
+    })
+}
+
 fn services() -> impl Strategy<Value = Option<Service>> {
     let ports = (1..=u16::MAX, 1..=u16::MAX).prop_map(|(a, b)| (a.min(b), a.max(b)));
     let single = (1..1024u16).prop_map(|port| (port, port));
@@ -455,11 +502,13 @@ proptest! {
         entity in entities(),
         service in services(),
         when in times(),
+        only in only(),
     ) {
-        let text = print(permission, &entity, service, &when);
+        let text = print(permission, &entity, service, &when, only.as_deref());
         let rule = parse(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(&*rule.text, &text);
-        prop_assert_eq!((rule.permission, rule.entity, rule.service, rule.when), (permission, entity, service, when));
+        prop_assert_eq!((rule.permission, rule.entity, rule.service), (permission, entity, service));
+        prop_assert_eq!((rule.when, rule.only), (when, only));
     }
 
     #[test]
@@ -487,7 +536,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+?] [-+*a-zA-Z0-9./:,=# \t\u{e9}\u{7}]{0,40}|[-+] \\* (off|until=[-0-9TZ:+]{0,20}|during=[A-Za-z0-9,:-]{0,20}| ){0,4}|\\PC{0,40}") {
+    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+?] [-+*a-zA-Z0-9./:,=# \t\u{e9}\u{7}]{0,40}|[-+] \\* (off|until=[-0-9TZ:+]{0,20}|during=[A-Za-z0-9,:-]{0,20}|network!?=[a-z0-9=._-]{0,9}|user=[a-z0-9$-]{0,9}|interface=[a-z0-9*/]{0,9}| ){0,4}|\\PC{0,40}") {
         match parse(&line) {
             Ok(rule) => prop_assert_eq!(parse(&rule.text).map(|again| again.text), Ok(rule.text)),
             Err(error) => prop_assert_eq!(error.to_string().lines().count(), 3),
@@ -503,12 +552,62 @@ fn a_time_without_an_offset_is_this_machines() {
 }
 
 #[test]
+fn rules_about_users_match_whose_it_is_and_deny_in_doubt() {
+    let cases = [
+        ("+ * user=1000", User::Is(1000), true),
+        ("+ * user=1000", User::Is(1001), false),
+        ("+ * user=1000", User::Unknown, false),
+        ("- * user=1000", User::Unknown, true),
+        ("- * user=1000", User::Nobody, false),
+        ("- * user=alice", User::Is(1002), true),
+        ("- * user=alice", User::Is(1000), false),
+        ("- * user=nobody-here", User::Unknown, false),
+        ("- 10.0.0.0/8 user=1000", User::Is(1000), false),
+    ];
+    let users = std::collections::BTreeMap::from([(Arc::from("alice"), 1002)]);
+    let present = Present { users, ..Present::from(now()) };
+    for (line, user, expected) in cases {
+        let rule = parse(line).expect(line).at(&present);
+        let address = "9.9.9.9".parse().ok();
+        let subject = Subject { address, user, ..Subject::default() };
+        assert_eq!(rule.matches(&subject), expected, "{line} {user:?}");
+    }
+}
+
+#[test]
+fn a_rule_counts_in_its_network_only() {
+    let home = Present { networks: vec![Arc::from("home")], ..Present::from(now()) };
+    let cases = [
+        ("- * network=home", true),
+        ("- * network!=home", false),
+        ("- * network=office", false),
+        ("- * network!=office", true),
+        ("- * off network=home", false),
+    ];
+    for (line, expected) in cases {
+        let rule = parse(line).expect(line);
+        assert_eq!(rule.at(&home).is_active, expected, "{line}");
+    }
+}
+
+#[test]
+fn a_network_that_nobody_named_is_pointed_at() {
+    let line = "- * network=hme user=1 # network=x";
+    let rule = parse(line).expect("a rule");
+    let known = [Arc::from("home")];
+    let error = unknown_network(line, &rule, &known).expect("unknown");
+    assert_eq!((&line[error.span.clone()], &*error.expected), ("hme", "`home`, perhaps"));
+    assert_eq!(unknown_network(line, &rule, &[Arc::from("hme")]), None);
+}
+
+#[test]
 fn a_rule_that_does_not_count_matches_nothing() {
     let rule = parse("- * off").expect("a rule");
     assert!(rule.matches(&Subject::default()), "as it is read");
-    assert!(!rule.at(now()).matches(&Subject::default()));
+    let present = Present::from(now());
+    assert!(!rule.at(&present).matches(&Subject::default()));
     let over = parse("- * until=2001-01-01").expect("a rule");
-    assert!(!over.at(now()).matches(&Subject::default()));
+    assert!(!over.at(&present).matches(&Subject::default()));
     let lasting = parse("- * until=2999-01-01").expect("a rule");
-    assert!(lasting.at(now()).matches(&Subject::default()));
+    assert!(lasting.at(&present).matches(&Subject::default()));
 }

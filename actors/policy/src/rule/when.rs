@@ -7,42 +7,19 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use seawall_messages::rule::{DAY_MINUTES, Moment, Weekly, When};
 
-use super::names::nearest;
 use super::{Fault, quoted};
 
-const OFF: &str = "off";
-const UNTIL: &str = "until";
-const DURING: &str = "during";
+pub(super) const OFF: &str = "off";
+pub(super) const UNTIL: &str = "until";
+pub(super) const DURING: &str = "during";
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// Whether the word belongs here, be it right or wrong.
-pub(super) fn is_condition(word: &str) -> bool {
-    word == OFF || word.contains('=')
-}
-
-/// Takes up one word.
-pub(super) fn parse_condition(word: &str, when: &mut When) -> Result<(), Fault> {
-    let Some((key, value)) = word.split_once('=') else {
-        return match std::mem::replace(&mut when.off, true) {
-            true => Err(again(word, word)),
-            false => Ok(()),
-        };
-    };
-    let at = key.len() + 1;
-    match key {
-        UNTIL if when.until.is_none() => {
-            when.until = Some(parse_until(value).map_err(|fault| fault.moved(at))?);
-        }
-        DURING if when.during.is_none() => {
-            when.during = Some(parse_during(value).map_err(|fault| fault.moved(at))?);
-        }
-        UNTIL | DURING => return Err(again(word, key)),
-        _ => {
-            let hint = nearest(key, [UNTIL, DURING].into_iter())
-                .map_or(String::new(), |known| format!("; {known}=, perhaps"));
-            let expected = format!("until=…, during=… or off{hint}");
-            return Err(Fault::new(0..key.len(), quoted(key), expected));
-        }
+/// Takes up the times that a word says.
+pub(super) fn parse_times_of(key: &str, value: &str, when: &mut When) -> Result<(), Fault> {
+    if key == UNTIL {
+        when.until = Some(parse_until(value)?);
+    } else {
+        when.during = Some(parse_during(value)?);
     }
     Ok(())
 }
@@ -75,10 +52,6 @@ fn moment(now: &Zoned) -> Moment {
         weekday: u8::try_from(now.weekday().to_monday_zero_offset()).unwrap_or_default(),
         minute: u16::try_from(minute).unwrap_or_default(),
     }
-}
-
-fn again(word: &str, key: &str) -> Fault {
-    Fault::new(0..word.len(), format!("{} again", quoted(key)), "it once")
 }
 
 /// A date, or a date and time, of this machine's time zone or with its offset from UTC.

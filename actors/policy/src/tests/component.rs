@@ -1,8 +1,10 @@
 //! Starts, reloads and removals, over several lives of one machine.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use seawall_messages::network::{Interface, Surroundings};
 use seawall_messages::policy::{DefaultAction, Message, Mode, PolicyGeneration, PolicySource};
 use seawall_messages::{Protocol, Snapshot};
 
@@ -186,5 +188,35 @@ fn what_is_in_force_is_published_anew_when_the_users_answers_want_that() {
     let after = worker.snapshot();
     assert_eq!((before.generation, renewed), (PolicyGeneration(1), PolicyGeneration(2)));
     assert_eq!(*after, Snapshot { generation: renewed, ..(*before).clone() });
+    worker.stop();
+}
+
+#[test]
+fn another_network_is_another_policy() {
+    let machine = Machine::with_file(
+        "[filter]\noutgoing_rules = [\"- 10.0.0.5 network=cafe\"]\n\
+         [[network]]\nname = \"cafe\"\nmatch = { subnet = \"10.0.0.0/8\" }\nblock_lan = true\n\
+         [[network]]\nname = \"air\"\nmatch = { ssid = \"x\" }\n",
+    );
+    let worker = machine.start();
+    let counts = || worker.snapshot().filter.outgoing_rules[0].is_active;
+    let network = || worker.snapshot().network().map(|network| network.name.to_string());
+    assert_eq!((counts(), network()), (false, None));
+    let idle = &worker.status().idle_rules;
+    assert_eq!(idle.len(), 1, "{idle:?}");
+    assert!(idle[0].to_string().starts_with("`[[network]] air` decides nothing"), "{}", idle[0]);
+    let addresses = vec!["10.1.2.3/8".parse().expect("a network")];
+    let interface = Interface { index: 2, name: Arc::from("eth0"), up: true, addresses };
+    let cafe = Surroundings { interfaces: vec![interface], gateways: Vec::new() };
+    worker.move_to(cafe.clone());
+    wait_until("the network counts", || network().as_deref() == Some("cafe"));
+    assert!(counts());
+    assert_eq!(worker.snapshot().generation, PolicyGeneration(2));
+    worker.move_to(cafe);
+    assert_eq!(worker.status().generation, PolicyGeneration(2), "the same network");
+    worker.move_to(Surroundings::default());
+    wait_until("it is left", || network().is_none());
+    assert!(!counts());
+    wait_until("the datapath is told", || machine.told() == [1, 2, 3].map(PolicyGeneration));
     worker.stop();
 }

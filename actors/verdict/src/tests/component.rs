@@ -68,7 +68,8 @@ fn spec(name: &'static str, asks: &'static [&'static str]) -> Spec {
 }
 
 pub(super) fn request(address: &str) -> Request {
-    Request { flow: outbound(address), uid: None, owner: None, is_open: false }
+    let flow = outbound(address);
+    Request { flow, uid: None, owner: None, is_open: false, interface: None }
 }
 
 #[test]

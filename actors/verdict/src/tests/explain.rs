@@ -46,6 +46,12 @@ fn described(path: Option<&str>, known: Known) -> Described {
     Described { process: path.map(process), known, notes: Vec::new() }
 }
 
+/// What each step saw of nobody's connection.
+pub(super) fn explained(snapshot: &Snapshot, flow: &Flow) -> Vec<String> {
+    let explained = explain(snapshot, flow, &described(None, Known::Nothing), None);
+    explained.steps.into_iter().map(|step| step.saw).collect()
+}
+
 fn section(path: &str, filter: AppFilter) -> AppPolicy {
     let fingerprint = Fingerprint { path: Some(Pattern::new(path)), ..Fingerprint::default() };
     AppPolicy { name: Arc::from(path), fingerprint, filter }
@@ -191,7 +197,7 @@ proptest! {
         path in prop::sample::select(vec![None, Some("/one"), Some("/two"), Some("/three")]),
     ) {
         let whose = described(path, path.map_or(Known::Nothing, |_| Known::Process));
-        let explained = explain(&snapshot, &flow, &whose);
+        let explained = explain(&snapshot, &flow, &whose, None);
         let section = snapshot.apps.iter().find(|app| Some(&*app.name) == path);
         prop_assert_eq!(&explained.judgement, &decide(&snapshot, &flow, section));
         prop_assert_eq!(explained.section.as_deref(), section.map(|app| &*app.name));
@@ -233,7 +239,7 @@ fn the_decisive_step_names_switch_rule_and_section() {
     ];
     for (snapshot, step, saw) in cases {
         let whose = described(Some("/one"), Known::Process);
-        let explained = explain(&snapshot, &outbound("9.9.9.9"), &whose);
+        let explained = explain(&snapshot, &outbound("9.9.9.9"), &whose, None);
         assert_eq!(decisive(&explained), (step, saw.to_owned()));
     }
 }
@@ -242,7 +248,7 @@ fn the_decisive_step_names_switch_rule_and_section() {
 fn a_step_that_says_nothing_says_why() {
     let saw = |snapshot: &Snapshot, flow: &Flow, step: Step| {
         let whose = described(Some("/one"), Known::Process);
-        let explained = explain(snapshot, flow, &whose);
+        let explained = explain(snapshot, flow, &whose, None);
         let found = explained.steps.into_iter().find(|taken| taken.step == step);
         found.map(|taken| taken.saw).unwrap_or_default()
     };
@@ -303,8 +309,9 @@ fn sections_that_may_fit_are_named_where_little_is_known() {
         by("later", Fingerprint { parent: literal("/x"), ..path }),
     ];
     let snapshot = Snapshot { apps, ..open() };
-    let notes =
-        |known| explain(&snapshot, &outbound("9.9.9.9"), &described(Some("/one"), known)).notes;
+    let notes = |known| {
+        explain(&snapshot, &outbound("9.9.9.9"), &described(Some("/one"), known), None).notes
+    };
     assert_eq!(notes(Known::Process), Vec::<String>::new());
     let noted = notes(Known::File);
     assert_eq!(noted.len(), 1);
@@ -317,13 +324,21 @@ fn sections_that_may_fit_are_named_where_little_is_known() {
 fn the_component_explains_under_the_policy_of_the_moment() {
     let running = run(closed());
     let (flow, whom) = (outbound("9.9.9.9"), Whom::Path("/one".to_owned()));
-    let answer =
-        running.verdict.ask_blocking(DEADLINE, |reply| Message::Explain { flow, whom, reply });
+    let answer = running.verdict.ask_blocking(DEADLINE, |reply| Message::Explain {
+        flow,
+        whom,
+        interface: None,
+        reply,
+    });
     let explained = answer.expect("an answer").expect("an explanation");
     assert_eq!(explained.judgement, decide(&closed(), &flow, None));
     let whom = Whom::Pid(1);
-    let answer =
-        running.verdict.ask_blocking(DEADLINE, |reply| Message::Explain { flow, whom, reply });
+    let answer = running.verdict.ask_blocking(DEADLINE, |reply| Message::Explain {
+        flow,
+        whom,
+        interface: None,
+        reply,
+    });
     assert_eq!(answer.expect("an answer"), Err("there is no process 1".to_owned()));
     assert!(running.kernel.stop(DEADLINE).is_empty());
 }

@@ -23,7 +23,7 @@ use crate::judge::MAX_QUESTIONS;
 
 /// How the stand-in behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Manner {
+pub(super) enum Manner {
     /// Answers at once.
     #[default]
     Answers,
@@ -61,7 +61,7 @@ impl Desk {
         self.state().asked
     }
 
-    fn behave(&self, manner: Manner) {
+    pub(super) fn behave(&self, manner: Manner) {
         self.state().manner = manner;
     }
 

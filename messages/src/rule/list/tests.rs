@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::super::{Country, DomainPattern, Permission, Port, ScopeSet, Service, Subject, When};
+use super::super::{
+    Country, DomainPattern, Only, Permission, Port, ScopeSet, Service, Subject, User, UserMatch,
+    When,
+};
 use super::*;
 use crate::flow::Protocol;
 
@@ -59,14 +62,22 @@ fn rules() -> impl Strategy<Value = Rule> {
         (protocol, ports).prop_map(|(protocol, ports)| Some(Service { protocol, ports }))
     ];
     let permission = prop_oneof![Just(Permission::Permit), Just(Permission::Deny)];
-    (permission, entities(), service).prop_map(|(permission, entity, service)| Rule {
+    (permission, entities(), service, only()).prop_map(|(permission, entity, service, only)| Rule {
         permission,
         entity,
         service,
         when: When::default(),
+        only,
         is_active: true,
         text: Arc::from("a rule"),
     })
+}
+
+/// Mostly nothing, and now and then one of few users.
+fn only() -> impl Strategy<Value = Option<Arc<Only>>> {
+    let user = |id| UserMatch { name: None, id: Some(id) };
+    proptest::option::weighted(0.2, 0..3_u32)
+        .prop_map(move |id| id.map(|id| Arc::new(Only { user: Some(user(id)), ..Only::default() })))
 }
 
 fn by_going_through<'a>(rules: &'a [Rule], subject: &Subject<'_>) -> Option<(u32, &'a Rule)> {
@@ -82,6 +93,7 @@ proptest! {
         alias in names(),
         protocol in proptest::sample::select(vec![None, Some(Protocol::TCP), Some(Protocol::ICMP)]),
         port in proptest::sample::select(vec![Port::Absent, Port::Unseen, Port::Is(1), Port::Is(3)]),
+        user in proptest::sample::select(vec![User::Unknown, User::Nobody, User::Is(0), User::Is(2)]),
     ) {
         let aliases = [alias.as_str()];
         let subject = Subject {
@@ -90,6 +102,8 @@ proptest! {
             alias_of: if name.is_some() { &aliases } else { &[] },
             protocol,
             port,
+            user,
+            interface: None,
         };
         // Each of the rest, too: the first few rules of such lists match nearly everything.
         for from in 0..list.len() {
@@ -106,6 +120,7 @@ fn only_rules_that_apply_count() {
         entity: Entity::Any,
         service: None,
         when: When::default(),
+        only: None,
         is_active: true,
         text: Arc::from("a rule"),
     };

@@ -1,0 +1,174 @@
+//! `seawall network`: where this machine is, and which network of the policy that is.
+
+use seawall_messages::network::{
+    Gateway, Interface, NetworkAnswer, NetworkMatch, NetworkShown, Surroundings,
+};
+
+use super::Outcome;
+use crate::cli::Common;
+use crate::client::{Client, ClientError};
+use crate::output::{self, Cell, Style, Table};
+
+pub(super) fn perform(common: &Common) -> Result<Outcome, ClientError> {
+    let answer: NetworkAnswer = Client::new(&common.run_dir).get("/v1/network")?;
+    if common.json {
+        output::json(&answer);
+        return Ok(Outcome::Done);
+    }
+    interfaces(&answer.surroundings).print();
+    output::line("");
+    if answer.networks.is_empty() {
+        output::line("The policy names no network.");
+    } else {
+        networks(&answer.networks).print();
+    }
+    let is_named = answer.networks.iter().any(|network| network.is_here);
+    if let Some(words) = words(&answer.surroundings).filter(|_| !is_named) {
+        output::line("");
+        output::line("These lines name the present one in the policy file:");
+        output::line("");
+        output::line("[[network]]");
+        output::line("name = \"here\"");
+        output::line(words);
+    }
+    Ok(Outcome::Done)
+}
+
+fn interfaces(surroundings: &Surroundings) -> Table<4> {
+    let mut table = Table::new(["INTERFACE", "STATE", "ADDRESSES", "GATEWAYS"]).flowing();
+    for interface in &surroundings.interfaces {
+        let (style, state) = match interface.up {
+            true => (Style::Good, "up"),
+            false => (Style::Faint, "down"),
+        };
+        let gateways = gateways_of(interface, surroundings).map(gateway);
+        table.row([
+            Cell::from(&*interface.name),
+            Cell::styled(style, state),
+            Cell::from(list(interface.addresses.iter().map(ToString::to_string))),
+            Cell::from(list(gateways)),
+        ]);
+    }
+    table
+}
+
+fn gateways_of<'a>(
+    interface: &Interface,
+    surroundings: &'a Surroundings,
+) -> impl Iterator<Item = &'a Gateway> {
+    let index = interface.index;
+    surroundings.gateways.iter().filter(move |gateway| gateway.interface == index)
+}
+
+fn gateway(gateway: &Gateway) -> String {
+    let address =
+        gateway.address.map_or_else(|| "the interface".to_owned(), |address| address.to_string());
+    match gateway.mac {
+        Some(mac) => format!("{address} ({mac})"),
+        None => address,
+    }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    let text = items.collect::<Vec<_>>().join(", ");
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+fn networks(networks: &[NetworkShown]) -> Table<3> {
+    let mut table = Table::new(["NETWORK", "HERE", "MATCH"]).flowing();
+    for NetworkShown { name, looks, is_here, counts } in networks {
+        let (style, here) = match (is_here, counts) {
+            (true, true) => (Style::Good, "yes, and its settings count"),
+            (true, false) => (Style::Good, "yes"),
+            (false, _) => (Style::Faint, "no"),
+        };
+        table.row([Cell::from(&**name), Cell::styled(style, here), Cell::from(said(looks))]);
+    }
+    table
+}
+
+/// What a network looks like, as `match` says it.
+fn said(looks: &NetworkMatch) -> String {
+    let NetworkMatch { gateway, gateway_mac, subnet, interface, ssid } = looks;
+    let said = [
+        ("gateway", gateway.map(|address| address.to_string())),
+        ("gateway_mac", gateway_mac.map(|mac| mac.to_string())),
+        ("subnet", subnet.map(|subnet| subnet.to_string())),
+        ("interface", interface.as_ref().map(ToString::to_string)),
+        ("ssid", ssid.as_ref().map(ToString::to_string)),
+    ];
+    let pairs = said.into_iter().filter_map(|(key, text)| Some(format!("{key} = {:?}", text?)));
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
+/// The `match` of the network behind the first gateway that has an address, if there is one.
+fn words(surroundings: &Surroundings) -> Option<String> {
+    let is_up = |gateway: &&Gateway| {
+        surroundings.interface(gateway.interface).is_some_and(|interface| interface.up)
+    };
+    let first = surroundings.gateways.iter().filter(is_up).find(|it| it.address.is_some())?;
+    let interface = surroundings.interface(first.interface)?;
+    let subnet = first.address.and_then(|address| {
+        interface.addresses.iter().find(|own| own.contains(&address)).map(|own| own.trunc())
+    });
+    let looks = NetworkMatch {
+        gateway: first.address,
+        gateway_mac: first.mac,
+        subnet,
+        ..NetworkMatch::default()
+    };
+    Some(format!("match = {{ {} }}", said(&looks)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn surroundings() -> Surroundings {
+        let interface = |index, name: &str, up, addresses: &[&str]| Interface {
+            index,
+            name: Arc::from(name),
+            up,
+            addresses: addresses.iter().map(|text| text.parse().expect("a network")).collect(),
+        };
+        let gateway = |interface, address: &str| Gateway {
+            interface,
+            address: address.parse().ok(),
+            mac: "00:1a:2b:3c:4d:5e".parse().ok(),
+            ipv6: false,
+            metric: 0,
+        };
+        Surroundings {
+            interfaces: vec![
+                interface(2, "eth0", false, &["10.0.0.7/8"]),
+                interface(3, "wlan0", true, &["172.16.0.1/12", "192.168.1.7/24"]),
+            ],
+            gateways: vec![gateway(2, "10.0.0.1"), gateway(3, "192.168.1.1")],
+        }
+    }
+
+    #[test]
+    fn the_words_for_the_present_network_are_good_and_mean_it() {
+        let here = surroundings();
+        let words = words(&here).expect("there is a gateway");
+        assert_eq!(
+            words,
+            "match = { gateway = \"192.168.1.1\", gateway_mac = \"00:1a:2b:3c:4d:5e\", subnet = \"192.168.1.0/24\" }"
+        );
+        let text = format!("[[network]]\nname = \"here\"\n{words}\n");
+        let file = seawall_policy::file::parse(&text, Path::new("x")).expect("a policy");
+        assert!(file.networks[0].looks.fits(&here));
+        assert_eq!(super::words(&Surroundings::default()), None);
+    }
+
+    #[test]
+    fn gateways_are_named_with_who_stands_there() {
+        let here = surroundings();
+        let of = |place: usize| list(gateways_of(&here.interfaces[place], &here).map(gateway));
+        assert_eq!(of(1), "192.168.1.1 (00:1a:2b:3c:4d:5e)");
+        assert_eq!(list(std::iter::empty()), "-");
+    }
+}
