@@ -232,10 +232,15 @@ impl Snapshot {
     /// Whether a verdict may depend on whose connection it is: where there are
     /// apps, and where the user is asked.
     pub fn asks_for_apps(&self) -> bool {
-        !self.apps.is_empty()
-            || self.filter.default_action == DefaultAction::Ask
-            || self.filter.outgoing_rules.asks()
-            || self.filter.incoming_rules.asks()
+        !self.apps.is_empty() || self.asks_user()
+    }
+
+    /// Whether the user may be asked about a connection.
+    pub fn asks_user(&self) -> bool {
+        let own = |app: &AppPolicy| app.filter.default_action == Some(DefaultAction::Ask);
+        self.filter.default_action == DefaultAction::Ask
+            || self.apps.iter().any(own)
+            || self.lists().any(Rules::asks)
     }
 
     /// The first app that a connection's owner fits. A connection that nobody
