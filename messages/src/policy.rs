@@ -289,14 +289,16 @@ impl Snapshot {
 
     /// Whether something is said of single apps, or the user is asked about them.
     pub fn speaks_of_apps(&self) -> bool {
-        let asks =
-            |network: &NamedNetwork| network.filter.default_action == Some(DefaultAction::Ask);
-        !self.apps.is_empty()
-            || !self.profiles.is_empty()
-            || self.filter.default_action == DefaultAction::Ask
-            || self.network().is_some_and(asks)
-            || self.filter.outgoing_rules.asks()
-            || self.filter.incoming_rules.asks()
+        !self.apps.is_empty() || !self.profiles.is_empty() || self.asks_user()
+    }
+
+    /// Whether the user may be asked about a connection.
+    pub fn asks_user(&self) -> bool {
+        let asks = |filter: &AppFilter| filter.default_action == Some(DefaultAction::Ask);
+        self.filter.default_action == DefaultAction::Ask
+            || self.network().is_some_and(|network| asks(&network.filter))
+            || self.all_apps().any(|app| asks(&app.filter))
+            || self.lists().any(Rules::asks)
     }
 
     /// Whether a verdict may depend on the interface.

@@ -267,7 +267,11 @@ impl Prompts {
     }
 
     fn pass_time(&mut self) -> Result<(), Error> {
-        let timeout = self.arguments.snapshot.load().ask_timeout;
+        let snapshot = self.arguments.snapshot.load();
+        let timeout = snapshot.ask_timeout;
+        if !snapshot.asks_user() {
+            self.book.forget_prompts();
+        }
         let processes = Arc::clone(&self.arguments.processes);
         let runs = |given: &Given| {
             given.asker.process.is_some_and(|process| processes.runs(&process, given.given))

@@ -174,6 +174,12 @@ impl Book {
         }
     }
 
+    /// The policy asks nothing any more: it has decided what waited.
+    pub(crate) fn forget_prompts(&mut self) {
+        let all = std::mem::take(&mut self.prompts);
+        self.unstored.prompts.extend(all.into_keys());
+    }
+
     /// Time passed: what is missed now, and which answers are over. Returns how many prompts were missed.
     pub(crate) fn pass(
         &mut self,

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
-use seawall_messages::policy::{AddedRule, NewRule, PolicyGeneration, PolicySource, PolicyStatus};
+use seawall_messages::policy::{
+    AddedRule, DefaultAction, Filter, NewRule, PolicyGeneration, PolicySource, PolicyStatus,
+};
 use seawall_messages::process::ProcessKey;
 use seawall_messages::prompt::{
     AnswerPrompt, Answers, Choice, Extent, Lasting, Message, Outcome, PromptId, PromptState,
@@ -11,8 +13,8 @@ use seawall_messages::prompt::{
 };
 use seawall_messages::{Snapshot, datapath, policy};
 use seawall_runtime::{
-    Address, Component, Context, Failure, Kernel, Lender, Published, Publisher, Spec, StartError,
-    TreeBuilder,
+    Address, Component, Context, Failure, Generation, Kernel, Lender, Published, Publisher, Spec,
+    StartError, TreeBuilder,
 };
 
 use super::{asker, flow, question};
@@ -113,7 +115,7 @@ struct Running {
     prompt: Address<Message>,
     answers: Published<Answers>,
     told: Arc<Told>,
-    _snapshots: Publisher<Snapshot>,
+    snapshots: Publisher<Snapshot>,
 }
 
 impl Running {
@@ -125,8 +127,7 @@ impl Running {
         let told = Arc::new(Told::default());
         tree.actor::<FakePolicy>(&policy, told.clone());
         tree.actor::<FakeDatapath>(&datapath, told.clone());
-        let (snapshots, snapshot) =
-            Published::new(Snapshot { ask_timeout, ..Snapshot::unloaded() });
+        let (snapshots, snapshot) = Published::new(Snapshot { ask_timeout, ..asking() });
         let (publisher, answers) = Published::new(Answers::default());
         let arguments = Arguments {
             snapshot,
@@ -139,7 +140,7 @@ impl Running {
         };
         tree.actor::<Prompts>(&prompt, arguments);
         let kernel = tree.start().expect("the tree starts");
-        Self { kernel, prompt, answers, told, _snapshots: snapshots }
+        Self { kernel, prompt, answers, told, snapshots }
     }
 
     fn ask(&self, name: &str, own_port: u16) -> Outcome {
@@ -167,6 +168,12 @@ impl Running {
     fn stop(self) {
         assert!(self.kernel.stop(DEADLINE).is_empty());
     }
+}
+
+/// The user is asked about everything.
+fn asking() -> Snapshot {
+    let filter = Filter { default_action: DefaultAction::Ask, ..Filter::permit_all() };
+    Snapshot { filter, ..Snapshot::unloaded() }
 }
 
 fn spec(name: &'static str, asks: &'static [&'static str]) -> Spec {
@@ -236,6 +243,17 @@ fn nobody_answers_and_it_stays_to_be_seen() {
     assert_eq!(taken.waited, 0);
     assert_eq!(running.covered("curl"), None, "the next one is given it, and no other");
     assert_eq!(running.ask("curl", 2), Outcome::Answered(Choice::Allow));
+    running.stop();
+}
+
+#[test]
+fn a_policy_that_asks_nothing_any_more_ends_all_prompts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = Running::start(folder.path(), LONG);
+    running.ask("curl", 1);
+    assert_eq!(running.list().prompts.len(), 1);
+    assert!(running.snapshots.publish(Generation(1), Snapshot::unloaded()));
+    assert_eq!(running.list(), List::default());
     running.stop();
 }
 
