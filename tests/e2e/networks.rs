@@ -130,9 +130,12 @@ fn another_host_at_the_gateways_address_is_another_network() {
     let gateway = network(&seawall).surroundings.gateways.into_iter().find(|it| !it.ipv6);
     assert_eq!(gateway.and_then(|it| it.mac).map(|mac| mac.to_string()), Some(mac(&world.peer)));
 
-    // The kernel forgets who it was: nothing changes by that.
+    // The kernel forgets who it was, and it is looked again: nothing changes by that.
+    let looks = || lab::seawall::sample(&seawall.metrics(), "seawall_network_looks_total");
+    let before = looks();
     world.desk.run("ip", &["neigh", "flush", "dev", "peer"]);
-    world.desk.ip("addr add 10.77.9.9/32 dev lo\n");
+    poke(&world.desk);
+    eventually("it is looked again", MOVED, || looks() > before);
     assert_eq!(counts(&seawall).as_deref(), Some("home"));
 
     world.peer.ip("link set desk address 02:77:00:00:00:07\n");
