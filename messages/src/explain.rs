@@ -56,6 +56,9 @@ pub struct Explanation {
     /// The `[[app]]` that it fits.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub section: Option<Arc<str>>,
+    /// The `[[network]]` whose settings count.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub network: Option<Arc<str>>,
     /// What would become of it, and why.
     pub judgement: Judgement,
     /// Each step of the decision, in order.

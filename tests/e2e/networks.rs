@@ -121,7 +121,7 @@ fn another_host_at_the_gateways_address_is_another_network() {
     let seawall = Seawall::on(&world.desk).policy(&policy).start();
     // Who stands there is known as soon as something goes there.
     let ping = || {
-        let _ = lab::run(&mut world.desk.command("ping").args(["-c1", "-W1", World::FAR[0]]));
+        lab::run(world.desk.command("ping").args(["-c1", "-W1", World::FAR[0]]));
     };
     eventually("it is known who stands there", MOVED, || {
         ping();
@@ -165,6 +165,8 @@ fn the_verb_shows_where_the_machine_is_and_names_it() {
     assert!(status.stdout.contains("network   here"), "{}", status.stdout);
     let explained = seawall.verb(&["explain", "-", "10.77.1.2:7401"]);
     assert!(explained.stdout.contains("in [[network]] \"here\""), "{}", explained.stdout);
+    let settings = "[[network]] \"here\", and [filter] where that says nothing";
+    assert!(explained.stdout.contains(settings), "{}", explained.stdout);
     let page = seawall.metrics();
     assert_eq!(lab::seawall::sample(&page, "seawall_network_up_interfaces"), Some(2.0));
     assert_eq!(lab::seawall::sample(&page, "seawall_policy_networks_here"), Some(1.0));

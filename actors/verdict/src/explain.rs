@@ -55,6 +55,7 @@ pub(crate) fn explain(
         process: whose.process.clone(),
         known: whose.known,
         section: section.map(|section| Arc::clone(&section.name)),
+        network: snapshot.network().map(|network| Arc::clone(&network.name)),
         judgement,
         steps,
         notes,

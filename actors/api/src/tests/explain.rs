@@ -40,6 +40,7 @@ impl Component for Explainer {
                 process: None,
                 known: Known::Nothing,
                 section: None,
+                network: None,
                 judgement,
                 steps: Vec::new(),
                 notes: Vec::new(),
