@@ -59,6 +59,9 @@ pub struct Explanation {
     /// The profile that it has.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub profile: Option<Arc<str>>,
+    /// The `[[network]]` whose settings count.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub network: Option<Arc<str>>,
     /// What would become of it, and why. Where the user would be asked: what holds without an answer.
     pub judgement: Judgement,
     /// Whether the user would be asked.

@@ -74,13 +74,24 @@ fn facts(answer: &Explanation) -> Vec<(&'static str, String)> {
         let path = if process.path.is_empty() { "not known" } else { &process.path };
         facts.push(("path", format!("{path}{running}")));
     }
-    let settings = match &answer.section {
-        Some(name) => format!("[[app]] \"{name}\", and [filter] where that says nothing"),
-        None => "[filter]".to_owned(),
-    };
-    facts.push(("settings", settings));
+    facts.push(("settings", settings(answer)));
     facts.push(("policy", format!("generation {}", answer.judgement.generation.0)));
     facts
+}
+
+/// Whose settings hold, the nearest first.
+fn settings(answer: &Explanation) -> String {
+    let section = answer.section.as_ref().map(|name| format!("[[app]] \"{name}\""));
+    let network = answer.network.as_ref().map(|name| format!("[[network]] \"{name}\""));
+    match (section, network) {
+        (Some(section), Some(network)) => {
+            format!("{section}, {network}, and [filter] where they say nothing")
+        }
+        (Some(one), None) | (None, Some(one)) => {
+            format!("{one}, and [filter] where that says nothing")
+        }
+        (None, None) => "[filter]".to_owned(),
+    }
 }
 
 /// Without the caller's port, which stands for any.

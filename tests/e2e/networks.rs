@@ -121,7 +121,7 @@ fn another_host_at_the_gateways_address_is_another_network() {
     let seawall = Seawall::on(&world.desk).policy(&policy).start();
     // Who stands there is known as soon as something goes there.
     let ping = || {
-        let _ = lab::run(&mut world.desk.command("ping").args(["-c1", "-W1", World::FAR[0]]));
+        lab::run(world.desk.command("ping").args(["-c1", "-W1", World::FAR[0]]));
     };
     eventually("it is known who stands there", MOVED, || {
         ping();
@@ -130,9 +130,12 @@ fn another_host_at_the_gateways_address_is_another_network() {
     let gateway = network(&seawall).surroundings.gateways.into_iter().find(|it| !it.ipv6);
     assert_eq!(gateway.and_then(|it| it.mac).map(|mac| mac.to_string()), Some(mac(&world.peer)));
 
-    // The kernel forgets who it was: nothing changes by that.
+    // The kernel forgets who it was, and it is looked again: nothing changes by that.
+    let looks = || lab::seawall::sample(&seawall.metrics(), "seawall_network_looks_total");
+    let before = looks();
     world.desk.run("ip", &["neigh", "flush", "dev", "peer"]);
-    world.desk.ip("addr add 10.77.9.9/32 dev lo\n");
+    poke(&world.desk);
+    eventually("it is looked again", MOVED, || looks() > before);
     assert_eq!(counts(&seawall).as_deref(), Some("home"));
 
     world.peer.ip("link set desk address 02:77:00:00:00:07\n");
@@ -162,6 +165,8 @@ fn the_verb_shows_where_the_machine_is_and_names_it() {
     assert!(status.stdout.contains("network   here"), "{}", status.stdout);
     let explained = seawall.verb(&["explain", "-", "10.77.1.2:7401"]);
     assert!(explained.stdout.contains("in [[network]] \"here\""), "{}", explained.stdout);
+    let settings = "[[network]] \"here\", and [filter] where that says nothing";
+    assert!(explained.stdout.contains(settings), "{}", explained.stdout);
     let page = seawall.metrics();
     assert_eq!(lab::seawall::sample(&page, "seawall_network_up_interfaces"), Some(2.0));
     assert_eq!(lab::seawall::sample(&page, "seawall_policy_networks_here"), Some(1.0));

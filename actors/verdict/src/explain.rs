@@ -61,6 +61,7 @@ pub(crate) fn explain(
         known: whose.known,
         section: layers.section.map(|section| Arc::clone(&section.name)),
         profile: layers.profile.map(|profile| Arc::clone(&profile.name)),
+        network: snapshot.network().map(|network| Arc::clone(&network.name)),
         judgement,
         asks,
         steps,

@@ -42,6 +42,7 @@ impl Component for Explainer {
                 known: Known::Nothing,
                 section: None,
                 profile: None,
+                network: None,
                 judgement,
                 steps: Vec::new(),
                 notes: Vec::new(),
