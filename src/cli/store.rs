@@ -31,9 +31,9 @@ pub(crate) enum SettingVerb {
         /// Its name, such as block_lan
         #[arg(value_parser = names(Place::All))]
         name: String,
-        /// What it shall be; of lists of rules, each rule
-        #[arg(required = true, allow_hyphen_values = true)]
-        value: Vec<String>,
+        /// What it shall be; of lists of rules, one rule a line
+        #[arg(allow_hyphen_values = true)]
+        value: String,
         /// For one app: the name of its profile, or its path or id, which makes a profile where there is none
         #[arg(long, value_name = "NAME|PATH|TAG")]
         app: Option<String>,

@@ -2,6 +2,8 @@
 
 mod words;
 
+use std::sync::Arc;
+
 use hyper::Method;
 use seawall_messages::explain::{Explain, Explanation, Known, StepOutcome, StepTaken};
 use seawall_messages::{Action, Direction, Flow, Transport};
@@ -81,16 +83,19 @@ fn facts(answer: &Explanation) -> Vec<(&'static str, String)> {
 
 /// Whose settings hold, the nearest first.
 fn settings(answer: &Explanation) -> String {
-    let section = answer.section.as_ref().map(|name| format!("[[app]] \"{name}\""));
-    let network = answer.network.as_ref().map(|name| format!("[[network]] \"{name}\""));
-    match (section, network) {
-        (Some(section), Some(network)) => {
-            format!("{section}, {network}, and [filter] where they say nothing")
-        }
-        (Some(one), None) | (None, Some(one)) => {
-            format!("{one}, and [filter] where that says nothing")
-        }
-        (None, None) => "[filter]".to_owned(),
+    let named = |what: &str, name: &Option<Arc<str>>| {
+        name.as_ref().map(|name| format!("{what} \"{name}\""))
+    };
+    let layers = [
+        named("[[app]]", &answer.section),
+        named("the profile", &answer.profile),
+        named("[[network]]", &answer.network),
+    ];
+    let layers: Vec<_> = layers.into_iter().flatten().collect();
+    match layers.as_slice() {
+        [] => "[filter]".to_owned(),
+        [one] => format!("{one}, and [filter] where that says nothing"),
+        several => format!("{}, and [filter] where they say nothing", several.join(", ")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hyper::Method;
 use seawall_messages::api::PolicyChanged;
 use seawall_messages::policy::{SettingStatus, SettingsChange, SettingsStatus};
-use seawall_messages::setting::{self, Kind, Origin, Value};
+use seawall_messages::setting::{self, Kind, Origin, Setting, Value};
 
 use super::{Outcome, query};
 use crate::cli::{Common, SettingVerb};
@@ -17,7 +17,7 @@ pub(super) fn perform(what: &SettingVerb, common: &Common) -> Result<Outcome, Cl
         SettingVerb::List { app } => list(app.as_deref(), common),
         SettingVerb::Get { name, app } => get(name, app.as_deref(), common),
         SettingVerb::Set { name, value, app } => {
-            let read = setting::find(name).map(|setting| setting.kind.read(value));
+            let read = setting::find(name).map(|setting| setting.kind.read(&words(setting, value)));
             match read {
                 Some(Ok(value)) => change(name, Some(value), app.as_deref(), common),
                 Some(Err(problem)) => Err(ClientError::Refused(format!("{name}: {problem}"))),
@@ -25,6 +25,15 @@ pub(super) fn perform(what: &SettingVerb, common: &Common) -> Result<Outcome, Cl
             }
         }
         SettingVerb::Reset { name, app } => change(name, None, app.as_deref(), common),
+    }
+}
+
+/// Of rules each line is one; of all else the whole is one.
+fn words(setting: &Setting, value: &str) -> Vec<String> {
+    let lines = value.lines().map(str::trim).filter(|line| !line.is_empty());
+    match setting.kind {
+        Kind::Rules => lines.map(str::to_owned).collect(),
+        _ => vec![value.to_owned()],
     }
 }
 

@@ -145,7 +145,7 @@ fn many_reloads_under_load_cost_no_connection() {
 
 /// Bad files: text, the line that is to be named, and a word of the reason.
 const BAD: [(&str, usize, &str); 6] = [
-    ("[filter]\ndefault_action = \"ask\"\n", 2, "ask"),
+    ("[filter]\ndefault_action = \"deny\"\n", 2, "deny"),
     ("[filter]\ndefault_action = \"allow\"\n", 2, "permit"),
     ("[filter]\nblock_inbond = true\n", 2, "block_inbound"),
     ("[filter]\n\noutgoing_rules = [\n  \"+ *\",\n  \"- 10.0.0.300\",\n]\n", 5, "10.0.0.300"),

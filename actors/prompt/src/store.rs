@@ -71,9 +71,12 @@ impl Store {
         Self { folder: folder.to_owned(), open: None }
     }
 
-    /// All that is kept.
+    /// All that is kept. Where nobody was ever asked, there is no store, and none is made.
     pub fn load(&mut self) -> Result<Kept, StoreError> {
         let folder = self.folder.clone();
+        if !folder.join("version").exists() {
+            return Ok(Kept::default());
+        }
         let open = self.opened()?;
         let mut kept = Kept::default();
         for guard in open.keyspace.iter() {

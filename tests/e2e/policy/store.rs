@@ -35,6 +35,7 @@ fn refused(answer: &Answer, why: &str) {
 fn rules_are_added_switched_and_taken_out_and_cut_what_they_forbid() {
     let world = World::new();
     let mut seawall = Seawall::on(&world.desk).policy(FILE).start();
+    let written = std::fs::read_to_string(seawall.policy_file()).expect("a file");
     let path = path(&world, Family::V4);
     let _listeners = [7401, 7402, 7409].map(|port| path.listen(Kind::Tcp, port));
     let mut kept = Talk::open(&path, 7403);
@@ -97,7 +98,7 @@ fn rules_are_added_switched_and_taken_out_and_cut_what_they_forbid() {
         refused(&rule(&seawall, arguments), why);
     }
     let text = std::fs::read_to_string(seawall.policy_file()).expect("a file");
-    assert_eq!(text, FILE, "the file is its owner's");
+    assert_eq!(text, written, "the file is its owner's");
 }
 
 #[test]
@@ -137,6 +138,10 @@ fn settings_are_for_all_or_for_one_app_and_the_file_locks_them() {
     assert!(done(&setting(&["list"])).contains("what becomes of a connection that nothing else"));
     refused(&setting(&["set", "block_lan", "true"]), "which locks it");
     refused(&setting(&["set", "block_internet", "perhaps"]), "expected true or false");
+    done(&setting(&["set", "incoming_rules", "- * TCP/7001\n+ LAN # near"]));
+    let rules = setting(&["get", "incoming_rules"]);
+    assert_eq!(done(&rules), "- * TCP/7001\n+ LAN # near\n");
+    refused(&setting(&["set", "incoming_rules", "- *\nnonsense"]), "incoming_rules[2]");
     refused(&setting(&["set", "permanent_verdicts", "false", "--app", name]), "for all apps");
     refused(&setting(&["list", "--app", "nobody"]), "there is no profile");
     assert_eq!(setting(&["set", "blok_lan", "true"]).code, Some(2));

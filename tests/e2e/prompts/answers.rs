@@ -5,9 +5,9 @@ use std::time::Duration;
 use lab::pane::Pane;
 use lab::probe::Path as Way;
 use lab::world::needs;
-use lab::{Datagrams, Deed, Family, Programs, Seawall, Talk, World, eventually};
+use lab::{Datagrams, Deed, Family, Programs, Seawall, Talk, World, eventually, until};
 use seawall_messages::Direction;
-use seawall_messages::prompt::{Covers, PromptState};
+use seawall_messages::prompt::{Covers, Prompt, PromptState};
 
 use super::{
     A_WHILE, ASKED, Attempt, OTHER_PORT, PORT, SOON, answer, at, programs, prompt_of, prompts,
@@ -211,6 +211,24 @@ fn datagrams_wait_and_arrive_and_others_are_asked_about_too() {
     answer(&seawall, &prompt, &["allow"]);
     receiver.set_read_timeout(Some(SOON)).expect("a time-out");
     assert!(receiver.recv(&mut buffer).is_ok(), "it arrives");
+}
+
+#[test]
+fn what_is_forwarded_is_asked_about() {
+    let world = World::new();
+    let _server = world.peer.listen(at(PORT));
+    let policy = "[filter]\noutgoing_rules = [\"? * TCP/7501\"]\n";
+    let seawall = Seawall::on(&world.desk).policy(policy).start();
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(|| world.inner.connect(at(PORT), SOON));
+        let waits =
+            |prompt: &Prompt| prompt.direction == Direction::Forwarded && prompt.waiting > 0;
+        let found = until(SOON, || prompts(&seawall).prompts.into_iter().find(waits));
+        let prompt = found.expect("a prompt");
+        assert_eq!(prompt.targets[0].address, at(PORT).ip());
+        answer(&seawall, &prompt, &["allow"]);
+        assert!(caller.join().expect("no panic").is_ok(), "it goes through");
+    });
 }
 
 #[test]

@@ -146,7 +146,12 @@ pub fn fingerprint_problem(of: &Fingerprint) -> Option<String> {
         let text = pattern.as_ref().map(Pattern::as_str)?;
         (!form.fits(text)).then(|| format!("{key}: found {text:?}; expected {}", form.expected()))
     });
-    wrong.or_else(|| {
+    let is_slip = |tag: &&Pattern| tag.as_str().contains('/') && !tag.as_str().contains([':', '*']);
+    let slip = of.tag.as_ref().filter(is_slip).map(|tag| {
+        let expected = "a path that begins with /, or an app's id such as snap:firefox";
+        format!("tag: found {:?}; expected {expected}", tag.as_str())
+    });
+    wrong.or(slip).or_else(|| {
         let hash = of.sha256.as_ref()?;
         let is_good = sha256(hash).is_some_and(|good| good == *hash);
         (!is_good).then(|| {

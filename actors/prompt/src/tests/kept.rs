@@ -36,6 +36,7 @@ fn prompts_and_answers_outlive_their_book() {
     let mut book = filled();
     let mut store = Store::at(&path);
     assert_eq!(store.load().expect("empty"), Kept::default());
+    assert!(!path.exists(), "nothing is made before there is something to keep");
     store.write(&book.changes()).expect("written");
     book.stored();
     assert!(book.changes().is_empty());
@@ -85,7 +86,11 @@ fn what_is_damaged_or_newer_is_not_made_sense_of() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("prompt");
     std::fs::write(&path, "no folder").expect("written");
-    assert!(Store::at(&path).load().is_err());
+    assert!(Store::at(&path).write(&filled().changes()).is_err());
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).expect("made");
+    std::fs::write(other.join("version"), "nonsense").expect("written");
+    assert!(Store::at(&other).load().is_err());
     let cases: [(&[u8], &[u8]); 4] = [
         (b"prompt/1", b""),
         (b"prompt/12345678", b"\xff\xff"),
