@@ -18,7 +18,7 @@ use seawall_messages::prompt::{Prompt, Prompts};
 /// Programs of this name are asked about, all others pass.
 const ASKED: &str = "[[app]]\nmatch = { path = \"*/asked-*\" }\ndefault_action = \"ask\"\n";
 /// How long something may take that nobody waits for.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(20);
 /// Something that waits is not done within this.
 const A_WHILE: Duration = Duration::from_millis(400);
 const PORT: u16 = 7501;

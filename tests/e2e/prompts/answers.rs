@@ -65,9 +65,9 @@ fn a_prompt_is_answered_each_way() {
         let other = Attempt::start(&world, program, at(OTHER_PORT));
         check(elsewhere, &other, &format!("{words:?}, another port"));
     }
-    let policy = std::fs::read_to_string(seawall.policy_file()).expect("a policy file");
+    let policy = seawall.verb(&["export"]).stdout;
     for rule in ["+ *", "- *", &format!("+ {} */{PORT}", at(PORT).ip())] {
-        assert!(policy.contains(rule), "{rule} is not in the policy:\n{policy}");
+        assert!(policy.contains(rule), "{rule} is not in the store:\n{policy}");
     }
 }
 
