@@ -4,12 +4,13 @@
 //! It knows no actor and no packet. What it adds to ractor: addresses that
 //! survive restarts, bounded mailboxes that belong to the address, asks that
 //! wait for a successor, generations, supervision groups, health, supervised
-//! threads, exclusive resources, fault injection.
+//! threads, exclusive resources, durable state, fault injection.
 
 pub mod address;
 mod body;
 mod clock;
 pub mod component;
+pub mod durable;
 pub mod fault;
 mod incarnation;
 pub mod kernel;

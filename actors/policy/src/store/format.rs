@@ -25,8 +25,6 @@ pub(super) const FORMAT_VERSION: u32 = 2;
 /// The one that a new store has.
 pub(super) const FIRST_FORMAT: u32 = 1;
 
-/// The format, a `u32`.
-pub(super) const FORMAT: &str = "format";
 /// Text of the last good policy file.
 pub(super) const LAST_GOOD: &str = "last-good";
 /// A pause: when it was begun, in seconds since 1970, and how many it lasts.

@@ -1,6 +1,7 @@
 //! What survives a restart, and what is made of damage.
 
 use std::fs;
+use std::path::PathBuf;
 
 use seawall_messages::Protocol;
 use seawall_messages::flow::{Direction, Flow, Transport};
@@ -77,7 +78,7 @@ fn one_process_has_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let refused = Store::open(folder.path()).map(|_| ()).expect_err("it is in use");
-    assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
+    assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
     drop(store);
     Store::open(folder.path()).unwrap();
 }
@@ -87,7 +88,7 @@ fn a_later_format_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open(folder.path()).unwrap();
     let later = FORMAT_VERSION + 1;
-    store.write(|batch, keyspace| batch.insert(keyspace, FORMAT, encode(&later))).unwrap();
+    store.0.write(|batch| batch.set_format(later)).unwrap();
     drop(store);
     let refused = Store::open(folder.path()).map(|_| ()).expect_err("a later format");
     assert!(matches!(refused, StoreError::Newer { found: 3, known: 2, .. }), "{refused}");
@@ -116,7 +117,7 @@ fn profile(id: u32) -> Profile {
 fn settings_and_profiles_are_there_after_a_restart_and_raise_the_format() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open(folder.path()).unwrap();
-    let format = |store: &mut Store| store.get::<u32>(FORMAT).unwrap();
+    let format = |store: &mut Store| store.get::<u32>("format").unwrap();
     assert_eq!(format(&mut store), Some(1), "what an earlier Seawall reads");
     assert_eq!(store.settings().unwrap(), Values::new());
     let settings = profile(0).settings;
@@ -140,10 +141,10 @@ fn values_that_make_no_sense_are_damage() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open(folder.path()).unwrap();
     store.finish_first_start(&entries()).unwrap();
-    store.write(|batch, keyspace| batch.insert(keyspace, Key::adopted(2), [9u8, 9])).unwrap();
+    store.0.write(|batch| batch.insert(Key::adopted(2), [9u8, 9])).unwrap();
     let refused = store.adopted().expect_err("no entry");
     assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
-    store.write(|batch, keyspace| batch.insert(keyspace, LAST_GOOD, [255u8, 1])).unwrap();
+    store.0.write(|batch| batch.insert(LAST_GOOD, [255u8, 1])).unwrap();
     let refused = store.last_good().expect_err("no text");
     assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
 }

@@ -19,8 +19,6 @@ use crate::book::{Kept, MOST_ANSWERS, MOST_PROMPTS, MOST_TARGETS, MOST_WAITING, 
 /// The newest format that is read, and the one that is written.
 pub(super) const FORMAT_VERSION: u32 = 1;
 
-/// The format, a `u32`.
-pub(super) const FORMAT: &str = "format";
 /// The id of the next prompt, a `u64`.
 pub(super) const NEXT_ID: &str = "next-id";
 
