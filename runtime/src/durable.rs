@@ -39,6 +39,9 @@ struct Open {
     keyspace: Keyspace,
 }
 
+/// A key with its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// A change that is being put together.
 pub struct Batch<'a> {
     batch: OwnedWriteBatch,
@@ -126,10 +129,7 @@ impl Durable {
     }
 
     /// All keys that begin so, with their values, ascending.
-    pub fn entries(
-        &mut self,
-        prefix: impl AsRef<[u8]>,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DurableError> {
+    pub fn entries(&mut self, prefix: impl AsRef<[u8]>) -> Result<Vec<Entry>, DurableError> {
         let found: Result<Vec<_>, _> = self
             .opened()?
             .keyspace
