@@ -31,7 +31,7 @@ fn the_tree_looks_like_this() {
 control  keeper
 control  network        tells policy
 control  policy         tells datapath
-packets  process        tells datapath
+packets  process        tells datapath, policy
 edge     prompt         asks policy tells datapath
 packets  verdict        asks process, prompt
 packets  datapath/new   asks verdict tells datapath/rest, datapath

@@ -30,7 +30,8 @@ fn a_connection_that_is_blocked_by_a_key_is_cut_and_the_file_stays_as_it_is() {
     assert!(blocked.is_cut(SOON), "it is cut");
     pane.shows_all(&["is in force, first in outgoing_rules of the profile", "reject"]);
     assert!(!other.is_cut(Duration::from_millis(200)), "and no other");
-    assert_eq!(std::fs::read_to_string(seawall.policy_file()).expect("a file"), POLICY);
+    let file = std::fs::read_to_string(seawall.policy_file()).expect("a file");
+    assert!(file.starts_with(POLICY) && !file.contains("7001"), "{file}");
     let exported = seawall.verb(&["export"]).stdout;
     assert!(exported.contains("match = { path = \"/usr/bin/bash\" }"), "{exported}");
     // And allowed again.
