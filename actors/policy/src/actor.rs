@@ -204,6 +204,7 @@ impl Policy {
         self.remember(text)?;
         if is_new {
             self.report_restart_needed();
+            events::kept_without_use(&self.unused_settings());
         }
         self.publish()
     }
@@ -374,7 +375,13 @@ impl Policy {
     }
 
     fn unused_settings(&self) -> Vec<String> {
-        self.stored.problems().take(PolicyStatus::MOST_IDLE_RULES).collect()
+        let named = |name: &str| self.choice.settings.networks.iter().any(|it| *it.name == *name);
+        let without = self.stored.lists().flatten().filter_map(|rule| {
+            let network = &rule.only.as_ref()?.network.as_ref()?.name;
+            let problem = || format!("`{}`: no [[network]] is called {network}", rule.text);
+            (!named(network)).then(problem)
+        });
+        self.stored.problems().chain(without).take(PolicyStatus::MOST_IDLE_RULES).collect()
     }
 
     fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {

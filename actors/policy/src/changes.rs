@@ -22,13 +22,14 @@ pub(crate) fn change_settings(
     values: &Values,
     asked: &SettingsChange,
     place: Place,
+    networks: &[Arc<str>],
 ) -> Result<Values, PolicyRefusal> {
     let mut values = values.clone();
     for (name, value) in &asked.changes {
         let key = name.strip_prefix("filter.").unwrap_or(name);
         match value {
             Some(value) => {
-                if let Some(problem) = layer::problem(key, value, place) {
+                if let Some(problem) = layer::problem(key, value, place, networks) {
                     return Err(PolicyRefusal::Invalid(problem));
                 }
                 values.insert(key.to_owned(), value.clone());
@@ -46,8 +47,12 @@ pub(crate) fn change_settings(
 }
 
 /// What is said with a rule before all others of its list; `None` where it is first already.
-pub(crate) fn add_rule(values: &Values, new: &NewRule) -> Result<Option<Values>, PolicyRefusal> {
-    let rule = layer::read_rule(&new.rule).map_err(PolicyRefusal::Invalid)?;
+pub(crate) fn add_rule(
+    values: &Values,
+    new: &NewRule,
+    networks: &[Arc<str>],
+) -> Result<Option<Values>, PolicyRefusal> {
+    let rule = layer::new_rule(&new.rule, networks).map_err(PolicyRefusal::Invalid)?;
     let mut lines = lines_of(values, new.list);
     if lines.first().and_then(|first| rule::parse(first).ok()).is_some_and(|it| it == rule) {
         return Ok(None);
@@ -94,6 +99,7 @@ pub(crate) fn is_meant(rule: &Rule, wanted: &Rule) -> bool {
 pub(crate) fn new_profile(
     stored: &Stored,
     asked: &NewProfile,
+    networks: &[Arc<str>],
     now_s: u64,
 ) -> Result<Profile, PolicyRefusal> {
     let refuse = |problem: String| Err(PolicyRefusal::Invalid(problem));
@@ -108,7 +114,8 @@ pub(crate) fn new_profile(
     if let Some(problem) = asked.matches.iter().find_map(fingerprint_problem) {
         return refuse(format!("matches: {problem}"));
     }
-    let problem = |(key, value): (&String, &Value)| layer::problem(key, value, Place::App);
+    let problem =
+        |(key, value): (&String, &Value)| layer::problem(key, value, Place::App, networks);
     if let Some(problem) = asked.settings.iter().find_map(problem) {
         return refuse(problem);
     }
@@ -219,15 +226,21 @@ mod tests {
 
     #[test]
     fn a_rule_comes_first_once() {
-        let values = add_rule(&rules(&["+ LAN"]), &new("- * # all")).expect("a rule");
+        let values = add_rule(&rules(&["+ LAN"]), &new("- * # all"), &[]).expect("a rule");
         assert_eq!(values, Some(rules(&["- * # all", "+ LAN"])));
-        assert_eq!(add_rule(&rules(&["-  *", "+ LAN"]), &new("- *")).expect("a rule"), None);
-        assert_eq!(add_rule(&Values::new(), &new("- *")).expect("a rule"), Some(rules(&["- *"])));
+        assert_eq!(add_rule(&rules(&["-  *", "+ LAN"]), &new("- *"), &[]).expect("a rule"), None);
+        assert_eq!(
+            add_rule(&Values::new(), &new("- *"), &[]).expect("a rule"),
+            Some(rules(&["- *"]))
+        );
         assert!(matches!(
-            add_rule(&Values::new(), &new("nonsense")),
+            add_rule(&Values::new(), &new("nonsense"), &[]),
             Err(PolicyRefusal::Invalid(_))
         ));
-        assert!(matches!(add_rule(&Values::new(), &new("- *\n")), Err(PolicyRefusal::Invalid(_))));
+        assert!(matches!(
+            add_rule(&Values::new(), &new("- *\n"), &[]),
+            Err(PolicyRefusal::Invalid(_))
+        ));
     }
 
     #[test]
@@ -263,14 +276,16 @@ mod tests {
         ]);
         let change =
             asked(&[("filter.block_lan", None), ("block_local", Some(Value::Switch(true)))]);
-        let after = change_settings(&before, &change, Place::All).expect("good");
+        let after = change_settings(&before, &change, Place::All, &[]).expect("good");
         assert_eq!(after.keys().collect::<Vec<_>>(), ["block_local", "of_another_day"]);
         let bad = asked(&[("block_lan", None), ("block_local", Some(Value::Number(1)))]);
-        assert!(change_settings(&before, &bad, Place::All).is_err());
+        assert!(change_settings(&before, &bad, Place::All, &[]).is_err());
         let gone = asked(&[("of_another_day", None)]);
-        assert_eq!(change_settings(&before, &gone, Place::All).expect("good").len(), 1);
-        assert!(change_settings(&before, &asked(&[("unknown", None)]), Place::All).is_err());
-        assert!(change_settings(&before, &asked(&[("block_local", None)]), Place::All).is_ok());
+        assert_eq!(change_settings(&before, &gone, Place::All, &[]).expect("good").len(), 1);
+        assert!(change_settings(&before, &asked(&[("unknown", None)]), Place::All, &[]).is_err());
+        assert!(
+            change_settings(&before, &asked(&[("block_local", None)]), Place::All, &[]).is_ok()
+        );
     }
 
     #[test]
@@ -283,12 +298,12 @@ mod tests {
             ("/opt/*", "path=/opt/*"),
         ];
         for (app, name) in cases {
-            let profile = new_profile(&stored, &profile_for(app), 0).expect(app);
+            let profile = new_profile(&stored, &profile_for(app), &[], 0).expect(app);
             assert_eq!(&*profile.name, name);
         }
-        let curl = new_profile(&stored, &profile_for("/usr/bin/curl"), 0).expect("good");
+        let curl = new_profile(&stored, &profile_for("/usr/bin/curl"), &[], 0).expect("good");
         let stored = Stored::new(Values::new(), vec![curl]);
-        let other = new_profile(&stored, &profile_for("/opt/curl"), 0).expect("good");
+        let other = new_profile(&stored, &profile_for("/opt/curl"), &[], 0).expect("good");
         assert_eq!((&*other.name, other.id), ("curl 2", 2));
     }
 
@@ -306,7 +321,7 @@ mod tests {
             },
         ];
         for asked in cases {
-            let refused = new_profile(&stored, &asked, 0);
+            let refused = new_profile(&stored, &asked, &[], 0);
             assert!(matches!(refused, Err(PolicyRefusal::Invalid(_))), "{asked:?}: {refused:?}");
         }
     }

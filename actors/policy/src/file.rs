@@ -58,6 +58,7 @@ mod tests;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_messages::keeper::Layout;
@@ -141,16 +142,20 @@ pub enum BackendChoice {
 
 /// Reads the text of a policy file. `path` is only for error messages.
 pub fn parse(text: &str, path: &Path) -> Result<PolicyFile, Problems> {
-    parse_up_to(text, path, MAX_APPS)
+    parse_within(text, path, MAX_APPS, &[])
 }
 
-/// The same, with so many `[[app]]` sections at most.
-pub(crate) fn parse_up_to(
+/// The same, with so many `[[app]]` sections at most, and where networks of these names are known already.
+pub(crate) fn parse_within(
     text: &str,
     path: &Path,
     most_apps: usize,
+    networks: &[Arc<str>],
 ) -> Result<PolicyFile, Problems> {
     let mut collector = Collector::new(text);
+    for name in networks {
+        collector.name_network(name);
+    }
     let root = syntax(text, &mut collector);
     let file = root.map(|root| document(root.get_ref(), &mut collector, most_apps));
     let file = file.unwrap_or_default();

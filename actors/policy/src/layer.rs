@@ -3,6 +3,7 @@
 //! What can't be used (a key that nobody knows any more, a rule that isn't read)
 //! is kept as it is, doesn't count, and is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_messages::policy::{AppFilter, DefaultAction};
@@ -48,8 +49,9 @@ pub fn read(values: &Values, place: Place) -> Layer {
     layer
 }
 
-/// What is wrong with a setting that somebody wants to say, if anything is.
-pub fn problem(key: &str, value: &Value, place: Place) -> Option<String> {
+/// What is wrong with a setting that somebody wants to say, if anything is. `networks`: those
+/// that have a name.
+pub fn problem(key: &str, value: &Value, place: Place, networks: &[Arc<str>]) -> Option<String> {
     let setting = match lookup(key, place) {
         Ok(setting) => setting,
         Err(problem) => return Some(problem),
@@ -61,12 +63,23 @@ pub fn problem(key: &str, value: &Value, place: Place) -> Option<String> {
     if lines.len() > MAX_RULES {
         return Some(format!("{key}: found {} rules; expected at most {MAX_RULES}", lines.len()));
     }
-    let mut problems = Vec::new();
-    read_rules(key, lines, &mut problems);
-    problems.into_iter().next()
+    (1..).zip(lines).find_map(|(position, line)| {
+        let problem = new_rule(line, networks).err()?;
+        Some(format!("{key}[{position}]: {problem}"))
+    })
 }
 
-/// Reads a rule that somebody wants to say.
+/// Reads a rule that somebody wants to say from now on: one that names a network which nobody
+/// has named is a slip, and would never count.
+pub fn new_rule(line: &str, networks: &[Arc<str>]) -> Result<Rule, String> {
+    let rule = read_rule(line)?;
+    match rule::unknown_network(line, &rule, networks) {
+        Some(error) => Err(error.to_string()),
+        None => Ok(rule),
+    }
+}
+
+/// Reads a rule that is said, or may be.
 pub fn read_rule(line: &str) -> Result<Rule, String> {
     if line.chars().any(char::is_control) {
         return Err("a rule is one line, without control characters".to_owned());
@@ -183,6 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_refused_with_what_was_expected() {
+        let rule = |line: &str| Value::Rules(vec![line.to_owned()]);
         let cases = [
             ("block_lan", Value::Switch(true), Place::App, None),
             ("block_lan", Value::Word("x".to_owned()), Place::App, Some("true or false")),
@@ -191,9 +205,11 @@ mod tests {
             ("permanent_verdicts", Value::Switch(true), Place::App, Some("for all apps")),
             ("service.mode", Value::Word("open".to_owned()), Place::All, Some("policy file")),
             ("outgoing_rules", Value::Rules(vec!["+".to_owned()]), Place::All, Some("expected")),
+            ("outgoing_rules", rule("- * network=home"), Place::All, None),
+            ("outgoing_rules", rule("- * network!=hme"), Place::All, Some("outgoing_rules[1]")),
         ];
         for (key, value, place, expected) in cases {
-            let found = problem(key, &value, place);
+            let found = problem(key, &value, place, &[Arc::from("home")]);
             let is_so = match (&found, expected) {
                 (Some(found), Some(expected)) => found.contains(expected),
                 (found, expected) => found.is_none() && expected.is_none(),

@@ -8,6 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use seawall_messages::policy::{
     Difference, Fingerprint, Import, NewProfile, PolicyRefusal, Profile,
@@ -65,14 +66,16 @@ pub fn export(settings: &Values, profiles: &[Profile]) -> String {
     text
 }
 
-/// What a text changes. `profiles`: all that are kept, word for word.
+/// What a text changes. `profiles`: all that are kept, word for word; `networks`: those that
+/// have a name, for rules that say it.
 pub fn import(
     stored: &Stored,
     profiles: &[Profile],
     import: &Import,
+    networks: &[Arc<str>],
     now_s: u64,
 ) -> Result<(Edit, Difference), PolicyRefusal> {
-    let written = read(&import.text)?;
+    let written = read(&import.text, networks)?;
     let mut difference = Difference::default();
     let settings = settings_after(stored.settings(), written.filter, import.replace);
     differ(&mut difference.lines, "filter.", stored.settings(), &settings);
@@ -87,7 +90,7 @@ pub fn import(
         let old = find(&by_name, &by_matches, &asked);
         let profile = match old {
             Some(old) => changed(old, &asked),
-            None => new_profile(&known, &asked, now_s)?,
+            None => new_profile(&known, &asked, networks, now_s)?,
         };
         named.insert(profile.id);
         match old {
@@ -120,12 +123,16 @@ pub fn import(
     Ok((edit, difference))
 }
 
-fn read(text: &str) -> Result<Written, PolicyRefusal> {
+fn read(text: &str, networks: &[Arc<str>]) -> Result<Written, PolicyRefusal> {
     let refuse = |problem: String| PolicyRefusal::Invalid(problem);
-    let file = file::parse_up_to(text, Path::new(TEXT), MAX_PROFILES)
+    let file = file::parse_within(text, Path::new(TEXT), MAX_PROFILES, networks)
         .map_err(|problems| refuse(problems.to_string()))?;
     if file.service != file::ServiceSettings::default() {
         let problem = "[service] and [metrics] can only be said in the policy file";
+        return Err(refuse(format!("{TEXT}: {problem}")));
+    }
+    if !file.networks.is_empty() {
+        let problem = "[[network]] can only be said in the policy file";
         return Err(refuse(format!("{TEXT}: {problem}")));
     }
     let root: toml::Table =
@@ -270,7 +277,8 @@ mod tests {
 
     fn taken(text: &str, dry: &Stored, profiles: &[Profile], replace: bool) -> (Edit, Vec<String>) {
         let asked = Import { text: text.to_owned(), dry_run: false, replace };
-        let (edit, difference) = import(dry, profiles, &asked, 7).expect("good");
+        let (edit, difference) =
+            import(dry, profiles, &asked, &[Arc::from("home")], 7).expect("good");
         (edit, difference.lines)
     }
 
@@ -326,11 +334,13 @@ mod tests {
             ("[filter]\noutgoing_rules = [\"+\"]\n", "import:2"),
             ("[service]\nmode = \"lockdown\"\n", "policy file"),
             ("[[app]]\nblock_lan = true\n", "match"),
+            ("[filter]\nincoming_rules = [\"- * network=hme\"]\n", "import:2"),
+            ("[[network]]\nname = \"x\"\nmatch = { interface = \"x\" }\n", "policy file"),
             ("nonsense", "import:1"),
         ];
         for (text, expected) in cases {
             let asked = Import { text: text.to_owned(), dry_run: false, replace: false };
-            match import(&nothing, &[], &asked, 0) {
+            match import(&nothing, &[], &asked, &[Arc::from("home")], 0) {
                 Err(PolicyRefusal::Invalid(told)) => assert!(told.contains(expected), "{told}"),
                 other => panic!("{text}: {other:?}"),
             }

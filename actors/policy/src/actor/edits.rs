@@ -1,5 +1,6 @@
 //! Changes of what the store says, and questions about it. Durable first, then in force.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use seawall_messages::policy::{
@@ -34,7 +35,7 @@ impl Policy {
             Ok(said) => said,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let after = match changes::add_rule(&values, new) {
+        let after = match changes::add_rule(&values, new, &self.networks()) {
             Ok(after) => after,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -112,7 +113,7 @@ impl Policy {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let place = if profile.is_some() { Place::App } else { Place::All };
-        let changed = match changes::change_settings(&values, asked, place) {
+        let changed = match changes::change_settings(&values, asked, place, &self.networks()) {
             Ok(changed) => changed,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -164,7 +165,7 @@ impl Policy {
     fn profile_edit(&mut self, asked: &ProfileChange) -> Answer<(Edit, Profile)> {
         let app = match asked {
             ProfileChange::Make(new) => {
-                let profile = changes::new_profile(&self.stored, new, now_s());
+                let profile = changes::new_profile(&self.stored, new, &self.networks(), now_s());
                 let edit = |profile: Profile| {
                     (Edit { profiles: vec![profile.clone()], ..Edit::default() }, profile)
                 };
@@ -202,7 +203,7 @@ impl Policy {
             let name = changes::nearest_free_name(&known, &seen.name);
             let new = NewProfile { name, matches, settings: Values::new() };
             // What can't be named in a profile has none.
-            let Ok(profile) = changes::new_profile(&known, &new, now_s) else { continue };
+            let Ok(profile) = changes::new_profile(&known, &new, &[], now_s) else { continue };
             known.put(&profile);
             edit.profiles.push(profile);
         }
@@ -239,7 +240,9 @@ impl Policy {
     /// Takes a text into the store, or says what that would change.
     pub(super) fn import(&mut self, asked: &Import) -> Answer<(Difference, PolicyStatus)> {
         let profiles = self.store.with(Store::profiles)??;
-        let (edit, difference) = match transfer::import(&self.stored, &profiles, asked, now_s()) {
+        let (stored, networks) = (&self.stored, self.networks());
+        let imported = transfer::import(stored, &profiles, asked, &networks, now_s());
+        let (edit, difference) = match imported {
             Ok(imported) => imported,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -250,6 +253,11 @@ impl Policy {
             events::Imported { lines: difference.lines.len() }.emit();
         }
         Ok(Ok((difference, self.status())))
+    }
+
+    /// Names of networks that rules may say.
+    fn networks(&self) -> Vec<Arc<str>> {
+        self.choice.settings.networks.iter().map(|network| Arc::clone(&network.name)).collect()
     }
 
     /// The profile of an app and what it says, or what is said for all. An app without a
@@ -275,7 +283,7 @@ impl Policy {
             )));
         }
         let new: NewProfile = changes::profile_for(app);
-        changes::new_profile(&self.stored, &new, now_s())
+        changes::new_profile(&self.stored, &new, &[], now_s())
     }
 
     fn profile_of(&mut self, app: &str) -> Result<Option<Profile>, Error> {
