@@ -11,8 +11,8 @@ use seawall_runtime::Reply;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::{Direction, Flow, Protocol};
-use crate::policy::{AddedRule, PolicyRefusal};
-use crate::process::{App, AppKind, Attribution, ProcessKey};
+use crate::policy::{AddedRule, AppMatch, PolicyRefusal};
+use crate::process::{App, Attribution, ProcessKey};
 
 pub use self::answers::{Answers, Covers, Given, Uses};
 
@@ -257,9 +257,9 @@ impl Asker {
         }
     }
 
-    /// Whether the path names the app in a rule; else its id does.
-    pub fn is_named_by_path(&self) -> bool {
-        self.app.kind == AppKind::Path && (self.path.starts_with('/') || self.path.contains(":/"))
+    /// What names the app in a rule; `None` where only a pattern would.
+    pub fn in_rules(&self) -> Option<AppMatch> {
+        AppMatch::of_app(&self.app, &self.path)
     }
 }
 

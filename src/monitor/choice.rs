@@ -17,9 +17,9 @@ pub(crate) struct Choice {
     pub(crate) rule: NewRule,
 }
 
-/// What is permitted to an app as a whole.
+/// What is permitted to an app as a whole. Nothing to choose where no rule can mean it alone.
 pub(crate) fn of_app(app: &App, path: &str, permission: Permission) -> Vec<Choice> {
-    let whom = AppMatch::of_app(app, path);
+    let Some(whom) = AppMatch::of_app(app, path) else { return Vec::new() };
     [
         (RuleList::Outgoing, "whatever it opens"),
         (RuleList::Incoming, "whatever others open towards it"),
@@ -35,7 +35,7 @@ pub(crate) fn of_connection(connection: &Connection, permission: Permission) -> 
     let app = attribution.map_or_else(App::unidentified, |attribution| attribution.app());
     let process = attribution.and_then(|attribution| attribution.process.as_ref());
     let path = process.map_or_else(|| Arc::from(""), |process| Arc::clone(&process.path));
-    let whom = AppMatch::of_app(&app, &path);
+    let Some(whom) = AppMatch::of_app(&app, &path) else { return Vec::new() };
     let flow = &connection.flow;
     let (list, whole) = match flow.direction {
         Direction::Inbound => (RuleList::Incoming, "whatever others open towards it"),
@@ -168,6 +168,8 @@ mod tests {
             let whom = choices[0].rule.app.as_ref().map(ToString::to_string);
             assert_eq!(whom.as_deref(), Some(expected));
         }
+        let starry = of_app(&app(AppKind::Path, "path:/tmp/*"), "/tmp/*", Permission::Permit);
+        assert!(starry.is_empty(), "{starry:?}");
     }
 
     #[test]

@@ -376,6 +376,10 @@ impl Model {
             self.say("First choose an app or a connection");
             return;
         };
+        if choices.is_empty() {
+            self.say("Its path has a star, which in a rule would mean others, too");
+            return;
+        }
         let stage = Stage::Choosing;
         self.mode = Mode::Rule(Dialog { permission, whom, choices, chosen: 0, stage });
     }

@@ -338,9 +338,8 @@ impl Ledger {
     pub(crate) fn seen(&self) -> Vec<SeenApp> {
         let totals = self.untold.iter().filter_map(|id| self.apps.get(id));
         let known = totals.filter(|totals| totals.app.kind != AppKind::Unidentified);
-        let seen = known.map(|Totals { app, path, .. }| SeenApp {
-            name: Arc::clone(&app.name),
-            app: AppMatch::of_app(app, path),
+        let seen = known.filter_map(|Totals { app, path, .. }| {
+            Some(SeenApp { name: Arc::clone(&app.name), app: AppMatch::of_app(app, path)? })
         });
         seen.collect()
     }

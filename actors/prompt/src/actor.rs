@@ -183,6 +183,10 @@ impl Prompts {
             Ok((record, covers)) => rule(record, covers, answer.choice),
             Err(refusal) => return reply.send(Err(refusal)),
         };
+        let Some(rule) = rule else {
+            let why = "the app's path has a star, which in a rule would mean others, too: answer for a time, or until it ends";
+            return reply.send(Err(Refusal::Invalid(why.to_owned())));
+        };
         let (policy, address) = (self.arguments.policy.clone(), self.context.address().clone());
         tokio::spawn(async move {
             let question = |reply| policy::Message::AddRule { rule: rule.clone(), reply };

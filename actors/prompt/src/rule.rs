@@ -1,17 +1,14 @@
 //! The rule that an answer for good becomes. Pure.
 
 use seawall_messages::Direction;
-use seawall_messages::policy::{AppMatch, NewRule, RuleList, RulePlace};
+use seawall_messages::policy::{NewRule, RuleList, RulePlace};
 use seawall_messages::prompt::{Choice, Covers};
 
 use crate::book::Record;
 
-/// The rule: first in the list of the app.
-pub(crate) fn rule(record: &Record, covers: Covers, choice: Choice) -> NewRule {
-    let app = match record.asker.is_named_by_path() {
-        true => AppMatch::Path(record.asker.path.to_string()),
-        false => AppMatch::Tag(record.asker.app.id.to_string()),
-    };
+/// The rule: first in the list of the app. `None` where no rule can mean the app alone.
+pub(crate) fn rule(record: &Record, covers: Covers, choice: Choice) -> Option<NewRule> {
+    let app = record.asker.in_rules()?;
     let list = match record.direction {
         Direction::Inbound => RuleList::Incoming,
         Direction::Outbound | Direction::Forwarded => RuleList::Outgoing,
@@ -26,5 +23,6 @@ pub(crate) fn rule(record: &Record, covers: Covers, choice: Choice) -> NewRule {
         Covers::Port(port) => format!("* */{port}"),
         Covers::AddressPort(address, Some(port)) => format!("{address} */{port}"),
     };
-    NewRule { app: Some(app), list, place: RulePlace::First, rule: format!("{sign} {whom}") }
+    let rule = format!("{sign} {whom}");
+    Some(NewRule { app: Some(app), list, place: RulePlace::First, rule })
 }

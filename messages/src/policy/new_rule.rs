@@ -125,12 +125,14 @@ impl AppMatch {
     }
 
     /// What names an app for good: a program is known by its file, all else by its id.
-    pub fn of_app(app: &App, path: &str) -> Self {
+    /// `None`: a file with a star in its path, whoever chose that name; in a rule it would
+    /// mean others, too.
+    pub fn of_app(app: &App, path: &str) -> Option<Self> {
         match app.kind {
             AppKind::Path if path.starts_with('/') || path.contains(":/") => {
-                Self::Path(path.to_owned())
+                (!path.contains('*')).then(|| Self::Path(path.to_owned()))
             }
-            _ => Self::Tag(app.id.to_string()),
+            _ => Some(Self::Tag(app.id.to_string())),
         }
     }
 
@@ -184,6 +186,21 @@ mod tests {
         for (text, key) in cases {
             let app = AppMatch::of_text(text);
             assert_eq!((app.key(), app.text()), (key, text));
+        }
+    }
+
+    #[test]
+    fn an_app_is_named_by_its_file_or_its_id_and_never_by_a_pattern() {
+        let app = |kind, id: &str| App { id: id.into(), kind, name: "x".into(), icon: None };
+        let cases = [
+            (app(AppKind::Path, "path:/usr/bin/curl"), "/usr/bin/curl", Some("path=/usr/bin/curl")),
+            (app(AppKind::Path, "path:/home/u/*"), "/home/u/*", None),
+            (app(AppKind::Snap, "snap:firefox"), "snap:firefox:/x", Some("tag=snap:firefox")),
+            (app(AppKind::Kernel, "kernel"), "", Some("tag=kernel")),
+        ];
+        for (app, path, expected) in cases {
+            let named = AppMatch::of_app(&app, path).map(|named| named.to_string());
+            assert_eq!(named.as_deref(), expected, "{path}");
         }
     }
 

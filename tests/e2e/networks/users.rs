@@ -96,7 +96,7 @@ fn the_user_of_what_others_open_is_the_one_who_listens() {
     let inbound = super::back(&world, Family::V4);
     let _own = inbound.listen(Kind::Tcp, 7404);
     assert_eq!(inbound.send(Kind::Tcp, 7404, PATIENCE).outcome, Outcome::Connected);
-    let server = "import socket,time; s=socket.create_server((\"10.77.1.1\",7405)); print(\"ready\",flush=True); time.sleep(60)";
+    let server = "import socket,signal; s=socket.create_server((\"10.77.1.1\",7405)); print(\"ready\",flush=True); signal.pause()";
     let script = format!("exec python3 -c '{server}'");
     let theirs = Running::start(&mut as_user(&world.desk, NOBODY, &script));
     assert_eq!(theirs.line(Duration::from_secs(20)).as_deref().map(str::trim), Some("ready"));

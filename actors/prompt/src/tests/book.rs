@@ -360,9 +360,13 @@ fn an_answer_for_good_is_a_rule_of_the_app() {
     for (id, choice, extent, app, list, text) in cases {
         let answer = answer(id, choice, extent, Lasting::Always);
         let (record, covers) = book.asked(&answer).expect("there");
-        let rule = rule(record, covers, choice);
+        let rule = rule(record, covers, choice).expect("it means the app alone");
         assert_eq!((rule.app.as_ref(), rule.list, &*rule.rule), (Some(app), list, text));
     }
+    let (record, covers) = book.asked(&allow(1, Extent::App, Lasting::Always)).expect("there");
+    let mut starry = record.clone();
+    starry.asker.path = "/home/u/*".into();
+    assert_eq!(rule(&starry, covers, Choice::Allow), None, "it would mean others, too");
     assert_eq!(book.became_rule(&allow(1, Extent::App, Lasting::Always), at(1)), 1);
     assert_eq!(ids(&book.list()), [2]);
     assert!(book.list().answers.is_empty());
