@@ -26,12 +26,13 @@ use tokio::time::Instant;
 
 use crate::actor::Arguments;
 use crate::asking::{by_answer, open_before};
-use crate::decide::{Decision, Seen, decide_seen, for_anyone, for_unanswered, lifetime};
+use crate::decide::{Decision, Seen, decide_seen, for_anyone, for_unanswered};
 use crate::error::{Error, chain};
 use crate::events::{
     Identifications, Identified, Judged, Judgements, Source, Unasked, Unidentified,
 };
 use crate::explain::explain;
+use crate::holds::lifetime;
 use crate::known::{Known, confirmed};
 
 /// Most connections that wait for their owner to be known: more than the

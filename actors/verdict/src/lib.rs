@@ -21,6 +21,7 @@ mod decide;
 mod error;
 mod events;
 mod explain;
+mod holds;
 mod judge;
 mod known;
 #[cfg(test)]
