@@ -13,7 +13,9 @@ use crate::world::{Host, needs};
 /// How long mounting may take on a loaded machine.
 const MOUNTED: Duration = Duration::from_secs(30);
 
-/// Lays the packages over the machine's own files, and what is written over both. Then waits for its end.
+/// Lays the packages over the machine's own files, and what is written over both. Then waits for its
+/// end. The lock of iptables stays the machine's: without a lock in common, two programs that write
+/// rules undo each other's, policies included.
 const MOUNT: &str = r#"
 packages=$1 layers=$2
 mount -t tmpfs tmpfs "$layers"
@@ -23,8 +25,14 @@ for place in etc usr var; do
     [ ! -d "$packages/$place" ] || below=$packages/$place:$below
     mount -t overlay overlay -o "lowerdir=$below,upperdir=$layers/$place/upper,workdir=$layers/$place/work" "/$place"
 done
+lock=/run/xtables.lock
+: >> "$lock"
+: > "$layers/lock"
+mount --bind "$lock" "$layers/lock"
 mount -t tmpfs tmpfs /run
 mkdir /run/lock
+: > "$lock"
+mount --bind "$layers/lock" "$lock"
 echo mounted
 exec cat
 "#;
