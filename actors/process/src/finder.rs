@@ -173,8 +173,8 @@ impl Finder {
         ends: (SocketAddr, SocketAddr),
         snapshot: &Snapshot,
     ) -> Option<Arc<Process>> {
-        let found = match self.among_recent(socket, snapshot) {
-            Some(found) => found,
+        let found = match self.among_recent(socket) {
+            Some(pid) => self.alone_has(pid, socket, snapshot)?,
             None => self.among_all(socket, ends, snapshot)?,
         };
         if found.app.kind == AppKind::Kernel {
@@ -189,24 +189,36 @@ impl Finder {
 
     /// One of those who had sockets of late: far fewer to look at, and the first look is where the
     /// last one was.
-    fn among_recent(&mut self, socket: &Socket, snapshot: &Snapshot) -> Option<Arc<Process>> {
-        let recent = self.recent.get(&socket.uid)?.clone();
+    fn among_recent(&mut self, socket: &Socket) -> Option<u32> {
+        let recent = self.recent.get(&socket.uid)?;
         let by_hint = recent
             .iter()
-            .find(|of| processes::socket_at(of.pid, of.descriptor) == Some(socket.inode))
-            .copied();
+            .position(|of| processes::socket_at(of.pid, of.descriptor) == Some(socket.inode));
         let scanned = || {
             recent.iter().find_map(|of| {
                 let descriptor = processes::descriptor_of(of.pid, socket.inode).ok().flatten()?;
                 Some(Recent { pid: of.pid, descriptor })
             })
         };
-        let found = by_hint.or_else(scanned)?;
-        if self.roster.may_have_shared(found.pid, socket.inode) {
-            return None;
-        }
+        let found = match by_hint {
+            Some(0) => return recent.front().map(|of| of.pid),
+            Some(place) => *recent.get(place)?,
+            None => scanned()?,
+        };
         self.remember(socket.uid, found);
-        self.roster.of_pid(found.pid, snapshot)
+        Some(found.pid)
+    }
+
+    /// The process, if nobody else may have used the socket that it has open.
+    fn alone_has(
+        &mut self,
+        pid: u32,
+        socket: &Socket,
+        snapshot: &Snapshot,
+    ) -> Option<Arc<Process>> {
+        // Whoever else has it open doesn't make that an answer: nobody else is looked for.
+        let started_ticks = self.roster.used_alone(pid, socket.inode)?;
+        self.roster.of_started(pid, started_ticks, snapshot)
     }
 
     /// By which descriptor a process has the socket open.
@@ -238,13 +250,16 @@ impl Finder {
         if !owners.all(same) {
             return None;
         }
-        if pids.iter().any(|pid| self.roster.may_have_shared(*pid, socket.inode)) {
-            return None;
+        let may_be_others =
+            pids.iter().any(|pid| self.roster.used_alone(*pid, socket.inode).is_none());
+        // One alone is no answer yet while it may have shared it; its next socket is looked for with
+        // it first all the same, and not everywhere.
+        if !may_be_others || pids.len() == 1 {
+            let pid = first.key.pid;
+            let descriptor = processes::descriptor_of(pid, socket.inode).ok().flatten()?;
+            self.remember(socket.uid, Recent { pid, descriptor });
         }
-        let pid = first.key.pid;
-        let descriptor = processes::descriptor_of(pid, socket.inode).ok().flatten()?;
-        self.remember(socket.uid, Recent { pid, descriptor });
-        Some(first)
+        (!may_be_others).then_some(first)
     }
 
     /// A socket that is still there, and that no process has: a tunnel of the kernel's, say. Only where

@@ -141,7 +141,16 @@ impl Roster {
 
     /// The process with this id now.
     pub(crate) fn of_pid(&mut self, pid: u32, snapshot: &Snapshot) -> Option<Arc<Process>> {
-        let started_ticks = processes::started_ticks(pid)?;
+        self.of_started(pid, processes::started_ticks(pid)?, snapshot)
+    }
+
+    /// The process with this id that started then, in hundredths of a second since boot.
+    pub(crate) fn of_started(
+        &mut self,
+        pid: u32,
+        started_ticks: u64,
+        snapshot: &Snapshot,
+    ) -> Option<Arc<Process>> {
         let key = ProcessKey { pid, started_ticks, exec_id: None };
         let file = processes::file_id(format!("/proc/{pid}/exe"));
         match self.known.get(&key) {
@@ -189,20 +198,20 @@ impl Roster {
         self.finish(described, &seen, snapshot)
     }
 
-    /// Whether another program may have used a socket that this process has open, and ended since
-    /// the packet was sent: a child, or whoever left it the socket. When children
-    /// ended, only looking again and again tells.
-    pub(crate) fn may_have_shared(&mut self, pid: u32, inode: u32) -> bool {
-        let Some(ended) = processes::ended_children(pid) else { return true };
+    /// When the process started, in hundredths of a second since boot, unless another program may have
+    /// used a socket that it has open, and ended since the packet was sent: a child, or
+    /// whoever left it the socket. When children ended, only looking again and again tells.
+    pub(crate) fn used_alone(&mut self, pid: u32, inode: u32) -> Option<u64> {
+        let ended = processes::ended_children(pid)?;
         let started = ended.parent_started_ticks;
         let is_young = |started: u64| processes::uptime_ticks() < started + PACKETS_WAIT_TICKS;
         if ended.waits_for_some || ended.youngest_ticks.is_some_and(is_young) {
-            return true;
+            return None;
         }
         if is_young(started)
-            && (processes::stays_open_over_exec(pid, inode) || runs_as_its_parent(pid))
+            && (processes::stays_open_over_exec(pid, inode) || same_file(pid, ended.grandparent))
         {
-            return true;
+            return None;
         }
         let now = Instant::now();
         let known = self.children.get(&(pid, started)).copied();
@@ -213,7 +222,8 @@ impl Roster {
                 now
             }
         };
-        ended.page_faults > 0 && now.duration_since(since) < PACKETS_WAIT
+        let is_settled = ended.page_faults == 0 || now.duration_since(since) >= PACKETS_WAIT;
+        is_settled.then_some(started)
     }
 
     /// How long ago it started, in hundredths of a second.
@@ -372,10 +382,9 @@ pub(crate) fn is_program(path: &str) -> bool {
 }
 
 /// Whether a process runs the same file as its parent: then it may be about to become another program.
-fn runs_as_its_parent(pid: u32) -> bool {
+fn same_file(pid: u32, parent: u32) -> bool {
     let file = |pid: u32| processes::file_id(format!("/proc/{pid}/exe"));
-    let parent = processes::parent_of(pid);
-    parent.is_none_or(|parent| file(parent).is_none_or(|theirs| file(pid) == Some(theirs)))
+    file(parent).is_none_or(|theirs| file(pid) == Some(theirs))
 }
 
 /// A process, and its file, while that had its name.

@@ -126,6 +126,26 @@ impl Netlink {
         }
     }
 
+    /// Asks for one thing that the kernel answers with one message: it, or why not.
+    pub(super) fn look_up(&mut self, mut request: Request) -> Result<Vec<u8>> {
+        let sequence = self.sequence.wrapping_add(1);
+        self.sequence = sequence;
+        request.finish(NLM_F_REQUEST, sequence)?;
+        self.transmit(&request.bytes)?;
+        loop {
+            let length = self.receive()?;
+            let answers = messages(self.buffer.get(..length).unwrap_or_default());
+            let Some(answer) = answers.into_iter().find(|message| message.sequence == sequence)
+            else {
+                continue;
+            };
+            if answer.kind == NLMSG_ERROR {
+                outcome(answer.payload)?;
+            }
+            return Ok(answer.payload.to_vec());
+        }
+    }
+
     /// Sends requests in one go and calls `refused` with the error of each that the
     /// kernel refused. Only the last is acknowledged if all goes well.
     pub(super) fn batch(
@@ -166,9 +186,14 @@ impl Netlink {
             request.finish(flags | ack | NLM_F_REQUEST, self.sequence)?;
             bytes.extend_from_slice(&request.bytes);
         }
+        self.transmit(&bytes)?;
+        Ok(first)
+    }
+
+    fn transmit(&self, bytes: &[u8]) -> Result<()> {
         let sent =
-            rustix::io::retry_on_intr(|| rustix::net::send(&self.fd, &bytes, SendFlags::empty()))?;
-        if sent == bytes.len() { Ok(first) } else { Err(ErrorKind::WriteZero.into()) }
+            rustix::io::retry_on_intr(|| rustix::net::send(&self.fd, bytes, SendFlags::empty()))?;
+        if sent == bytes.len() { Ok(()) } else { Err(ErrorKind::WriteZero.into()) }
     }
 
     fn receive(&mut self) -> Result<usize> {

@@ -156,12 +156,6 @@ pub fn uptime_ticks() -> u64 {
     nanoseconds / TICK_NS
 }
 
-/// The id of a process's parent; `None`: there is no such process.
-pub fn parent_of(pid: u32) -> Option<u32> {
-    let stat = text::read_once(format!("/proc/{pid}/stat")).ok()?;
-    text::stat(&stat).map(|stat| stat.parent_pid)
-}
-
 /// An open `/proc/PID`.
 struct Entry {
     directory: OwnedFd,

@@ -86,9 +86,9 @@ impl SocketDiag {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Result<Option<(Socket, u64)>, SocketsError> {
-        match self.netlink.ask(wire::find_request(protocol, local, remote)) {
+        match self.netlink.look_up(wire::find_request(protocol, local, remote)) {
             Ok(answer) => {
-                let found = answer.and_then(|answer| wire::parse(protocol, &answer));
+                let found = wire::parse(protocol, &answer);
                 Ok(found.map(|found| (found.socket, found.cookie())))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -125,9 +125,9 @@ impl SocketDiag {
                 && same_end(listed.socket.local, local)
                 && same_end(listed.socket.remote, remote)
         };
-        match self.netlink.ask(wire::find_request(Protocol::TCP, local, remote)) {
+        match self.netlink.look_up(wire::find_request(Protocol::TCP, local, remote)) {
             Ok(answer) => {
-                let found = answer.and_then(|answer| wire::parse(Protocol::TCP, &answer));
+                let found = wire::parse(Protocol::TCP, &answer);
                 if let Some(found) = found.filter(is_it) {
                     return Ok(Some(found));
                 }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 use super::owners::{MAX_LINKS, socket_inode};
-use super::text::{self, read_once};
+use super::text::{self, RECORD_BYTES, read_once};
 
 /// Most threads whose children are looked for, and most children in all.
 const MAX_THREADS: usize = 256;
@@ -16,6 +16,8 @@ const MAX_CHILDREN: usize = 4_096;
 pub struct EndedChildren {
     /// When the process itself started, in hundredths of a second since boot.
     pub parent_started_ticks: u64,
+    /// Who started that.
+    pub grandparent: u32,
     /// Page faults of those that it waited for: grows with each of them. 0: there never was one.
     pub page_faults: u64,
     /// Whether there are some that it didn't wait for yet.
@@ -35,8 +37,8 @@ pub fn stays_open_over_exec(pid: u32, inode: u32) -> bool {
             return false;
         }
         let name = file.file_name();
-        let info = read_to_string(format!("/proc/{pid}/fdinfo/{}", name.to_string_lossy()));
-        !info.is_ok_and(|info| closes_on_exec(&info))
+        let info = read_once(format!("/proc/{pid}/fdinfo/{}", name.to_string_lossy()));
+        !info.is_ok_and(|info| closes_on_exec(&String::from_utf8_lossy(&info)))
     })
 }
 
@@ -62,8 +64,10 @@ pub fn ended_children(pid: u32) -> Option<EndedChildren> {
     }
     // Last: a child that was listed, and is waited for meanwhile, is counted here.
     let stat = read_once(format!("/proc/{pid}/stat")).ok()?;
+    let own = text::stat(&stat)?;
     Some(EndedChildren {
-        parent_started_ticks: text::stat(&stat)?.started_ticks,
+        parent_started_ticks: own.started_ticks,
+        grandparent: own.parent_pid,
         page_faults: page_faults(&String::from_utf8_lossy(&stat))?,
         waits_for_some,
         youngest_ticks,
@@ -86,7 +90,12 @@ fn children(pid: u32) -> Option<Vec<String>> {
     // One link for each thread (proc_task_getattr).
     let threads = metadata(format!("/proc/{pid}/task")).ok()?.nlink().saturating_sub(2);
     if threads == 1 {
-        let children = read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        let mut children = read_once(&path).ok()?;
+        if children.len() >= RECORD_BYTES {
+            children = std::fs::read(&path).ok()?;
+        }
+        let children = String::from_utf8_lossy(&children);
         all.extend(children.split_ascii_whitespace().map(str::to_owned));
         return (all.len() <= MAX_CHILDREN).then_some(all);
     }

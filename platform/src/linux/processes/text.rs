@@ -13,7 +13,7 @@ const DELETED: &str = " (deleted)";
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// More than any record of `/proc/PID/stat` has.
-const RECORD_BYTES: usize = 4 * 1024;
+pub(super) const RECORD_BYTES: usize = 4 * 1024;
 
 /// What is used of `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
