@@ -221,6 +221,15 @@ impl Entered<'_> {
         times.sum()
     }
 
+    /// How often its threads were given a processor so far.
+    pub(crate) fn wake_ups(&self) -> anyhow::Result<u64> {
+        let counts = self.processes.iter().map(|pid| {
+            vitals::wake_ups(*pid, |_| true)
+                .with_context(|| format!("reading how often process {pid} ran"))
+        });
+        counts.sum()
+    }
+
     /// Memory of both processes in KiB, shared pages in proportion.
     pub(crate) fn pss_kib(&self) -> anyhow::Result<u64> {
         let sizes = self.processes.iter().map(|pid| {

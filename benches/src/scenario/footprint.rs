@@ -1,12 +1,14 @@
 //! What Seawall costs while nothing happens, and how soon it judges.
 
 use std::io::ErrorKind;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
-use lab::{Connect, Seawall, Serve};
+use anyhow::{Context as _, bail};
+use lab::{Connect, Seawall, Serve, vitals};
 
 use super::{Findings, Setting, peer};
+use crate::contender::Entered;
 use crate::promise::{Promise, Strictness};
 use crate::report::Row;
 
@@ -14,6 +16,9 @@ const PORT: u16 = 7005;
 const WARM_UP_CONNECTIONS: u64 = 1000;
 /// Stretches of rest in a short run.
 const SHORT_STRETCHES: usize = 4;
+/// The thread that does nothing, and how long it sleeps each time.
+const NAPPER: &str = "napper";
+const NAP: Duration = Duration::from_secs(1);
 
 /// Idle CPU, memory, time to the first verdict.
 pub(super) fn all(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<()> {
@@ -33,24 +38,67 @@ fn idle(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<()> {
         Strictness::Exact => 1,
         Strictness::WithinTen => SHORT_STRETCHES,
     };
-    let mut share = f64::INFINITY;
+    let mut quietest = Rest { share: f64::INFINITY, wake_ups_per_minute: 0.0, of_naps: 0.0 };
     for _ in 0..stretches {
-        // The length of the measurement itself, not a wait for something.
-        let (before, start) = (seawall.cpu_time()?, Instant::now());
-        std::thread::sleep(Duration::from_secs_f64(setting.idle_seconds));
-        let used = (seawall.cpu_time()? - before).as_secs_f64();
-        share = share.min(100.0 * used / start.elapsed().as_secs_f64());
+        let rest = rest(&seawall, Duration::from_secs_f64(setting.idle_seconds))?;
+        if rest.share < quietest.share {
+            quietest = rest;
+        }
     }
     findings.rows.push(
-        Row::alone("idle CPU, both processes", "% of a core", &[share])
+        Row::alone("idle CPU, both processes", "% of a core", &[quietest.share])
             .promised(Promise::AtMost(0.1), setting.strictness),
     );
+    for (name, unit, value) in [
+        ("wake-ups while idle", "1/min", quietest.wake_ups_per_minute),
+        ("as many wake-ups of a thread that does nothing", "% of a core", quietest.of_naps),
+    ] {
+        findings.rows.push(Row::alone(name, unit, &[value]));
+    }
     let megabytes = seawall.pss_kib()? as f64 * 1024.0 / 1e6;
     findings.rows.push(
         Row::alone("memory (PSS), both processes", "MB", &[megabytes])
             .promised(Promise::AtMost(40.0), setting.strictness),
     );
     Ok(())
+}
+
+/// A stretch of rest.
+struct Rest {
+    /// CPU time, in hundredths of one core.
+    share: f64,
+    wake_ups_per_minute: f64,
+    /// What as many wake-ups take of a thread that goes to sleep again at once.
+    of_naps: f64,
+}
+
+fn rest(seawall: &Entered<'_>, length: Duration) -> anyhow::Result<Rest> {
+    let naps = || -> anyhow::Result<(Duration, u64)> {
+        let own = std::process::id();
+        let is_it = |name: &str| name == NAPPER;
+        let taken = vitals::cpu_time_of_threads(own, is_it).zip(vitals::wake_ups(own, is_it));
+        taken.context("reading the CPU time of the thread that does nothing")
+    };
+    std::thread::scope(|scope| {
+        let (enough, told) = mpsc::channel::<()>();
+        let napper = move || while told.recv_timeout(NAP) == Err(RecvTimeoutError::Timeout) {};
+        std::thread::Builder::new().name(NAPPER.to_owned()).spawn_scoped(scope, napper)?;
+        // The length of the measurement itself, not a wait for something.
+        std::thread::sleep(NAP);
+        let (before, woken, napped) = (seawall.cpu_time()?, seawall.wake_ups()?, naps()?);
+        let start = Instant::now();
+        std::thread::sleep(length);
+        let seconds = start.elapsed().as_secs_f64();
+        let (used, wake_ups) = (seawall.cpu_time()? - before, seawall.wake_ups()? - woken);
+        let (nap_time, nap_number) = naps()?;
+        let each = (nap_time - napped.0).as_secs_f64() / (nap_number - napped.1).max(1) as f64;
+        drop(enough);
+        Ok(Rest {
+            share: 100.0 * used.as_secs_f64() / seconds,
+            wake_ups_per_minute: 60.0 * wake_ups as f64 / seconds,
+            of_naps: 100.0 * each * wake_ups as f64 / seconds,
+        })
+    })
 }
 
 /// From the start of the program to the first connection that it refuses. Until

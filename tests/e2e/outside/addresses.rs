@@ -6,7 +6,7 @@ use std::time::Duration;
 use lab::probe::Path;
 use lab::{Family, Seawall, Talk, World};
 
-use super::scene::{MENDED, POLICY, Scene, Strictness, backends, survives};
+use super::scene::{MENDED, POLICY, Scene, Strictness, survives, with_each_backend};
 
 /// When a conversation counts as ended: of one that was cut inbound nothing is heard.
 const DENIED: Duration = Duration::from_secs(2);
@@ -61,16 +61,14 @@ fn a_policy_that_changes_while_an_address_is_away_meets_its_connections() {
         ("[filter]\noutgoing_rules = [\"- * TCP/7010\"]\n", [false, true]),
         ("[filter]\nincoming_rules = [\"- * TCP/7010\"]\n", [true, false]),
     ];
-    let names = backends(&World::new());
-    for backend in names {
+    with_each_backend(|world, backend| {
         for (policy, expected) in cases {
-            let world = World::new();
             let mut seawall = Seawall::on(&world.desk).backend(backend).policy(POLICY).start();
             for replaced in [false, true] {
-                come(&world);
+                come(world);
                 let mut talks = Vec::new();
                 for family in Family::BOTH {
-                    for (path, lives) in both_ways(&world, family).iter().zip(expected) {
+                    for (path, lives) in both_ways(world, family).iter().zip(expected) {
                         let what = format!(
                             "{backend}, {policy:?}, worker replaced: {replaced}: {} to {}",
                             path.source, path.destination
@@ -82,20 +80,20 @@ fn a_policy_that_changes_while_an_address_is_away_meets_its_connections() {
                         talks.push((what, talk, lives, listener));
                     }
                 }
-                go(&world);
+                go(world);
                 if replaced {
                     let old = seawall.kill_worker();
                     seawall.wait_for_successor(old, MENDED).expect("a successor");
                 }
                 seawall.set_policy(policy);
-                come(&world);
+                come(world);
                 for (what, mut talk, lives, _listener) in talks {
                     let outcome = talk.round_trip(if lives { MENDED } else { DENIED });
                     assert_eq!(outcome.is_ok(), lives, "{what}: {outcome:?}");
                 }
-                go(&world);
+                go(world);
                 seawall.set_policy(POLICY);
             }
         }
-    }
+    });
 }

@@ -7,11 +7,11 @@ use std::path::Path as FilePath;
 use std::time::{Duration, SystemTime};
 
 use lab::probe::{Kind, Outcome, Patience};
-use lab::{Family, Seawall, World, eventually, mounts::packages, until};
+use lab::{Family, Seawall, eventually, mounts::packages, until};
 use seawall_messages::api::Connections;
 use seawall_messages::datapath::Connection;
 
-use super::scene::{MENDED, POLICY, Scene, Strictness, backends, directions};
+use super::scene::{MENDED, POLICY, Scene, Strictness, directions, with_each_backend};
 
 /// How far the clock is set, as libfaketime writes it, and in seconds.
 const STEPS: [(&str, i64); 5] =
@@ -48,9 +48,7 @@ fn offset_s(connection: &Connection) -> i64 {
 
 #[test]
 fn the_clock_is_set_back_and_forth() {
-    let names = backends(&World::new());
-    for backend in names {
-        let world = World::new();
+    with_each_backend(|world, backend| {
         let folder = tempfile::TempDir::new().expect("a temporary folder");
         let clock = folder.path().join("clock");
         set(&clock, "+0");
@@ -62,14 +60,14 @@ fn the_clock_is_set_back_and_forth() {
             .environment("FAKETIME_NO_CACHE", "1")
             .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
             .start();
-        let mut scene = Scene::open(&world, &seawall, backend, Strictness::Always);
+        let mut scene = Scene::open(world, &seawall, backend, Strictness::Always);
         for (offset, _) in STEPS {
             set(&clock, offset);
             scene.goes_on(&format!("with the clock set {offset}"));
         }
         scene.settle();
 
-        let out = directions(&world, Family::V4)[0].1;
+        let out = directions(world, Family::V4)[0].1;
         for (number, (offset, seconds)) in STEPS.into_iter().enumerate() {
             set(&clock, offset);
             let port = 7500 + number as u16;
@@ -89,7 +87,7 @@ fn the_clock_is_set_back_and_forth() {
             seawall.wait_for_successor(old, MENDED).expect("a successor in time");
             assert_eq!(send(), Outcome::Connected, "{what}");
         }
-    }
+    });
 }
 
 /// And its time is the one that Seawall was told.

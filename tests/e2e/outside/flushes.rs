@@ -7,7 +7,7 @@ use std::time::Duration;
 use lab::{Family, Host, Seawall, Serve, World, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::scene::{FORBIDDEN, MENDED, POLICY, Scene, Strictness, backends, survives};
+use super::scene::{FORBIDDEN, MENDED, POLICY, Scene, Strictness, survives, with_each_backend};
 
 const SLIP_THROUGH: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -51,9 +51,7 @@ fn iptables_is_emptied() {
 /// stopped meanwhile: it puts them back within milliseconds, and often nothing slips through.
 #[test]
 fn nothing_that_slipped_through_lives_on() {
-    let names = backends(&World::new());
-    for backend in names {
-        let world = World::new();
+    with_each_backend(|world, backend| {
         let seawall = Seawall::on(&world.desk).backend(backend).policy(POLICY).start();
         let to = SocketAddr::new(World::address(World::PEER, Family::V4), FORBIDDEN);
         let _serve = Serve::start(&world.peer, &[to], &[]);
@@ -74,7 +72,7 @@ fn nothing_that_slipped_through_lives_on() {
             assert!(!goes_on(stream), "{backend}: a forbidden connection lives on");
         }
         eventually("it protects", MENDED, || seawall.verb(&["status"]).code == Some(0));
-    }
+    });
 }
 
 fn connect(from: &Host, to: SocketAddr) -> Option<TcpStream> {

@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use lab::{MountNamespace, Seawall, World, eventually, uninterrupted};
 
-use super::scene::{MENDED, POLICY, backends};
+use super::scene::{MENDED, POLICY, with_each_backend};
 
 /// To look at a socket: the look-up has ended, so its question is there or never will be.
 const SHORT: Duration = Duration::from_millis(100);
 
 #[test]
 fn programs_that_ask_another_name_server_are_judged() {
-    let names = backends(&World::new());
-    for backend in names {
-        let world = World::new();
+    with_each_backend(|world, backend| {
         let forbidden = World::FORBIDDEN[0];
         let policy = POLICY.replacen(
             "outgoing_rules = [",
@@ -44,5 +42,5 @@ fn programs_that_ask_another_name_server_are_judged() {
             assert_eq!(arrived, allowed, "{backend}: a question for {server}");
         }
         eventually("it protects", MENDED, || seawall.verb(&["status"]).code == Some(0));
-    }
+    });
 }

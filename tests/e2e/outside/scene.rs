@@ -58,7 +58,7 @@ pub(crate) struct Scene<'a> {
 }
 
 /// The back-ends that work on this machine: nft only where the kernel has its `queue` statement.
-pub(crate) fn backends(world: &World) -> Vec<&'static str> {
+fn backends(world: &World) -> Vec<&'static str> {
     let probe = "add table inet probe\nadd chain inet probe x\nadd rule inet probe x queue num 1\n";
     let mut nft = world.desk.command("nft");
     let takes_queue = lab::process::run_with_input(nft.args(["--check", "-f", "-"]), probe).ok();
@@ -69,17 +69,32 @@ pub(crate) fn backends(world: &World) -> Vec<&'static str> {
     backends
 }
 
+/// Does something with each back-end, in a world of its own. All at the same time: most of it is waiting.
+pub(crate) fn with_each_backend(act: impl Fn(&World, &'static str) + Sync) {
+    let first = World::new();
+    let names = backends(&first);
+    let others: Vec<World> = names.iter().skip(1).map(|_| first.beside()).collect();
+    let worlds = std::iter::once(&first).chain(&others);
+    std::thread::scope(|scope| {
+        let begun: Vec<_> =
+            worlds.zip(names).map(|(world, name)| scope.spawn(|| act(world, name))).collect();
+        for outcome in begun.into_iter().map(std::thread::ScopedJoinHandle::join) {
+            if let Err(panic) = outcome {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+}
+
 /// With traffic going on, for each back-end: does something outside Seawall, then looks at
 /// everything. What is done may look in between, with [`Scene::goes_on`].
-pub(crate) fn survives(strictness: Strictness, change: impl Fn(&mut Scene<'_>)) {
-    let names = backends(&World::new());
-    for backend in names {
-        let world = World::new();
+pub(crate) fn survives(strictness: Strictness, change: impl Fn(&mut Scene<'_>) + Sync) {
+    with_each_backend(|world, backend| {
         let seawall = Seawall::on(&world.desk).backend(backend).policy(POLICY).start();
-        let mut scene = Scene::open(&world, &seawall, backend, strictness);
+        let mut scene = Scene::open(world, &seawall, backend, strictness);
         change(&mut scene);
         scene.settle();
-    }
+    });
 }
 
 /// Outbound, inbound and forwarded, seen from `desk`.

@@ -16,16 +16,28 @@ pub fn cpu_time(pid: u32) -> Option<Duration> {
 
 /// As [`cpu_time`], of the threads with a name that counts.
 pub fn cpu_time_of_threads(pid: u32, counts: impl Fn(&str) -> bool) -> Option<Duration> {
-    let mut total = 0_u64;
+    Some(Duration::from_nanos(scheduled(pid, counts)?.0))
+}
+
+/// How often living threads whose name counts were given a processor.
+pub fn wake_ups(pid: u32, counts: impl Fn(&str) -> bool) -> Option<u64> {
+    Some(scheduled(pid, counts)?.1)
+}
+
+/// Nanoseconds that those threads ran, and in how many slices.
+fn scheduled(pid: u32, counts: impl Fn(&str) -> bool) -> Option<(u64, u64)> {
+    let (mut nanoseconds, mut slices) = (0_u64, 0_u64);
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         if !counts(name.trim_end()) {
             continue;
         }
         let Ok(text) = std::fs::read_to_string(task.path().join("schedstat")) else { continue };
-        total += text.split_ascii_whitespace().next()?.parse::<u64>().ok()?;
+        let mut fields = text.split_ascii_whitespace();
+        nanoseconds += fields.next()?.parse::<u64>().ok()?;
+        slices += fields.nth(1)?.parse::<u64>().ok()?;
     }
-    Some(Duration::from_nanos(total))
+    Some((nanoseconds, slices))
 }
 
 /// Open descriptors.

@@ -48,7 +48,8 @@ pub struct World {
     /// Behind `desk`, which forwards for it.
     pub inner: Host,
     prefix: String,
-    _alone: MutexGuard<'static, ()>,
+    /// Of worlds that are there at the same time, the first has it.
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl World {
@@ -79,6 +80,15 @@ impl World {
     /// Without root, or when a program or kernel feature is missing.
     pub fn new() -> Self {
         let (alone, prefix) = alone();
+        Self::made(Some(alone), prefix)
+    }
+
+    /// Another one at the same time, with the same addresses.
+    pub fn beside(&self) -> Self {
+        Self::made(None, unused_prefix())
+    }
+
+    fn made(alone: Option<MutexGuard<'static, ()>>, prefix: String) -> Self {
         let host = |name: &str| Host::new(name, format!("{prefix}-{name}"));
         let (desk, peer, inner) = (host("desk"), host("peer"), host("inner"));
         let world = Self { desk, peer, inner, prefix, _alone: alone };
@@ -223,8 +233,12 @@ pub(crate) fn alone() -> (MutexGuard<'static, ()>, String) {
         needs(program);
     }
     remove_leftovers();
+    (alone, unused_prefix())
+}
+
+fn unused_prefix() -> String {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    (alone, format!("sw{}x{number}", std::process::id()))
+    format!("sw{}x{number}", std::process::id())
 }
 
 /// Removes namespaces of lab processes that are no more, and what still runs in them.
