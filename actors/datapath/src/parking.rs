@@ -5,21 +5,24 @@
 //! about once, however many of its packets wait; they go on in order of arrival.
 //! Flows that wait for the user lie apart ([`Asked`]).
 
+mod count;
+mod end;
 mod user;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::Layout;
 use seawall_messages::process::{Owner, Owners};
-use seawall_messages::verdict::{self, Action, Lifetime, Request};
-use seawall_messages::{Breadth, Flow, Hook, Judgement, Layer, Protocol, Reach, Reason};
+use seawall_messages::verdict::{self, Request};
+use seawall_messages::{Flow, Hook, Judgement, Layer};
 use seawall_platform::linux::layout::QueueKind;
 use seawall_platform::linux::queue::{Answer, Packet};
 use seawall_runtime::AskError;
 
+pub use self::count::ParkedCount;
+use self::end::{Waited, denial};
 use crate::answer::{Decision, answer, came_back};
 use crate::memory::Memory;
 use crate::standing::Standing;
@@ -43,14 +46,6 @@ const LOOK_FOR_ANSWERS: Duration = Duration::from_millis(500);
 const DENIAL_LIFETIME: Duration = Duration::from_secs(10);
 /// Crashes that are enough.
 const CRASHES_ENOUGH: u8 = 2;
-
-/// How much waits, as the thread last said: for `seawall status`.
-#[derive(Debug, Default)]
-pub struct ParkedCount {
-    flows: AtomicUsize,
-    packets: AtomicUsize,
-    asked: AtomicUsize,
-}
 
 /// What the shell has to do.
 #[derive(Debug)]
@@ -103,15 +98,6 @@ pub(crate) struct Parked {
     pub(crate) packets: Vec<Packet>,
 }
 
-/// A flow that has its verdict now.
-struct Waited<'a> {
-    flow: Flow,
-    uid: Option<u32>,
-    owner: Option<Owner>,
-    since: Instant,
-    packets: &'a [Packet],
-}
-
 /// Whether `verdict` has the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asking {
@@ -137,25 +123,6 @@ impl Parked {
     fn request(&self, flow: Flow) -> Request {
         let Self { uid, owner, is_open, interface, .. } = *self;
         Request { flow, uid, owner, is_open, interface }
-    }
-}
-
-impl ParkedCount {
-    /// Flows and packets that wait.
-    pub fn get(&self) -> (usize, usize) {
-        (self.flows.load(Ordering::Relaxed), self.packets.load(Ordering::Relaxed))
-    }
-
-    /// Flows that wait for the user.
-    pub fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
-    }
-
-    /// Says how much waits: for `verdict`, and for the user.
-    pub(crate) fn set(&self, flows: usize, packets: usize, asked: usize) {
-        self.asked.store(asked, Ordering::Relaxed);
-        self.flows.store(flows, Ordering::Relaxed);
-        self.packets.store(packets, Ordering::Relaxed);
     }
 }
 
@@ -399,113 +366,6 @@ impl Parking {
         self.packets += 1;
     }
 
-    /// Answers all packets of a flow and forgets that it waited. `until`: how
-    /// long the verdict is remembered, where that is not as usual.
-    fn release(
-        &mut self,
-        flow: Flow,
-        judgement: Judgement,
-        standing: Standing,
-        now: Instant,
-        until: Option<Instant>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(parked) = self.unpark(&flow) else { return };
-        self.conclude_parked(flow, parked, judgement, standing, now, until, effects);
-    }
-
-    /// Takes a flow out of those that wait for `verdict`.
-    fn unpark(&mut self, flow: &Flow) -> Option<Parked> {
-        let parked = self.parked.remove(flow)?;
-        self.by_token.remove(&parked.token);
-        if parked.asking != Asking::Asked {
-            self.retries -= 1;
-        }
-        self.packets -= parked.packets.len();
-        Some(parked)
-    }
-
-    /// Answers the packets of a flow that waits no more.
-    #[allow(clippy::too_many_arguments, reason = "as many things go into an answer")]
-    fn conclude_parked(
-        &mut self,
-        flow: Flow,
-        mut parked: Parked,
-        judgement: Judgement,
-        standing: Standing,
-        now: Instant,
-        until: Option<Instant>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let waited = Waited {
-            flow,
-            uid: parked.uid,
-            owner: parked.owner,
-            since: parked.since,
-            packets: &parked.packets,
-        };
-        self.conclude(&waited, judgement, standing, now, until, effects);
-        parked.packets.clear();
-        self.spare.push(parked.packets);
-    }
-
-    /// Answers the packets of a flow that has its verdict, and remembers what later packets need.
-    fn conclude(
-        &mut self,
-        waited: &Waited<'_>,
-        judgement: Judgement,
-        standing: Standing,
-        now: Instant,
-        until: Option<Instant>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Waited { flow, uid, owner, since, packets } = *waited;
-        let judgement = if is_of_nobody_any_more(&flow, &judgement, packets) {
-            Judgement { lifetime: Lifetime::Once, ..judgement }
-        } else {
-            judgement
-        };
-        let decision = Decision::from(&judgement);
-        for packet in packets {
-            effects.push(Effect::Answer(*packet, answer(packet, decision, standing, &self.layout)));
-        }
-        let is_remembered = decision.lifetime != Lifetime::Once;
-        let stays =
-            is_remembered && packets.iter().any(|packet| Self::stays_in_queue(packet, decision));
-        if !is_remembered {
-            // The next packet asks for itself.
-        } else if judgement.action != Action::Allow {
-            let until = Some(until.unwrap_or(now + DENIAL_LIFETIME));
-            self.memory.learn_flow(flow, judgement.clone(), until);
-        } else if stays {
-            self.memory.learn_flow(flow, judgement.clone(), None);
-        }
-        if stays {
-            effects.push(Effect::Learn(flow, judgement.clone()));
-        }
-        effects.push(Effect::Decided {
-            flow,
-            permanent: decision.is_permanent(standing) && !stays,
-            judgement,
-            uid,
-            owner,
-            interface: packets.first().and_then(interface_of),
-            waited: now.duration_since(since),
-        });
-    }
-
-    /// Whether later packets of the flow will come to the queue of later
-    /// packets again, so that `datapath/rest` has to know the verdict: it is
-    /// for this packet only, or the flow came from that queue and may have no
-    /// room for a label.
-    fn stays_in_queue(packet: &Packet, decision: Decision) -> bool {
-        let tracked = packet.queue.kind != QueueKind::Untracked;
-        was_handed_on(packet)
-            || (decision.action == Action::Allow
-                && tracked
-                && decision.lifetime == Lifetime::Packet)
-    }
-
     fn ask_again(&mut self, flow: Flow, effects: &mut Vec<Effect>) {
         if let Some(parked) = self.parked.get(&flow) {
             effects.push(Effect::Ask(parked.token, parked.request(flow)));
@@ -537,14 +397,6 @@ fn refuse(packet: Packet, effects: &mut Vec<Effect>) {
     effects.push(Effect::Refused(Layer::Overload));
 }
 
-/// Whether packets came for a program that may be gone: replies to a datagram,
-/// whose verdict depends on whose it was. Only what that program sends itself shows that it is there.
-fn is_of_nobody_any_more(flow: &Flow, judgement: &Judgement, packets: &[Packet]) -> bool {
-    flow.protocol != Protocol::TCP
-        && judgement.reach != Reach::Service
-        && packets.iter().all(|packet| packet.queue.kind == QueueKind::ParkedReply)
-}
-
 /// The number of the interface that leads to the other end; of a forwarded flow, to the side
 /// that was called.
 fn interface_of(packet: &Packet) -> Option<u32> {
@@ -558,20 +410,4 @@ fn interface_of(packet: &Packet) -> Option<u32> {
 /// Whether `datapath/rest` met the packet and did not know its flow.
 fn was_handed_on(packet: &Packet) -> bool {
     matches!(packet.queue.kind, QueueKind::ParkedOriginal | QueueKind::ParkedReply)
-}
-
-/// A denial that no policy made.
-fn denial(flow: &Flow, layer: Layer, text: &'static str, standing: Standing) -> Judgement {
-    use seawall_messages::Direction;
-    Judgement {
-        action: match flow.direction {
-            Direction::Inbound => Action::Drop,
-            Direction::Outbound | Direction::Forwarded => Action::Reject,
-        },
-        lifetime: Lifetime::Flow,
-        reason: Reason::plain(layer, text),
-        generation: standing.generation,
-        reach: Reach::Flow,
-        breadth: Breadth::Service,
-    }
 }

@@ -5,7 +5,8 @@ use std::time::Instant;
 use seawall_messages::verdict::Waiting;
 use seawall_messages::{Flow, Layer};
 
-use super::{Asking, Effect, Parked, Parking, denial, refuse};
+use super::end::denial;
+use super::{Asking, Effect, Parked, Parking, refuse};
 use crate::standing::Standing;
 use crate::waiting::{MOST_ASKED_PACKETS_PER_FLOW, Seen};
 
