@@ -137,6 +137,26 @@ fn what_is_dismissed_is_denied() {
 }
 
 #[test]
+fn an_answer_about_a_name_that_nobody_knows_is_refused() {
+    let world = World::new();
+    let _server = world.peer.listen(at(PORT));
+    let seawall = Seawall::on(&world.desk).policy(ASKED).start();
+    let folder = Programs::new();
+    let program = &programs(&folder, 1)[0];
+    let attempt = Attempt::start(&world, program, at(PORT));
+    let prompt = prompt_of(&seawall, program);
+    let id = prompt.id.0.to_string();
+    for what in ["domain", "zone"] {
+        let refused = seawall.verb(&["prompts", "answer", &id, "allow", "--what", what]);
+        assert_eq!(refused.code, Some(1), "{what}: {}", refused.stdout);
+        assert!(refused.stderr.contains("nobody knows the name of"), "{}", refused.stderr);
+    }
+    attempt.waits("nothing was answered");
+    answer(&seawall, &prompt, &["allow"]);
+    attempt.connects("for the address and port, as ever");
+}
+
+#[test]
 fn one_key_answers_on_a_terminal() {
     needs("tmux");
     let world = World::new();
