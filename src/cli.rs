@@ -293,6 +293,16 @@ pub(crate) enum Verb {
         shell: ShellName,
     },
 
+    /// Print what the last word may become; called by what `completions` prints
+    #[command(hide = true)]
+    Complete {
+        /// Which shell
+        shell: ShellName,
+        /// The words of the line as the shell has them, the program first
+        #[arg(last = true)]
+        words: Vec<String>,
+    },
+
     /// Print the manual page, or write one for each verb
     #[command(after_help = EXIT_CODES)]
     Man {

@@ -5,6 +5,7 @@
 
 mod adopted;
 mod check;
+mod complete;
 mod components;
 mod connections;
 mod early_rules;
@@ -80,6 +81,7 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::RemoveRules(config) => return remove_rules::perform(&config),
         Verb::Check { config, json } => return check::perform(&config.config, json),
         Verb::Completions { shell } => return manual::completions(shell),
+        Verb::Complete { shell, words } => return complete::perform(shell, &words),
         Verb::Man { out } => return manual::man(out.as_deref()),
         Verb::Explain(arguments) => explain::perform(arguments),
         Verb::Status(common) => status::perform(&common),
