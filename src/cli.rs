@@ -291,15 +291,8 @@ pub(crate) enum Verb {
     Completions {
         /// Which shell
         shell: ShellName,
-    },
-
-    /// Print what the last word may become; called by what `completions` prints
-    #[command(hide = true)]
-    Complete {
-        /// Which shell
-        shell: ShellName,
-        /// The words of the line as the shell has them, the program first
-        #[arg(last = true)]
+        /// The words of a line as the shell has them, the program first: print what the last may become
+        #[arg(last = true, hide = true)]
         words: Vec<String>,
     },
 

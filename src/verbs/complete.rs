@@ -1,8 +1,8 @@
-//! `seawall complete`, which shells call: what a word of a command line may become that a
-//! running Seawall knows: apps, prompts, adopted entries, rules, networks.
+//! `seawall completions SHELL -- WORDS`, which the shells' scripts call: what the last word of a line may
+//! become that a running Seawall knows: apps, prompts, adopted entries, rules, networks.
 //!
 //! Quick, and silent whatever happens: somebody waits with a finger on Tab. What the command
-//! line itself defines (verbs, options, settings) shells know from `seawall completions`.
+//! line itself defines (verbs, options, settings) the scripts say.
 
 mod place;
 pub(super) mod shell;

@@ -50,7 +50,7 @@ pub(super) fn completions(shell: ShellName) -> Outcome {
     Outcome::Done
 }
 
-/// What the command line's definition says, and a call of `seawall complete` for all else.
+/// What the command line's definition says, and a call of this very verb for all else.
 fn script(shell: ShellName) -> String {
     let generator = match shell {
         ShellName::Bash => Shell::Bash,
@@ -205,9 +205,9 @@ mod tests {
     #[test]
     fn every_shell_asks_a_running_seawall() {
         let calls = [
-            (ShellName::Bash, "command seawall complete bash"),
-            (ShellName::Zsh, "command seawall complete zsh"),
-            (ShellName::Fish, "command seawall complete fish"),
+            (ShellName::Bash, "command seawall completions bash"),
+            (ShellName::Zsh, "command seawall completions zsh"),
+            (ShellName::Fish, "command seawall completions fish"),
         ];
         for (shell, call) in calls {
             assert!(script(shell).contains(call), "{shell:?}");

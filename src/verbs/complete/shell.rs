@@ -14,7 +14,7 @@ const BREAKS: [char; 2] = [':', '='];
 /// In the scripts, whatever the command line's own definition can't say is asked for first.
 const BASH: &str = r#"
 _seawall_known() {
-    mapfile -t COMPREPLY < <(command seawall complete bash -- "${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null)
+    mapfile -t COMPREPLY < <(command seawall completions bash -- "${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null)
     [[ ${#COMPREPLY[@]} -gt 0 ]] || _seawall "$@"
 }
 
@@ -23,7 +23,7 @@ complete -F _seawall_known -o nosort -o bashdefault -o default seawall
 
 const ZSH: &str = r#"_seawall() {
     local -a known
-    known=("${(@f)$(command seawall complete zsh -- "${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
+    known=("${(@f)$(command seawall completions zsh -- "${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null)}")
     if [[ -n ${known[1]} ]]; then
         _describe -V 'known to Seawall' known
     else
@@ -37,7 +37,7 @@ const FISH: &str = r#"
 function __seawall_known
     set -l words (commandline -opc)
     set -l current (commandline -ct)
-    command seawall complete fish -- $words "$current" 2>/dev/null
+    command seawall completions fish -- $words "$current" 2>/dev/null
 end
 function __seawall_is_known
     set -g __seawall_found (__seawall_known)

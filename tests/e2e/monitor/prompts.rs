@@ -73,7 +73,9 @@ fn prompts_are_shown_and_answered_by_a_key() {
     pane.keys(&["Enter", "Home", "d"]);
     eventually("the answer is taken back", SOON, || !of_port(&seawall));
     pane.shows_all(&["nothing here has \"port 7001\" in it"]);
-    pane.keys(&["Escape", "p"]);
+    pane.keys(&["Escape"]);
+    pane.shows("all that counts", |text| !text.contains("filter:"));
+    pane.keys(&["p"]);
     pane.shows_all(&["LAST MINUTE"]);
     pane.keys(&["q"]);
     is_given_back(&pane);
