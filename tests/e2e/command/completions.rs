@@ -71,7 +71,7 @@ fn bash_completes_what_a_running_seawall_knows() {
         (&["prompts", "answer", ""], &[&prompt]),
         (&["prompts", "dismiss", ""], &[&prompt]),
         (&["adopted", "remove", ""], &[&adopted]),
-        (&["rule", "remove", "-"], &["-\\ 10.9.0.1\\ TCP/80"]),
+        (&["rule", "remove", "-"], &["-\\ 10.9.0.1\\ TCP/HTTP"]),
         (&["rule", "disable", "--incoming", "\"- 10"], &["- 10.9.0.2"]),
         (&["rule", "enable", "--app", "My Tool", ""], &["+\\ \\*"]),
         (&["rule", "check", "+ *", "--network", ""], &["office", "cafe"]),
@@ -82,6 +82,9 @@ fn bash_completes_what_a_running_seawall_knows() {
         let line = [&line[..1], &words[..1], &line[1..3], &words[1..]].concat();
         assert_eq!(completed(&line), expected, "{words:?}");
     }
+    // What is offered is taken.
+    let removed = seawall.verb(&["rule", "remove", "- 10.9.0.1 TCP/HTTP"]);
+    assert_eq!(removed.code, Some(0), "{}", removed.stderr);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn a_prompt_is_answered_each_way() {
         let attempt = Attempt::start(&world, program, at(PORT));
         let prompt = prompt_of(&seawall, program);
         attempt.waits("it waits for the answer");
-        let target = prompt.targets[0];
+        let target = &prompt.targets[0];
         assert_eq!((target.address, target.port), (at(PORT).ip(), Some(PORT)));
         assert_eq!(prompt.direction, Direction::Outbound);
         answer(&seawall, &prompt, words);
