@@ -86,11 +86,11 @@ impl Asker {
     /// The next answer, if there is one.
     pub(super) fn answer(&mut self) -> Option<Input> {
         let input = self.answers.try_recv().ok()?;
-        let is_last = match input {
-            Input::Rule(_) | Input::Answered(_) | Input::Health(_) | Input::Prompts(_) => false,
-            _ => true,
-        };
-        self.waits &= !is_last;
+        let more_comes = matches!(
+            input,
+            Input::Rule(_) | Input::Answered(_) | Input::Health(_) | Input::Prompts(_)
+        );
+        self.waits &= more_comes;
         Some(input)
     }
 }
