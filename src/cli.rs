@@ -291,6 +291,9 @@ pub(crate) enum Verb {
     Completions {
         /// Which shell
         shell: ShellName,
+        /// The words of a line as the shell has them, the program first: print what the last may become
+        #[arg(last = true, hide = true)]
+        words: Vec<String>,
     },
 
     /// Print the manual page, or write one for each verb

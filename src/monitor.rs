@@ -1,4 +1,4 @@
-//! `seawall monitor`: apps and connections as they come and go.
+//! `seawall monitor`: apps and connections as they come and go, and what waits for the user.
 //!
 //! On a terminal, the whole screen: a [`model`] that keys and answers change, and a
 //! [`view`] that draws it; both are pure. Elsewhere, [`lines`]. What is asked for is
@@ -11,6 +11,7 @@ mod layout;
 mod lines;
 mod lists;
 mod model;
+mod prompts;
 #[cfg(test)]
 mod sample;
 mod screen;

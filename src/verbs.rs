@@ -5,6 +5,7 @@
 
 mod adopted;
 mod check;
+mod complete;
 mod components;
 mod connections;
 mod early_rules;
@@ -79,7 +80,10 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Service { what, root } => return service::perform(what, &root),
         Verb::RemoveRules(config) => return remove_rules::perform(&config),
         Verb::Check { config, json } => return check::perform(&config.config, json),
-        Verb::Completions { shell } => return manual::completions(shell),
+        Verb::Completions { shell, words } if words.is_empty() => {
+            return manual::completions(shell);
+        }
+        Verb::Completions { shell, words } => return complete::perform(shell, &words),
         Verb::Man { out } => return manual::man(out.as_deref()),
         Verb::Explain(arguments) => explain::perform(arguments),
         Verb::Status(common) => status::perform(&common),

@@ -1,6 +1,7 @@
 //! The conversation with `prompt`: what the user is asked, and what the answers cover.
 
 mod answers;
+mod extent;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::flow::{Direction, Flow, Protocol};
 use crate::policy::{AddedRule, AppMatch, PolicyRefusal};
 use crate::process::{App, Attribution, ProcessKey};
+use crate::rule::{registered_zone, written_name};
 
 pub use self::answers::{Answers, Covers, Given, Uses};
+pub use self::extent::{Extent, covered};
 
 /// Names a prompt, and later the answer to it. Counts up, over restarts, too.
 #[derive(
@@ -36,7 +39,7 @@ pub struct Asker {
 }
 
 /// Where a connection leads, or comes from: what one prompt is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// Its protocol; that of the first connection, where there were several.
     pub protocol: Protocol,
@@ -45,6 +48,9 @@ pub struct Target {
     /// The port that is called, where the protocol has ports.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub port: Option<u16>,
+    /// The name that was called, where it is known, as [`crate::rule::is_domain_name`] wants it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<Arc<str>>,
 }
 
 /// A connection that the policy has the user asked about.
@@ -54,6 +60,8 @@ pub struct Question {
     pub asker: Asker,
     /// The connection.
     pub flow: Flow,
+    /// The name that was called, where it is known, as [`Target::name`].
+    pub name: Option<Arc<str>>,
 }
 
 /// What became of a [`Question`].
@@ -80,20 +88,6 @@ pub enum Choice {
     Allow,
     /// It is denied.
     Block,
-}
-
-/// What an answer is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Extent {
-    /// The app's connections with this address at this port.
-    AddressPort,
-    /// The app's connections with this address.
-    Address,
-    /// The app's connections at this port, whatever the address.
-    Port,
-    /// All connections of the app in that direction.
-    App,
 }
 
 /// How long an answer counts.
@@ -263,13 +257,53 @@ impl Asker {
     }
 }
 
+impl Question {
+    /// The other end of the connection.
+    pub fn target(&self) -> Target {
+        Target {
+            protocol: self.flow.protocol,
+            address: self.flow.remote().to_canonical(),
+            port: self.flow.destination_port(),
+            name: self.name.clone(),
+        }
+    }
+}
+
 impl Target {
-    /// The other end of a connection.
-    pub fn of(flow: &Flow) -> Self {
-        Self {
-            protocol: flow.protocol,
-            address: flow.remote().to_canonical(),
-            port: flow.destination_port(),
+    /// The zone that an answer may be about: what somebody has registered, with all names below it.
+    pub fn zone(&self) -> Option<&str> {
+        registered_zone(self.name.as_deref()?)
+    }
+
+    /// Whether a prompt about the one is about the other: by its name where it is known, else by its address.
+    pub fn shares_prompt(&self, other: &Self) -> bool {
+        let is_same_place = match (&self.name, &other.name) {
+            (Some(own), Some(other)) => own == other,
+            (None, None) => self.address == other.address,
+            _ => false,
+        };
+        is_same_place && self.port == other.port
+    }
+}
+
+impl Prompt {
+    /// What an answer of that extent covers; or why there can be none.
+    pub fn covered(&self, extent: Extent) -> Result<Covers, String> {
+        covered(extent, self.whole_app, &self.targets)
+    }
+
+    /// What its answer may be about, the least first.
+    pub fn extents(&self) -> Vec<Extent> {
+        Extent::ALL.into_iter().filter(|extent| self.covered(*extent).is_ok()).collect()
+    }
+
+    /// What its answer is about where nobody says: as little as it can be, so long as that is all that waits.
+    pub fn usual_extent(&self) -> Extent {
+        let is_named = self.targets.first().is_some_and(|target| target.name.is_some());
+        match (self.whole_app, is_named) {
+            (true, _) => Extent::App,
+            (false, true) => Extent::Domain,
+            (false, false) => Extent::AddressPort,
         }
     }
 }
@@ -284,9 +318,12 @@ impl Choice {
     }
 }
 
-/// `9.9.9.9:443 TCP`
+/// `9.9.9.9:443 TCP`, `www.example.com 9.9.9.9:443 TCP`
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.name {
+            write!(f, "{} ", written_name(name))?;
+        }
         match self.port {
             Some(port) => write!(f, "{} {}", SocketAddr::new(self.address, port), self.protocol),
             None => write!(f, "{} {}", self.address, self.protocol),

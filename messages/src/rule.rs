@@ -17,7 +17,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::domain::{DomainForm, DomainPattern, domain_name, is_domain_name, zones_of};
+pub use self::domain::{
+    DomainForm, DomainPattern, domain_name, is_domain_name, is_in_zone, registered_zone,
+    written_name, zones_of,
+};
 pub use self::entity::{Entity, ScopeSet};
 pub use self::list::Rules;
 pub use self::only::{InNetwork, InterfaceMatch, Only, Present, User, UserMatch};

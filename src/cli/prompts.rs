@@ -35,7 +35,7 @@ pub(crate) struct AnswerArguments {
     pub(crate) choice: ChoiceName,
     #[command(flatten)]
     pub(crate) lasts: Lasts,
-    /// What the answer is about [default: the address and port, or the whole app where the prompt is]
+    /// What the answer is about [default: the name, or else the address and port; the whole app where the prompt is]
     #[arg(long, value_name = "WHAT")]
     pub(crate) what: Option<ExtentName>,
 }
@@ -78,6 +78,10 @@ pub(crate) enum ExtentName {
     Port,
     /// The app's connections with this address at this port
     AddressPort,
+    /// The app's connections with this name, where it is known
+    Domain,
+    /// The app's connections with names of what was registered: example.com and all below it
+    Zone,
 }
 
 impl From<ChoiceName> for Choice {
@@ -96,6 +100,8 @@ impl From<ExtentName> for Extent {
             ExtentName::Address => Self::Address,
             ExtentName::Port => Self::Port,
             ExtentName::AddressPort => Self::AddressPort,
+            ExtentName::Domain => Self::Domain,
+            ExtentName::Zone => Self::Zone,
         }
     }
 }

@@ -1,17 +1,17 @@
 //! Asks Seawall in threads of their own, so that keys never wait for an answer: one
-//! follows along, the other has rules written.
+//! follows along, the other has rules written and prompts answered.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use seawall_messages::api::{Changes, Components, Status};
 use seawall_messages::datapath::Cursor;
-use seawall_messages::policy::NewRule;
+use seawall_messages::prompt::Prompts;
 use seawall_runtime::ComponentState;
 
-use super::model::{Health, Input};
+use super::model::{Change, Health, Input};
 use crate::client::{Client, ClientError};
-use crate::verbs::describe;
+use crate::verbs::{describe, prompts};
 
 /// Questions and answers that wait: there is never more than one of each kind.
 const ROOM: usize = 4;
@@ -23,12 +23,14 @@ pub(super) struct News {
     pub(super) since: Option<(Cursor, u64)>,
     /// Whether to ask how Seawall stands, too.
     pub(super) health: bool,
+    /// Whether to ask what waits for the user, too.
+    pub(super) prompts: bool,
 }
 
 /// The threads. They end with the program.
 pub(super) struct Asker {
     news: SyncSender<News>,
-    rules: SyncSender<NewRule>,
+    changes: SyncSender<Change>,
     answers: Receiver<Input>,
     /// Whether the last question is under way.
     pub(super) waits: bool,
@@ -49,18 +51,16 @@ impl Asker {
                 }
             }
         })?;
-        let (rules, wanted) = sync_channel::<NewRule>(ROOM);
+        let (changes, wanted) = sync_channel::<Change>(ROOM);
         let client = Client::new(run_dir);
-        std::thread::Builder::new().name("monitor-rules".to_owned()).spawn(move || {
-            while let Ok(rule) = wanted.recv() {
-                let outcome = client.add_rule(&rule).map(Box::new);
-                let outcome = outcome.map_err(|error| describe(&error));
-                if answered.send(Input::Rule(outcome)).is_err() {
+        std::thread::Builder::new().name("monitor-changes".to_owned()).spawn(move || {
+            while let Ok(wanted) = wanted.recv() {
+                if answered.send(change(&client, &wanted)).is_err() {
                     return;
                 }
             }
         })?;
-        Ok(Self { news, rules, answers, waits: false })
+        Ok(Self { news, changes, answers, waits: false })
     }
 
     /// Asks for what is new, unless that is under way.
@@ -70,27 +70,51 @@ impl Asker {
         }
     }
 
-    /// Has a rule written. Gives what to say where that can't be asked for.
-    pub(super) fn add(&self, rule: NewRule) -> Option<Input> {
-        let refused = self.rules.try_send(rule).err()?;
-        let why = match refused {
-            TrySendError::Full(_) => "other rules are still being written",
-            TrySendError::Disconnected(_) => "nobody is left who writes rules",
+    /// Has something changed. Gives what to say where that can't be asked for.
+    pub(super) fn change(&self, change: Change) -> Option<Input> {
+        let refused = self.changes.try_send(change).err()?;
+        let (change, why) = match refused {
+            TrySendError::Full(change) => (change, "other changes are still under way"),
+            TrySendError::Disconnected(change) => (change, "nobody is left who changes anything"),
         };
-        Some(Input::Rule(Err(why.to_owned())))
+        Some(match change {
+            Change::AddRule(_) => Input::Rule(Err(why.to_owned())),
+            Change::Answer(_) | Change::Dismiss(_) => Input::Answered(Err(why.to_owned())),
+        })
     }
 
     /// The next answer, if there is one.
     pub(super) fn answer(&mut self) -> Option<Input> {
         let input = self.answers.try_recv().ok()?;
-        if !matches!(input, Input::Rule(_) | Input::Health(_)) {
-            self.waits = false;
-        }
+        let more_comes = matches!(
+            input,
+            Input::Rule(_) | Input::Answered(_) | Input::Health(_) | Input::Prompts(_)
+        );
+        self.waits &= more_comes;
         Some(input)
     }
 }
 
-/// The answers to a question; the last of them is no [`Input::Health`].
+/// Has something changed, and says what became of it.
+fn change(client: &Client, wanted: &Change) -> Input {
+    let answered = |outcome: Result<String, ClientError>| {
+        Input::Answered(outcome.map_err(|error| describe(&error)))
+    };
+    match wanted {
+        Change::AddRule(rule) => {
+            let added = client.add_rule(rule).map(Box::new);
+            Input::Rule(added.map_err(|error| describe(&error)))
+        }
+        Change::Answer(answer) => answered(
+            prompts::give(answer, client).map(|taken| prompts::words::taken(answer, &taken)),
+        ),
+        Change::Dismiss(id) => {
+            answered(prompts::dismiss(*id, client).map(|_| "dismissed".to_owned()))
+        }
+    }
+}
+
+/// The answers to a question; the last of them is what changed, [`Input::Rest`] or [`Input::Lost`].
 fn ask(client: &Client, question: News) -> Vec<Input> {
     let lost = |error: ClientError| Input::Lost(describe(&error));
     let mut answers = Vec::new();
@@ -98,6 +122,15 @@ fn ask(client: &Client, question: News) -> Vec<Input> {
         match health(client) {
             Ok(health) => answers.push(Input::Health(health)),
             Err(error) => return vec![lost(error)],
+        }
+    }
+    if question.prompts {
+        match client.get::<Prompts>("/v1/prompts") {
+            Ok(told) => answers.push(Input::Prompts(Box::new(told))),
+            Err(error) => {
+                answers.push(lost(error));
+                return answers;
+            }
         }
     }
     answers.push(match question.since {

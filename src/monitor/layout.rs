@@ -51,6 +51,16 @@ pub(crate) enum Column {
     Pid,
     /// Why.
     Reason,
+    /// The number of a prompt.
+    Id,
+    /// How a prompt stands, or how long an answer counts.
+    State,
+    /// Where a prompt leads, or what was answered.
+    What,
+    /// Connections that wait for a prompt.
+    Waiting,
+    /// What an answer is about.
+    About,
 }
 
 /// In the order in which they are left out, last first, with the columns they need.
@@ -80,10 +90,25 @@ const OF_CONNECTIONS: [(Column, usize); 11] = [
     (Column::Sent, 8),
 ];
 
+/// As [`OF_APPS`].
+const OF_PROMPTS: [(Column, usize); 6] = [
+    (Column::State, 15),
+    (Column::App, 10),
+    (Column::What, 18),
+    (Column::About, 12),
+    (Column::Id, 4),
+    (Column::Waiting, 7),
+];
+
 /// In the order in which they stand.
-const SHOWN: [Column; 15] = [
+const SHOWN: [Column; 20] = [
+    Column::Id,
+    Column::State,
     Column::Verdict,
     Column::App,
+    Column::What,
+    Column::Waiting,
+    Column::About,
     Column::Open,
     Column::Denied,
     Column::FarEnd,
@@ -111,11 +136,29 @@ impl Layout {
     }
 }
 
+/// Lines of the list of prompts and of the details below it, headings aside.
+pub(crate) fn of_prompt_page((_, lines): (u16, u16)) -> (usize, usize) {
+    /// What is told of a prompt that leads to one place.
+    const MOST_DETAILS: usize = 10;
+    let lines = usize::from(lines).saturating_sub(FIXED_LINES);
+    let details = MOST_DETAILS.min(lines * 3 / 5);
+    (lines - details, details)
+}
+
 /// The columns of the list of apps, each with its width, blank between them.
 pub(crate) fn of_apps(width: usize) -> Vec<(Column, usize)> {
     let mut columns = fitting(&OF_APPS, width);
     let spare = spread(&mut columns, Column::App, width, 32);
     spread(&mut columns, Column::Graph, spare, 60);
+    columns
+}
+
+/// The columns of the list of prompts.
+pub(crate) fn of_prompts(width: usize) -> Vec<(Column, usize)> {
+    let mut columns = fitting(&OF_PROMPTS, width);
+    spread(&mut columns, Column::What, width, 60);
+    spread(&mut columns, Column::App, width, 32);
+    spread(&mut columns, Column::What, width, usize::MAX);
     columns
 }
 
@@ -188,6 +231,11 @@ impl Column {
             Self::Age => "AGE",
             Self::Pid => "PID",
             Self::Reason => "REASON",
+            Self::Id => "ID",
+            Self::State => "STATE",
+            Self::What => "WHAT",
+            Self::Waiting => "WAITING",
+            Self::About => "ABOUT",
         }
     }
 
@@ -203,6 +251,8 @@ impl Column {
                 | Self::Received
                 | Self::Age
                 | Self::Pid
+                | Self::Id
+                | Self::Waiting
         )
     }
 }
@@ -217,6 +267,9 @@ mod tests {
             assert_eq!(Layout::of((80, lines)), Layout { apps, connections }, "{lines}");
         }
         assert_eq!(Layout::of((80, 0)), Layout { apps: 0, connections: 0 });
+        for (lines, page) in [(15, (4, 6)), (24, (9, 10)), (50, (35, 10)), (0, (0, 0))] {
+            assert_eq!(of_prompt_page((80, lines)), page, "{lines}");
+        }
     }
 
     #[test]
@@ -231,6 +284,10 @@ mod tests {
             assert!(used(&own) <= width && own.len() + 1 >= connections.len(), "{width}");
         }
         assert_eq!(most, (8, 12));
+        let wide = of_prompts(500);
+        assert_eq!((used(&wide), wide.len()), (500, 6));
+        let narrow: Vec<_> = of_prompts(58).into_iter().map(|(column, _)| column).collect();
+        assert_eq!(narrow, [Column::State, Column::App, Column::What, Column::About]);
         let least: Vec<_> =
             of_connections(58, true).into_iter().map(|(column, _)| column).collect();
         use Column::{Age, Direction, FarEnd, Protocol, ReceivedRate, Verdict};

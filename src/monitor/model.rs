@@ -7,12 +7,14 @@ use std::time::{Duration, SystemTime};
 use seawall_messages::Flow;
 use seawall_messages::api::{Changes, Protection, RuleAdded};
 use seawall_messages::policy::NewRule;
+use seawall_messages::prompt::{AnswerPrompt, PromptId, Prompts};
 use seawall_messages::rule::Permission;
 
 use super::choice::{self, Choice};
 use super::known::{Entry, Known};
-use super::layout::Layout;
+use super::layout::{self, Layout};
 use super::lists::{Lists, Wish, lists};
+use super::prompts::{Pressed, PromptPage};
 
 /// Longest filter, in characters.
 const LONGEST_FILTER: usize = 64;
@@ -66,12 +68,16 @@ pub(crate) enum Input {
     Changes(Box<Changes>),
     /// It told how it stands.
     Health(Health),
+    /// It told what waits for the user.
+    Prompts(Box<Prompts>),
     /// It answers, and nothing else was asked.
     Rest,
     /// It doesn't answer, and why.
     Lost(String),
     /// What became of a rule.
     Rule(Result<Box<RuleAdded>, String>),
+    /// What an answer of the user's did, in words, or why it was not taken.
+    Answered(Result<String, String>),
     /// A second has passed.
     Tick,
 }
@@ -81,8 +87,19 @@ pub(crate) enum Input {
 pub(crate) enum Effect {
     /// End.
     Quit,
+    /// Have Seawall change something.
+    Change(Change),
+}
+
+/// What Seawall is to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
     /// Have this rule written.
     AddRule(Box<NewRule>),
+    /// Answer a prompt.
+    Answer(AnswerPrompt),
+    /// Take a prompt off the list, or an answer back.
+    Dismiss(PromptId),
 }
 
 /// How Seawall stands.
@@ -109,6 +126,15 @@ pub(crate) enum Link {
     Up,
     /// It doesn't, and why.
     Lost(String),
+}
+
+/// What is on the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// Apps and connections.
+    Lists,
+    /// What waits for the user.
+    Prompts,
 }
 
 /// One of the two lists.
@@ -185,6 +211,10 @@ pub(crate) struct Model {
     pub(crate) health: Option<Health>,
     /// What the keys are for.
     pub(crate) mode: Mode,
+    /// What is on the screen.
+    pub(crate) page: Page,
+    /// What waits for the user.
+    pub(crate) prompts: PromptPage,
     /// Which list the keys move in.
     pub(crate) focus: Pane,
     /// Where the list of apps stands.
@@ -214,6 +244,8 @@ impl Model {
             link: Link::Connecting,
             health: None,
             mode: Mode::Browse,
+            page: Page::Lists,
+            prompts: PromptPage::default(),
             focus: Pane::Apps,
             apps: Position::default(),
             connections: Position::default(),
@@ -244,12 +276,20 @@ impl Model {
                 self.health = Some(health);
                 return None;
             }
+            Input::Prompts(told) => {
+                self.link = Link::Up;
+                self.prompts.take(*told);
+            }
             Input::Rest => return None,
             Input::Lost(why) => {
                 self.link = Link::Lost(why);
                 return None;
             }
             Input::Rule(outcome) => self.rule_done(outcome),
+            Input::Answered(outcome) => {
+                self.prompts.answered();
+                self.say(&outcome.unwrap_or_else(|why| format!("Not taken: {why}")));
+            }
             Input::Tick => {
                 if !self.paused {
                     self.known.tick(now);
@@ -300,23 +340,49 @@ impl Model {
             Key::Character('q') => return Some(Effect::Quit),
             Key::Character('/') => self.mode = Mode::Filter,
             Key::Character('?') => self.mode = Mode::Help(0),
-            Key::Character('s') => self.wish.sort = self.wish.sort.next(),
             Key::Character(' ') => self.paused = !self.paused,
-            Key::Character('b') => self.ask_for_rule(Permission::Deny),
-            Key::Character('a') => self.ask_for_rule(Permission::Permit),
             Key::Character('j') => self.go(Move::Down),
             Key::Character('k') => self.go(Move::Up),
             Key::Move(to) => self.go(to),
+            Key::Enter => self.mode = Mode::Details(0),
+            Key::Escape if !self.wish.filter.is_empty() => self.wish.filter.clear(),
+            Key::Character('p') => {
+                self.page = match self.page {
+                    Page::Lists => Page::Prompts,
+                    Page::Prompts => Page::Lists,
+                }
+            }
+            _ if self.page == Page::Prompts => return self.in_prompts(key),
+            _ => self.in_lists(key),
+        }
+        None
+    }
+
+    fn in_lists(&mut self, key: Key) {
+        match key {
+            Key::Character('s') => self.wish.sort = self.wish.sort.next(),
+            Key::Character('b') => self.ask_for_rule(Permission::Deny),
+            Key::Character('a') => self.ask_for_rule(Permission::Permit),
             Key::Tab => {
                 self.focus = match self.focus {
                     Pane::Apps => Pane::Connections,
                     Pane::Connections => Pane::Apps,
                 }
             }
-            Key::Enter => self.mode = Mode::Details(0),
-            Key::Escape if !self.wish.filter.is_empty() => self.wish.filter.clear(),
             Key::Escape => self.focus = Pane::Apps,
-            Key::Character(_) | Key::Backspace | Key::Interrupt => {}
+            _ => {}
+        }
+    }
+
+    fn in_prompts(&mut self, key: Key) -> Option<Effect> {
+        match key {
+            Key::Escape | Key::Tab => self.page = Page::Lists,
+            Key::Character(character) => match self.prompts.key(character, self.now) {
+                Pressed::Change(change) => return Some(Effect::Change(change)),
+                Pressed::Refused(why) => self.say(&why),
+                Pressed::Nothing => {}
+            },
+            _ => {}
         }
         None
     }
@@ -341,6 +407,11 @@ impl Model {
     }
 
     fn go(&mut self, to: Move) {
+        if self.page == Page::Prompts {
+            let (from, last) = (self.prompts.position.selected, self.prompts.rows.len());
+            let page = layout::of_prompt_page(self.size).0;
+            return self.prompts.moved(moved(from, to, page, last.saturating_sub(1)));
+        }
         let layout = Layout::of(self.size);
         let (position, count, page) = match self.focus {
             Pane::Apps => (&mut self.apps, self.lists.apps.len(), layout.apps),
@@ -417,6 +488,8 @@ impl Model {
 
     /// Works the lists out anew, and stays on what was selected.
     fn refresh(&mut self) {
+        let page = layout::of_prompt_page(self.size).0;
+        self.prompts.refresh(&self.wish.filter, page, self.now);
         self.lists = lists(&self.known, &self.wish);
         let layout = Layout::of(self.size);
         let app = self.lists.apps.iter().position(|row| row.id() == self.wish.app);
@@ -453,9 +526,9 @@ impl Dialog {
             }
             (Stage::Choosing, Key::Enter) => {
                 let Some(choice) = self.choices.get(self.chosen) else { return (None, true) };
-                let effect = Effect::AddRule(Box::new(choice.rule.clone()));
+                let change = Change::AddRule(Box::new(choice.rule.clone()));
                 self.stage = Stage::Writing;
-                (Some(effect), false)
+                (Some(Effect::Change(change)), false)
             }
             _ => (None, false),
         }
@@ -464,7 +537,7 @@ impl Dialog {
 
 impl Position {
     /// Keeps the selection among so many lines, and the lines that are seen around it.
-    fn show(&mut self, page: usize, count: usize) {
+    pub(super) fn show(&mut self, page: usize, count: usize) {
         self.selected = self.selected.min(count.saturating_sub(1));
         let least = (self.selected + 1).saturating_sub(page);
         self.first = self.first.min(self.selected).max(least).min(count.saturating_sub(page));

@@ -10,6 +10,9 @@ use seawall_messages::process::{
     App, AppKind, AppMoves, Attribution, FlowUse, Method, Moves, Process, ProcessKey, Rates,
     SocketMoves, Traffic,
 };
+use seawall_messages::prompt::{
+    Asker, Choice, Covers, Given, Prompt, PromptId, PromptState, Prompts, Target, Uses,
+};
 use seawall_messages::{Action, Direction, Flow, Layer, PolicyGeneration, Protocol, Reason};
 
 use super::known::Known;
@@ -139,4 +142,51 @@ pub(crate) fn known() -> Known {
     let mut known = Known::default();
     known.take(answer(), at(60));
     known
+}
+
+fn asker(name: &str, pid: u32) -> Asker {
+    let (app, path) = app(name);
+    Asker { app, path, process: Some(ProcessKey { pid, started_ticks: 1, exec_id: None }) }
+}
+
+/// Three prompts that wait, one of which is about a name and one about a whole app; one that was missed;
+/// one answer.
+pub(crate) fn prompts() -> Prompts {
+    let target = |host: u8, port, name: Option<&str>| Target {
+        protocol: Protocol::TCP,
+        address: [9, 9, 9, host].into(),
+        port: Some(port),
+        name: name.map(Arc::from),
+    };
+    let prompt = |id: u64, name: &str, targets: Vec<Target>, state: PromptState| Prompt {
+        id: PromptId(id),
+        asker: asker(name, 700),
+        direction: Direction::Outbound,
+        whole_app: false,
+        targets,
+        more_targets: 0,
+        state,
+        waiting: usize::from(matches!(state, PromptState::Waits { .. })),
+        opened: at(id),
+    };
+    let waits = |second| PromptState::Waits { until: at(second) };
+    let name = Some("www.example.com.");
+    let whole = prompt(4, "evil\u{1b}[2J", vec![target(9, 443, None)], waits(110));
+    let prompts = vec![
+        prompt(2, "curl", vec![target(9, 443, None)], waits(120)),
+        prompt(3, "wget", vec![target(1, 443, name), target(2, 443, name)], waits(150)),
+        Prompt { whole_app: true, more_targets: 7, waiting: 12, ..whole },
+        prompt(1, "ssh", vec![target(8, 22, None)], PromptState::Missed { since: at(30) }),
+    ];
+    let given = Given {
+        id: PromptId(5),
+        choice: Choice::Allow,
+        asker: asker("dig", 701),
+        direction: Direction::Outbound,
+        covers: Covers::Port(53),
+        uses: Uses::Every,
+        given: at(40),
+        until: Some(at(640)),
+    };
+    Prompts { prompts, answers: vec![given] }
 }

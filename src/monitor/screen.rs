@@ -16,7 +16,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use seawall_platform::linux::signals::SignalFd;
 
 use super::ask::{Asker, News};
-use super::model::{Effect, Input, Key, Model, Move};
+use super::model::{Effect, Input, Key, Model, Move, Page};
 use super::view::{self, Palette};
 use crate::cli::Common;
 use crate::client::ClientError;
@@ -112,14 +112,18 @@ impl Screen {
                 while event::poll(Duration::ZERO)? {
                     let Some(input) = input_of(&event::read()?) else { continue };
                     is_dirty = true;
+                    let page = model.page;
                     match model.update(input, SystemTime::now()) {
                         Some(Effect::Quit) => return Ok(()),
-                        Some(Effect::AddRule(rule)) => {
-                            if let Some(refused) = asker.add(*rule) {
+                        Some(Effect::Change(change)) => {
+                            if let Some(refused) = asker.change(change) {
                                 model.update(refused, SystemTime::now());
                             }
                         }
                         None => {}
+                    }
+                    if model.page != page {
+                        clock.news = Instant::now();
                     }
                 }
             }
@@ -146,8 +150,9 @@ impl Clock {
         }
         self.news = now + NEWS;
         let since = (!model.paused).then_some((model.known.cursor, model.known.moves));
+        let prompts = model.page == Page::Prompts && !model.paused;
         if since.is_some() || health {
-            asker.ask(News { since, health });
+            asker.ask(News { since, health, prompts });
         }
     }
 
@@ -163,6 +168,11 @@ impl Clock {
             }
             // Whatever the rule cut is to be seen at once.
             Input::Rule(Ok(_)) => self.news = now,
+            // So is what doesn't wait any more, here and in the number of those that do.
+            Input::Answered(_) => {
+                self.news = now;
+                self.health = now;
+            }
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 //! of others gets to the terminal but through [`fit`].
 
 mod popup;
+mod prompts;
 
 use std::time::SystemTime;
 
@@ -15,12 +16,25 @@ use seawall_messages::process::App;
 use super::known::Entry;
 use super::layout::{self, Column, Layout, SMALLEST};
 use super::lists::{AppRow, verdict};
-use super::model::{Link, Mode, Model, Pane, Position};
+use super::model::{Link, Mode, Model, Page, Pane, Position};
 use super::text::{self, fit, fit_right};
 use crate::output::{bytes, span};
 
 /// Columns of the graph at the top.
 const TOP_GRAPH: usize = 20;
+
+/// What keys do in the lists, in so many words as there is room for.
+const LIST_KEYS: [&str; 2] = [
+    "Tab list  Enter details  / filter  s sort  b block  a allow  p prompts  space pause  ? help  q quit",
+    "Tab list  / filter  b block  a allow  p prompts  ? help",
+];
+
+/// What they do to prompts.
+const PROMPT_KEYS: [&str; 3] = [
+    "a/b allow/block once  w/W for 10m  u/U until it ends  A/B always  e about  d dismiss  p back  ? help",
+    "a/b once  w/W 10m  u/U until it ends  A/B always  e about  d dismiss  ? help",
+    "a/b once  w/W 10m  A/B always  e about  d dismiss  ? help",
+];
 
 /// Whether colours are wanted, beside the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,15 +79,19 @@ pub(crate) fn draw(model: &Model, palette: Palette, frame: &mut Frame<'_>) {
         return too_small(area, buffer);
     }
     let screen = Screen { model, palette, width: usize::from(area.width) };
-    let layout = Layout::of((area.width, area.height));
-    // All fit an u16, as the area does.
-    let heading = 2 + layout.apps as u16;
-    let bottom = area.height - 1;
+    let size = (area.width, area.height);
     screen.top(buffer);
     screen.state(1, buffer);
-    screen.apps(2, layout.apps, buffer);
-    screen.connections(heading + 1, layout.connections, buffer);
-    screen.keys(bottom, buffer);
+    match model.page {
+        Page::Lists => {
+            let layout = Layout::of(size);
+            screen.apps(2, layout.apps, buffer);
+            // Fits an u16, as the area does.
+            screen.connections(3 + layout.apps as u16, layout.connections, buffer);
+        }
+        Page::Prompts => screen.prompts(2, layout::of_prompt_page(size), buffer),
+    }
+    screen.keys(area.height - 1, buffer);
     popup::draw(model, palette, area, buffer);
 }
 
@@ -146,13 +164,17 @@ impl Screen<'_> {
         });
         let right = parts.chars().count();
         let mut said = Vec::new();
-        if let Some(asked) = health.map(|health| health.asked).filter(|asked| *asked > 0) {
-            said.push(format!("{asked} wait for an answer: `seawall prompts watch`"));
+        let asked = health.map(|health| health.asked).filter(|asked| *asked > 0);
+        if let (Some(asked), Page::Lists) = (asked, model.page) {
+            said.push(format!("{asked} wait for an answer: p shows them"));
         }
         if model.paused {
             said.push("PAUSED, space goes on".to_owned());
         }
-        said.push(format!("by {}", model.wish.sort.as_str()));
+        said.push(match model.page {
+            Page::Lists => format!("by {}", model.wish.sort.as_str()),
+            Page::Prompts => prompts::counts(model),
+        });
         if model.mode == Mode::Filter {
             said.push(format!("filter: {}_", model.wish.filter));
         } else if !model.wish.filter.is_empty() {
@@ -267,16 +289,22 @@ impl Screen<'_> {
 
     fn keys(&self, row: u16, buffer: &mut Buffer) {
         let text = match &self.model.mode {
-            Mode::Browse => {
-                "Tab list  Enter details  / filter  s sort  b block  a allow  space pause  ? help  q quit"
-            }
+            Mode::Browse => return self.browsing_keys(row, buffer),
             Mode::Filter => "type what to look for; Enter keeps it, Esc clears it",
             Mode::Details(_) | Mode::Help(_) => "up and down scroll, any other key closes",
             Mode::Rule(_) => "up and down choose, Enter writes the rule, Esc leaves",
         };
-        // In few columns, the keys that nobody finds by trying.
-        let short = "Tab list  / filter  b block  a allow  ? help  q quit";
-        let text = if text.chars().count() > self.width { short } else { text };
+        self.put(row, text, Style::new().add_modifier(Modifier::DIM), buffer);
+    }
+
+    /// In few columns, the keys that nobody finds by trying.
+    fn browsing_keys(&self, row: u16, buffer: &mut Buffer) {
+        let texts = match self.model.page {
+            Page::Lists => LIST_KEYS.as_slice(),
+            Page::Prompts => &PROMPT_KEYS,
+        };
+        let fits = |text: &&&str| text.chars().count() <= self.width;
+        let text = texts.iter().find(fits).or(texts.last()).copied().unwrap_or_default();
         self.put(row, text, Style::new().add_modifier(Modifier::DIM), buffer);
     }
 }
@@ -321,7 +349,7 @@ fn of_connection(entry: &Entry, column: Column, now: SystemTime) -> String {
         Column::Age => connection.age(now).map_or("-".to_owned(), |age| span(age.as_secs())),
         Column::Pid => entry.process().map_or("-".to_owned(), |it| it.key.pid.to_string()),
         Column::Reason => connection.reason.to_string(),
-        Column::Open | Column::Denied | Column::Graph => String::new(),
+        _ => String::new(),
     }
 }
 

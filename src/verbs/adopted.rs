@@ -35,13 +35,18 @@ pub(super) fn perform(what: Option<AdoptedVerb>, common: &Common) -> Result<Outc
 fn table(adopted: &[Adopted]) -> Table<3> {
     let mut table = Table::new(["ID", "KIND", "WHAT"]).yielding(&[2]);
     for entry in adopted {
-        let (kind, what) = match &entry.what {
-            AdoptedEntry::Listener { protocol, address, port } => {
-                ("listener", format!("{protocol} {}", std::net::SocketAddr::new(*address, *port)))
-            }
-            AdoptedEntry::Session { flow } => ("session", flow.to_string()),
-        };
+        let (kind, what) = what(&entry.what);
         table.row([entry.id.to_string(), kind.to_owned(), what]);
     }
     table
+}
+
+/// The kind of an entry, and what it is.
+pub(super) fn what(entry: &AdoptedEntry) -> (&'static str, String) {
+    match entry {
+        AdoptedEntry::Listener { protocol, address, port } => {
+            ("listener", format!("{protocol} {}", std::net::SocketAddr::new(*address, *port)))
+        }
+        AdoptedEntry::Session { flow } => ("session", flow.to_string()),
+    }
 }

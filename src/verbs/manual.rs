@@ -1,6 +1,7 @@
 //! `seawall completions` and `seawall man`: made from the command line's own
 //! definition, so that they always say what it takes.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Outcome;
+use super::complete::kind;
+use super::complete::shell::with_known;
 use crate::cli::{Cli, ShellName};
 use crate::output;
 
@@ -43,15 +46,34 @@ const ENVIRONMENT: [(&str, &str); 3] = [
 
 /// Prints what a shell reads to complete our command lines.
 pub(super) fn completions(shell: ShellName) -> Outcome {
-    let shell = match shell {
+    output::verbatim(script(shell).as_bytes());
+    Outcome::Done
+}
+
+/// What the command line's definition says, and a call of this very verb for all else.
+fn script(shell: ShellName) -> String {
+    let generator = match shell {
         ShellName::Bash => Shell::Bash,
         ShellName::Zsh => Shell::Zsh,
         ShellName::Fish => Shell::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "seawall", &mut script);
-    output::verbatim(&script);
-    Outcome::Done
+    clap_complete::generate(generator, &mut Cli::command(), "seawall", &mut script);
+    with_known(shell, &String::from_utf8_lossy(&script), &known_options())
+}
+
+/// Options whose values a running Seawall knows.
+fn known_options() -> Vec<String> {
+    fn visit(command: &clap::Command, verbs: &[&str], found: &mut BTreeSet<String>) {
+        let known = command.get_arguments().filter(|it| kind(verbs, it).is_some());
+        found.extend(known.filter_map(|it| it.get_long()).map(str::to_owned));
+        for verb in command.get_subcommands() {
+            visit(verb, &[verbs, &[verb.get_name()]].concat(), found);
+        }
+    }
+    let mut found = BTreeSet::new();
+    visit(&Cli::command(), &[], &mut found);
+    found.into_iter().collect()
 }
 
 /// Prints the page of the whole command, or writes one for it and each verb.
@@ -171,13 +193,35 @@ mod tests {
 
     #[test]
     fn every_shell_is_told_of_every_verb() {
-        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "seawall", &mut script);
-            let script = String::from_utf8_lossy(&script);
+        for shell in [ShellName::Bash, ShellName::Zsh, ShellName::Fish] {
+            let script = script(shell);
             for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
-                assert!(script.contains(verb.get_name()), "{shell}: no {}", verb.get_name());
+                assert!(script.contains(verb.get_name()), "{shell:?}: no {}", verb.get_name());
             }
         }
+    }
+
+    /// The parts of a generated script that ours lean on may change with its generator.
+    #[test]
+    fn every_shell_asks_a_running_seawall() {
+        let calls = [
+            (ShellName::Bash, "command seawall completions bash"),
+            (ShellName::Zsh, "command seawall completions zsh"),
+            (ShellName::Fish, "command seawall completions fish"),
+        ];
+        for (shell, call) in calls {
+            assert!(script(shell).contains(call), "{shell:?}");
+        }
+        assert_eq!(known_options(), ["app", "network"]);
+        let bash = script(ShellName::Bash);
+        assert!(bash.contains("\n_seawall() {\n") || bash.starts_with("_seawall() {\n"));
+        let zsh = script(ShellName::Zsh);
+        assert!(zsh.starts_with("#compdef seawall\n"));
+        assert!(zsh.contains("\n_seawall_defined() {\n"));
+        assert_eq!(zsh.matches("\n_seawall() {\n").count(), 1);
+        let fish = script(ShellName::Fish);
+        let asking = fish.matches("-x -a '(__seawall_known)'").count();
+        assert_eq!(asking, fish.matches(" -l app ").count() + fish.matches(" -l network ").count());
+        assert!(asking > 5, "{asking}");
     }
 }

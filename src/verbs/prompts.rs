@@ -1,7 +1,7 @@
 //! `seawall prompts`: what waits for the user, and the answers.
 
 mod watch;
-mod words;
+pub(crate) mod words;
 
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +14,9 @@ use super::Outcome;
 use crate::cli::{AnswerArguments, Common, Lasts, PromptsVerb};
 use crate::client::{Client, ClientError, Repeat, SLOW};
 use crate::output::{self, Cell, Table};
+
+/// How long an answer counts that a key gives for a while.
+const WHILE_S: u64 = 600;
 
 /// Longest time that an answer counts for, as `prompt` has it.
 const MOST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -111,10 +114,7 @@ fn answer(
 /// What an answer is about that doesn't say: as little as it can be.
 fn usual_extent(id: PromptId, list: &Prompts) -> Extent {
     let prompt = list.prompts.iter().find(|prompt| prompt.id == id);
-    match prompt.is_some_and(|prompt| prompt.whole_app) {
-        true => Extent::App,
-        false => Extent::AddressPort,
-    }
+    prompt.map_or(Extent::AddressPort, Prompt::usual_extent)
 }
 
 fn lasting(lasts: &Lasts) -> Lasting {
@@ -126,12 +126,37 @@ fn lasting(lasts: &Lasts) -> Lasting {
     }
 }
 
+/// The answer that a key gives.
+pub(crate) fn answer_key(character: char) -> Option<(Choice, Lasting)> {
+    let (allow, block) = (Choice::Allow, Choice::Block);
+    Some(match character {
+        'a' => (allow, Lasting::Once),
+        'b' => (block, Lasting::Once),
+        'w' => (allow, Lasting::Seconds(WHILE_S)),
+        'W' => (block, Lasting::Seconds(WHILE_S)),
+        'u' => (allow, Lasting::UntilAppEnds),
+        'U' => (block, Lasting::UntilAppEnds),
+        'A' => (allow, Lasting::Always),
+        'B' => (block, Lasting::Always),
+        _ => return None,
+    })
+}
+
+/// What the answer of a key is about: as little as can be where it is given once, or else the whole app.
+pub(crate) fn key_extent(lasting: Lasting, prompt: &Prompt) -> Extent {
+    match lasting {
+        Lasting::Once => prompt.usual_extent(),
+        _ => Extent::App,
+    }
+}
+
 /// Asked again, it would not be found.
-fn give(answer: &AnswerPrompt, client: &Client) -> Result<Taken, ClientError> {
+pub(crate) fn give(answer: &AnswerPrompt, client: &Client) -> Result<Taken, ClientError> {
     client.send(Method::POST, "/v1/prompts/answer", Some(answer), SLOW, Repeat::Never)
 }
 
-fn dismiss(id: PromptId, client: &Client) -> Result<Prompts, ClientError> {
+/// Likewise.
+pub(crate) fn dismiss(id: PromptId, client: &Client) -> Result<Prompts, ClientError> {
     let request = DismissPrompt { id };
     client.send(Method::POST, "/v1/prompts/dismiss", Some(&request), SLOW, Repeat::Never)
 }

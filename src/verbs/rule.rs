@@ -9,6 +9,7 @@ use seawall_messages::api::RuleChanged;
 use seawall_messages::policy::{AppMatch, ChangeRule, NewRule, RuleChange, RuleList, RulePlace};
 
 pub(crate) use self::check::domain;
+pub(super) use self::list::is_named;
 use super::Outcome;
 use crate::cli::{Common, RuleVerb, WhichRule};
 use crate::client::{Client, ClientError, Repeat, SLOW};

@@ -6,6 +6,7 @@
 mod monitor {
     pub(crate) mod common;
     pub(crate) mod lines;
+    pub(crate) mod prompts;
     pub(crate) mod rules;
     pub(crate) mod screens;
 }

@@ -2,8 +2,8 @@
 //!
 //! Pure: questions, answers and time go in. What has to be stored is noted as it changes.
 //!
-//! - A prompt is about an app and a direction, an address and a port. When an
-//!   app has more than [`FEW`] of them, they become one about the whole app.
+//! - A prompt is about an app and a direction, a name (or an address, where no name is known)
+//!   and a port. When an app has more than [`FEW`] of them, they become one about the whole app.
 //! - A connection waits for [`Snapshot::ask_timeout`](seawall_messages::Snapshot); when none waits any more,
 //!   the prompt is missed. It can still be answered, and the next such connection opens it again.
 //! - An answer ends its prompt, and all others of the app that it covers.
@@ -109,13 +109,12 @@ impl Changes {
 
 impl Record {
     fn is_about(&self, target: &Target) -> bool {
-        let is_it = |own: &Target| (own.address, own.port) == (target.address, target.port);
-        self.whole_app || self.targets.iter().any(is_it)
+        self.whole_app || self.targets.iter().any(|own| own.shares_prompt(target))
     }
 
-    /// Notes one more target of a whole app.
+    /// Notes one more target: of a whole app, or another address of a name.
     fn add(&mut self, target: Target) {
-        let is_it = |own: &Target| (own.address, own.port) == (target.address, target.port);
+        let is_it = |own: &Target| own.shares_prompt(&target) && own.address == target.address;
         if self.targets.iter().any(is_it) {
         } else if self.targets.len() < MOST_TARGETS {
             self.targets.push(target);
@@ -162,13 +161,12 @@ impl Book {
         now: SystemTime,
         version: u64,
     ) -> Outcome {
-        let Question { asker, flow } = question;
-        if let Some(given) = self.answer_to(asker, flow, now) {
+        if let Some(given) = self.answer_to(question, now) {
             return Outcome::Answered(given.choice);
         }
         let until = now + timeout;
-        let Some(id) = self.prompt_for(asker, flow, now, until) else { return Outcome::Full };
-        match self.wait(id, flow, now, until) {
+        let Some(id) = self.prompt_for(question, now, until) else { return Outcome::Full };
+        match self.wait(id, &question.flow, now, until) {
             true => Outcome::Waits { answers: version, at_most: timeout },
             false => Outcome::Full,
         }
@@ -277,13 +275,14 @@ impl Book {
     }
 
     /// What was answered already. An answer for the next connection is used up.
-    fn answer_to(&mut self, asker: &Asker, flow: &Flow, now: SystemTime) -> Option<Given> {
+    fn answer_to(&mut self, question: &Question, now: SystemTime) -> Option<Given> {
+        let flow = &question.flow;
         let is_meant = |given: &&mut Given| {
             let these = match &given.uses {
                 Uses::Every | Uses::Next => true,
                 Uses::These(flows) => flows.contains(flow),
             };
-            these && given.speaks_for(asker, flow, now)
+            these && given.speaks_for(question, now)
         };
         let given = self.answers.iter_mut().rev().find(is_meant)?;
         if given.uses == Uses::Next {
@@ -297,12 +296,12 @@ impl Book {
     /// The prompt that the connection is about: one that is there, or a new one. `None`: there is no room.
     fn prompt_for(
         &mut self,
-        asker: &Asker,
-        flow: &Flow,
+        question: &Question,
         now: SystemTime,
         until: SystemTime,
     ) -> Option<PromptId> {
-        let target = Target::of(flow);
+        let Question { asker, flow, .. } = question;
+        let target = question.target();
         let is_of_app = |(_, entry): &(&PromptId, &Entry)| entry.is_of(asker, flow.direction);
         let of_app = || self.prompts.iter().filter(is_of_app);
         let there = of_app().find(|(_, entry)| entry.record.is_about(&target));

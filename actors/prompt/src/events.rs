@@ -1,7 +1,7 @@
 //! What `prompt` reports: one type for each event, log line and metric together.
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
-use seawall_messages::prompt::{AnswerPrompt, Outcome, PromptId, Question, Target};
+use seawall_messages::prompt::{AnswerPrompt, Outcome, PromptId, Question};
 
 use crate::error::chain;
 use crate::store::StoreError;
@@ -41,7 +41,7 @@ impl Asked<'_> {
         };
         counter!(QUESTIONS, "outcome" => outcome).increment(1);
         let app = &*self.question.asker.app.id;
-        let target = Target::of(&self.question.flow);
+        let target = self.question.target();
         tracing::debug!(app, %target, outcome, "The user is to be asked");
     }
 }

@@ -3,6 +3,7 @@
 use seawall_messages::Direction;
 use seawall_messages::policy::{NewRule, RuleList, RulePlace};
 use seawall_messages::prompt::{Choice, Covers};
+use seawall_messages::rule::written_name;
 
 use crate::book::Record;
 
@@ -22,6 +23,8 @@ pub(crate) fn rule(record: &Record, covers: Covers, choice: Choice) -> Option<Ne
         Covers::Address(address) | Covers::AddressPort(address, None) => address.to_string(),
         Covers::Port(port) => format!("* */{port}"),
         Covers::AddressPort(address, Some(port)) => format!("{address} */{port}"),
+        Covers::Domain(name) => written_name(&name).to_owned(),
+        Covers::Zone(name) => format!(".{}", written_name(&name)),
     };
     let rule = format!("{sign} {whom}");
     Some(NewRule { app: Some(app), list, place: RulePlace::First, rule })

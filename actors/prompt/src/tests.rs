@@ -3,6 +3,7 @@
 mod book;
 mod component;
 mod kept;
+mod names;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -36,7 +37,12 @@ fn flow(host: u8, own_port: u16, port: u16) -> Flow {
 }
 
 fn question(name: &str, flow: Flow) -> Question {
-    Question { asker: asker(name), flow }
+    Question { asker: asker(name), flow, name: None }
+}
+
+/// As [`question`], about a connection whose name is known.
+fn named(name: &str, domain: &str, flow: Flow) -> Question {
+    Question { name: Some(domain.into()), ..question(name, flow) }
 }
 
 fn at(second: u64) -> SystemTime {

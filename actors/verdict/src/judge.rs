@@ -214,7 +214,7 @@ impl Judge {
         if let Some(judgement) = self.answered(snapshot, request, attribution, unanswered) {
             return Answer::Judged(judgement);
         }
-        let question = prompt::Question { asker: Asker::of(attribution), flow: *flow };
+        let question = to_user(flow, attribution);
         let question = |reply| prompt::Message::Ask { question: question.clone(), reply };
         let outcome = ask(&self.prompt, ONE.each, end, &question, Error::NotAsked).await;
         let is_first = !self.is_prompt_silent.swap(outcome.is_err(), Ordering::Relaxed);
@@ -261,7 +261,7 @@ impl Judge {
         unanswered: &Judgement,
     ) -> Option<Judgement> {
         let (answers, flow) = (self.answers.load(), &request.flow);
-        let given = answers.to(&Asker::of(attribution), flow, SystemTime::now())?;
+        let given = answers.to(&to_user(flow, attribution), SystemTime::now())?;
         let lasts = lasts(snapshot, request, attribution);
         Some(by_answer(unanswered, flow, given.choice, lasts))
     }
@@ -283,7 +283,7 @@ impl Judge {
                 process: explained.process.as_ref().map(Arc::clone),
             };
             let answers = self.answers.load();
-            let given = answers.to(&Asker::of(&attribution), flow, SystemTime::now());
+            let given = answers.to(&to_user(flow, &attribution), SystemTime::now());
             explained.notes.extend(given.map(answered_note));
         }
         Ok(explained)
@@ -434,6 +434,11 @@ fn uid_of(request: &Request) -> Option<u32> {
 /// local program's, without a handshake that tells.
 fn may_change_hands(flow: &Flow) -> bool {
     flow.protocol != Protocol::TCP && flow.direction != Direction::Forwarded
+}
+
+/// What the user is asked about a connection. No connection has a name yet.
+fn to_user(flow: &Flow, attribution: &Attribution) -> prompt::Question {
+    prompt::Question { asker: Asker::of(attribution), flow: *flow, name: None }
 }
 
 fn question(request: &Request) -> Question {

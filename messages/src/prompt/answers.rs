@@ -1,12 +1,14 @@
 //! The user's answers that count for a time, as `prompt` publishes them: a pure look-up for `verdict`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asker, Choice, PromptId};
+use super::{Asker, Choice, PromptId, Question, Target};
 use crate::flow::{Direction, Flow};
+use crate::rule::is_in_zone;
 
 /// How far the clock may be set back before an answer counts no more: nobody knows how long it has lasted.
 const SLACK: Duration = Duration::from_secs(60);
@@ -34,7 +36,7 @@ pub struct Given {
 }
 
 /// Where the connections lead that an answer covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Covers {
     /// Anywhere.
@@ -45,6 +47,10 @@ pub enum Covers {
     Port(u16),
     /// To this address and port; or without a port, where the protocol has none.
     AddressPort(IpAddr, Option<u16>),
+    /// To this name, as [`Target::name`].
+    Domain(Arc<str>),
+    /// To this name and all below it.
+    Zone(Arc<str>),
 }
 
 /// Which connections an answer is for.
@@ -69,14 +75,16 @@ pub struct Answers {
 }
 
 impl Covers {
-    /// Whether the connection leads there.
-    pub fn covers(&self, flow: &Flow) -> bool {
-        let (address, port) = (flow.remote().to_canonical(), flow.destination_port());
-        match *self {
+    /// Whether a connection to there is covered.
+    pub fn covers(&self, target: &Target) -> bool {
+        let Target { address, port, name, .. } = target;
+        match self {
             Self::App => true,
             Self::Address(own) => own == address,
-            Self::Port(own) => port == Some(own),
+            Self::Port(own) => *port == Some(*own),
             Self::AddressPort(own, own_port) => own == address && own_port == port,
+            Self::Domain(own) => name.as_ref() == Some(own),
+            Self::Zone(own) => name.as_ref().is_some_and(|name| is_in_zone(name, own)),
         }
     }
 }
@@ -94,32 +102,35 @@ impl Given {
     }
 
     /// Whether it speaks for the connection, whichever uses it has.
-    pub fn speaks_for(&self, asker: &Asker, flow: &Flow, now: SystemTime) -> bool {
-        self.direction == flow.direction
-            && self.covers.covers(flow)
-            && self.is_for(asker)
+    pub fn speaks_for(&self, question: &Question, now: SystemTime) -> bool {
+        self.direction == question.flow.direction
+            && self.is_for(&question.asker)
             && self.counts_at(now)
+            && (self.names(&question.flow) || self.covers.covers(&question.target()))
+    }
+
+    /// Whether it is for this very connection, by whatever name that is known by now.
+    fn names(&self, flow: &Flow) -> bool {
+        matches!(&self.uses, Uses::These(flows) if flows.contains(flow))
     }
 }
 
 impl Answers {
     /// The latest answer that covers the connection. One for the next connection is left to `prompt`.
-    pub fn to(&self, asker: &Asker, flow: &Flow, now: SystemTime) -> Option<&Given> {
+    pub fn to(&self, question: &Question, now: SystemTime) -> Option<&Given> {
         self.given.iter().rev().find(|given| {
             let is_meant = match &given.uses {
                 Uses::Every => true,
-                Uses::These(flows) => flows.contains(flow),
+                Uses::These(flows) => flows.contains(&question.flow),
                 Uses::Next => false,
             };
-            is_meant && given.speaks_for(asker, flow, now)
+            is_meant && given.speaks_for(question, now)
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::flow::{Protocol, Transport};
     use crate::process::{App, AppKind, ProcessKey};
@@ -138,6 +149,10 @@ mod tests {
             responder: remote.parse().expect("an address"),
             transport: Transport::Ports { initiator: 40_000, responder: port },
         }
+    }
+
+    fn question(app: &str, pid: u32, flow: &Flow) -> Question {
+        Question { asker: asker(app, pid), flow: *flow, name: None }
     }
 
     fn at(second: u64) -> SystemTime {
@@ -176,12 +191,38 @@ mod tests {
         for (covers, expected) in cases {
             let answers =
                 Answers { version: 1, given: vec![given(covers, Uses::Every, Some(2_000))] };
-            let meant = |asker: &Asker, flow: &Flow| answers.to(asker, flow, at(1_500)).is_some();
-            let found = [here, other, elsewhere, inbound].map(|flow| meant(&asker("x", 7), &flow));
-            assert_eq!(found, expected, "{covers:?}");
-            assert_eq!(meant(&asker("x", 7), &mapped), expected[0], "{covers:?}");
-            assert_eq!(meant(&asker("x", 8), &here), expected[0], "another process of the app");
-            assert!(!meant(&asker("y", 7), &here), "another app");
+            let meant = |question: Question| answers.to(&question, at(1_500)).is_some();
+            let found = [here, other, elsewhere, inbound].map(|it| meant(question("x", 7, &it)));
+            assert_eq!(found, expected);
+            assert_eq!(meant(question("x", 7, &mapped)), expected[0]);
+            assert_eq!(meant(question("x", 8, &here)), expected[0], "another process of the app");
+            assert!(!meant(question("y", 7, &here)), "another app");
+        }
+    }
+
+    #[test]
+    fn an_answer_about_a_name_covers_connections_of_that_name() {
+        let domain = Covers::Domain("www.example.com.".into());
+        let zone = Covers::Zone("example.com.".into());
+        // The name of a connection; whether the domain and the zone cover it.
+        let cases = [
+            (Some("www.example.com."), true, true),
+            (Some("cdn.example.com."), false, true),
+            (Some("a.www.example.com."), false, true),
+            (Some("example.com."), false, true),
+            (Some("badexample.com."), false, false),
+            (Some("example.org."), false, false),
+            (Some("com."), false, false),
+            (None, false, false),
+        ];
+        for (name, by_domain, by_zone) in cases {
+            let name = name.map(Arc::from);
+            let asked = Question { name, ..question("x", 7, &flow("9.9.9.9", 443)) };
+            for (covers, expected) in [(&domain, by_domain), (&zone, by_zone)] {
+                let given = vec![given(covers.clone(), Uses::Every, Some(2_000))];
+                let answers = Answers { version: 1, given };
+                assert_eq!(answers.to(&asked, at(1_500)).is_some(), expected, "{asked:?}");
+            }
         }
     }
 
@@ -201,8 +242,9 @@ mod tests {
             assert_eq!(answer(until).counts_at(at(now)), expected, "{until:?} {now}");
         }
         let until_it_ends = answer(None);
-        assert!(until_it_ends.speaks_for(&asker("x", 7), &flow("9.9.9.9", 1), at(1_001)));
-        assert!(!until_it_ends.speaks_for(&asker("x", 8), &flow("9.9.9.9", 1), at(1_001)));
+        let flow = flow("9.9.9.9", 1);
+        assert!(until_it_ends.speaks_for(&question("x", 7, &flow), at(1_001)));
+        assert!(!until_it_ends.speaks_for(&question("x", 8, &flow), at(1_001)));
     }
 
     #[test]
@@ -215,10 +257,12 @@ mod tests {
         let said = |given: &[&Given], flow: &Flow| {
             let answers =
                 Answers { version: 1, given: given.iter().map(|it| (*it).clone()).collect() };
-            answers.to(&asker("x", 7), flow, at(1_001)).map(|given| given.choice)
+            answers.to(&question("x", 7, flow), at(1_001)).map(|given| given.choice)
         };
         assert_eq!(said(&[&these], &first), Some(Choice::Allow));
         assert_eq!(said(&[&these], &second), None);
+        let domain = Given { covers: Covers::Domain("www.example.com.".into()), ..these.clone() };
+        assert_eq!(said(&[&domain], &first), Some(Choice::Allow), "its name was forgotten since");
         assert_eq!(said(&[&next], &first), None, "that is for `prompt` to say");
         assert_eq!(said(&[&these, &block], &first), Some(Choice::Block));
         assert_eq!(said(&[&block, &these], &first), Some(Choice::Allow));

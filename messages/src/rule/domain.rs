@@ -47,9 +47,7 @@ impl DomainPattern {
         let text = &*self.text;
         match self.form {
             DomainForm::Exact => name == text,
-            DomainForm::Zone => name
-                .strip_suffix(text)
-                .is_some_and(|before| before.is_empty() || before.ends_with('.')),
+            DomainForm::Zone => is_in_zone(name, text),
             DomainForm::Suffix => name.ends_with(text),
             DomainForm::Prefix => name.starts_with(text),
             DomainForm::Contains => name.contains(text),
@@ -80,6 +78,24 @@ pub fn is_domain_name(name: &str) -> bool {
     };
     name.len() <= MAX_NAME_BYTES
         && name.strip_suffix('.').is_some_and(|labels| labels.split('.').all(is_label))
+}
+
+/// Whether a name is that of a zone, or below it.
+pub fn is_in_zone(name: &str, zone: &str) -> bool {
+    let before = name.strip_suffix(zone);
+    before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
+/// The zone of a name that somebody has registered, by the Public Suffix List: `example.co.uk.`
+/// of `www.example.co.uk.`. None of a public suffix: below `co.uk.` are the names of others.
+pub fn registered_zone(name: &str) -> Option<&str> {
+    let registered = psl::domain_str(name.strip_suffix('.')?)?;
+    name.get(name.len() - 1 - registered.len()..)
+}
+
+/// A name as people write it: without the dot of the root.
+pub fn written_name(name: &str) -> &str {
+    name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name)
 }
 
 /// A name and those of the zones that it lies in, from the inside out:
@@ -145,6 +161,34 @@ mod tests {
         assert_eq!(domain_name("example.com.").as_deref(), Some("example.com."));
         assert_eq!(domain_name("example..com"), None);
         assert_eq!(domain_name(""), Some(".".to_owned()));
+    }
+
+    #[test]
+    fn a_zone_is_what_somebody_has_registered() {
+        let cases = [
+            ("www.example.com.", Some("example.com.")),
+            ("a.b.c.example.com.", Some("example.com.")),
+            ("example.com.", Some("example.com.")),
+            ("www.example.co.uk.", Some("example.co.uk.")),
+            ("me.github.io.", Some("me.github.io.")),
+            ("www.me.github.io.", Some("me.github.io.")),
+            ("printer.lan.", Some("printer.lan.")),
+            // Suffixes, and what has nothing below it.
+            ("com.", None),
+            ("co.uk.", None),
+            ("github.io.", None),
+            ("localhost.", None),
+            (".", None),
+            ("", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(registered_zone(name), expected, "{name}");
+        }
+        assert_eq!((written_name("example.com."), written_name(".")), ("example.com", "."));
+        let cases = [("example.com.", true), ("a.example.com.", true), ("anexample.com.", false)];
+        for (name, expected) in cases {
+            assert_eq!(is_in_zone(name, "example.com."), expected, "{name}");
+        }
     }
 
     #[test]

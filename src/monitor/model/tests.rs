@@ -5,11 +5,15 @@ use seawall_messages::datapath::Connection;
 use seawall_messages::policy::{
     AddedRule, NewRule, PolicyGeneration, PolicySource, PolicyStatus, RuleList,
 };
+use seawall_messages::prompt::{AnswerPrompt, Choice, Extent, Lasting, PromptId};
 use seawall_messages::rule::Permission;
 
-use super::{Dialog, Effect, Health, Input, Key, Link, Mode, Model, Move, Position, Stage, moved};
+use super::{
+    Change, Dialog, Effect, Health, Input, Key, Link, Mode, Model, Move, Page, Position, Stage,
+    moved,
+};
 use crate::monitor::lists::Sort;
-use crate::monitor::sample::{answer, at, changes, connection};
+use crate::monitor::sample::{answer, at, changes, connection, prompts};
 
 fn model() -> Model {
     let mut model = Model::new((100, 30), at(60));
@@ -151,7 +155,9 @@ fn a_rule_is_shown_asked_about_and_written_once() {
     assert_eq!((shown.permission, shown.whom.as_str()), (Permission::Deny, "curl"));
     assert_eq!(shown.choices.len(), 3);
     let effect = press(&mut model, "vvv\n");
-    let Some(Effect::AddRule(rule)) = effect else { panic!("nothing is written: {effect:?}") };
+    let Some(Effect::Change(Change::AddRule(rule))) = effect else {
+        panic!("nothing is written: {effect:?}")
+    };
     let NewRule { app, list, rule, .. } = *rule;
     assert_eq!(app.map(|app| app.to_string()).as_deref(), Some("path=/usr/bin/curl"));
     assert_eq!((list, rule.as_str()), (RuleList::Outgoing, "- 10.0.0.5 TCP/443"));
@@ -198,6 +204,40 @@ fn nothing_selected_is_nothing_blocked() {
         press(&mut empty, keys);
     }
     assert_eq!(press(&mut empty, "q"), Some(Effect::Quit));
+}
+
+#[test]
+fn prompts_are_answered_on_a_page_of_their_own() {
+    let mut model = model();
+    model.update(Input::Prompts(Box::new(prompts())), at(60));
+    assert_eq!(
+        press(&mut model, "pu"),
+        Some(Effect::Change(Change::Answer(AnswerPrompt {
+            id: PromptId(2),
+            choice: Choice::Allow,
+            extent: Extent::App,
+            lasting: Lasting::UntilAppEnds,
+        })))
+    );
+    assert_eq!((model.page, model.mode.clone()), (Page::Prompts, Mode::Browse));
+    model.update(Input::Answered(Ok("allowed; 1 connection waited for it".to_owned())), at(62));
+    let notice = |model: &Model| model.notice.clone().map(|(text, _)| text).unwrap_or_default();
+    assert_eq!(notice(&model), "allowed; 1 connection waited for it");
+    assert!(press(&mut model, "A").is_some(), "the next answer may be given");
+    model.update(Input::Answered(Err("there is no prompt 2".to_owned())), at(62));
+    assert_eq!(notice(&model), "Not taken: there is no prompt 2");
+    // Keys of the lists mean nothing here, those of both do.
+    assert_eq!(press(&mut model, "s"), None);
+    assert_eq!(model.wish.sort, Sort::default());
+    press(&mut model, "/wget\n");
+    assert_eq!(model.prompts.rows.len(), 1);
+    press(&mut model, "\u{1b}v\n");
+    assert_eq!(model.mode, Mode::Details(0));
+    press(&mut model, "\n\u{1b}");
+    assert_eq!(model.page, Page::Lists);
+    press(&mut model, "pvp");
+    assert_eq!((model.page, model.apps.selected), (Page::Lists, 0), "the lists didn't move");
+    assert_eq!(press(&mut model, "pq"), Some(Effect::Quit));
 }
 
 #[test]
@@ -290,12 +330,13 @@ fn any_keys_at_any_time_are_taken() {
             Just(Key::Move(Move::PageDown)),
             Just(Key::Move(Move::End)),
             Just(Key::Move(Move::Up)),
-            "[ab/?s jk]".prop_map(|text| Key::Character(text.chars().next().unwrap_or(' '))),
+            "[ab/?s jkpedwUA]".prop_map(|text| Key::Character(text.chars().next().unwrap_or(' '))),
         ],
         0..60,
     );
     proptest!(|(keys in keys, columns in 0..200_u16, lines in 0..60_u16)| {
         let mut model = model();
+        model.update(Input::Prompts(Box::new(prompts())), at(60));
         model.update(Input::Resize(columns, lines), at(61));
         for key in keys {
             model.update(Input::Key(key), at(61));

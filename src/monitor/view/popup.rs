@@ -7,11 +7,11 @@ use ratatui::widgets::{Block, Clear, Widget as _};
 use seawall_messages::rule::Permission;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::{Palette, name, rate};
+use super::{Palette, name, prompts, rate};
 use crate::monitor::choice;
 use crate::monitor::known::Entry;
 use crate::monitor::lists::{AppRow, app_id};
-use crate::monitor::model::{Dialog, Mode, Model, Pane, Stage};
+use crate::monitor::model::{Dialog, Mode, Model, Page, Pane, Stage};
 use crate::monitor::text::{self, fit};
 use crate::output::one_line;
 use crate::output::{bytes, span};
@@ -22,7 +22,7 @@ const WIDEST: u16 = 100;
 /// Processes of an app that are named.
 const MOST_PIDS: usize = 20;
 
-const HELP: [&str; 17] = [
+const HELP: [&str; 18] = [
     "Tab            the other list: apps above, connections below",
     "Up Down j k    a line; PageUp, PageDown, Home, End further",
     "Enter          all there is to know of what is selected",
@@ -31,6 +31,7 @@ const HELP: [&str; 17] = [
     "s              order: rate, bytes, name, newest",
     "b              block what is selected: shows the rule, asks",
     "a              allow it, likewise",
+    "p              what waits for your answer, and back",
     "space          hold the picture, and go on",
     "q, Ctrl-C      quit",
     "",
@@ -42,6 +43,27 @@ const HELP: [&str; 17] = [
     "called, or the caller's where DIR is in.",
 ];
 
+const PROMPT_HELP: [&str; 18] = [
+    "a b            allow, block once: what waits, or the next one",
+    "w W            allow, block for ten minutes",
+    "u U            allow, block until the app ends",
+    "A B            allow, block for good: it becomes a rule",
+    "e              what the answer is about: usual, address-port,",
+    "               address, domain, zone, port, app",
+    "d              dismiss: deny what waits; take an answer back",
+    "Up Down j k    a line; PageUp, PageDown, Home, End further",
+    "Enter          all there is to know of what is selected",
+    "/              filter: app, path, address, name, waits, missed",
+    "Esc            clears the filter; then back to the lists",
+    "p              back to the lists",
+    "space          hold the picture, and go on",
+    "q, Ctrl-C      quit",
+    "",
+    "First what waits, then what was missed, then answers that",
+    "count for a time. Usual: once is about the name, or else",
+    "the address and port; for longer is about the whole app.",
+];
+
 /// A line and how it looks.
 type Line = (String, Style);
 
@@ -51,7 +73,11 @@ pub(super) fn draw(model: &Model, palette: Palette, area: Rect, buffer: &mut Buf
     let (title, lines, scrolled) = match &model.mode {
         Mode::Browse | Mode::Filter => return,
         Mode::Help(scrolled) => {
-            (" Keys ", plain(HELP.iter().map(ToString::to_string).collect()), *scrolled)
+            let help = match model.page {
+                Page::Lists => HELP,
+                Page::Prompts => PROMPT_HELP,
+            };
+            (" Keys ", plain(help.iter().map(ToString::to_string).collect()), *scrolled)
         }
         Mode::Details(scrolled) => (" Details ", plain(details(model, width)), *scrolled),
         Mode::Rule(dialog) => {
@@ -132,19 +158,20 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Headings with their texts, each of which may take several lines.
-struct Facts {
-    lines: Vec<String>,
+pub(super) struct Facts {
+    /// The lines so far.
+    pub(super) lines: Vec<String>,
     width: usize,
 }
 
 impl Facts {
     const HEADING: usize = 12;
 
-    fn new(width: usize) -> Self {
+    pub(super) fn new(width: usize) -> Self {
         Self { lines: Vec::new(), width }
     }
 
-    fn say(&mut self, what: &str, text: &str) {
+    pub(super) fn say(&mut self, what: &str, text: &str) {
         if text.is_empty() {
             return;
         }
@@ -157,6 +184,10 @@ impl Facts {
 }
 
 fn details(model: &Model, width: usize) -> Vec<String> {
+    if model.page == Page::Prompts {
+        let facts = prompts::facts(model, width);
+        return if facts.is_empty() { vec!["Nothing is selected.".to_owned()] } else { facts };
+    }
     match model.focus {
         Pane::Connections => match model.selected_connection() {
             Some(entry) => of_connection(entry, model, width),

@@ -13,7 +13,7 @@ use seawall_messages::api::{Changes, Protection};
 use super::{Palette, draw};
 use crate::monitor::layout::SMALLEST;
 use crate::monitor::model::{Health, Input, Key, Model, Move};
-use crate::monitor::sample::{answer, at, changes, connection};
+use crate::monitor::sample::{answer, at, changes, connection, prompts};
 
 fn health(protection: Protection, reasons: &[&str]) -> Input {
     Input::Health(Health {
@@ -123,6 +123,42 @@ fn details_help_and_rules() {
 }
 
 #[test]
+fn prompts_in_every_size() {
+    let of = |size| {
+        let mut model = model(size);
+        press(&mut model, &[Key::Character('p')]);
+        model.update(Input::Prompts(Box::new(prompts())), at(81));
+        model
+    };
+    let mut prompts = of((80, 24));
+    shows("prompts-80x24", &prompts);
+    press(&mut prompts, &[DOWN, Key::Character('e'), Key::Character('e')]);
+    shows("prompts-extent-80x24", &prompts);
+    press(&mut prompts, &[Key::Move(Move::End)]);
+    shows("prompts-answer-80x24", &prompts);
+    press(&mut prompts, &[Key::Character('a')]);
+    shows("prompts-refused-80x24", &prompts);
+    press(&mut prompts, &[Key::Character('?')]);
+    shows("prompts-help-80x24", &prompts);
+    shows("prompts-60x15", &of(SMALLEST));
+    let mut wide = of((160, 40));
+    press(&mut wide, &[DOWN, DOWN]);
+    shows("prompts-160x40", &wide);
+    let mut details = of(SMALLEST);
+    press(&mut details, &[DOWN, Key::Enter]);
+    shows("prompts-details-60x15", &details);
+    let mut filtered = of((80, 24));
+    press(
+        &mut filtered,
+        &[Key::Character('/'), Key::Character('x'), Key::Character('y'), Key::Enter],
+    );
+    shows("prompts-filter-80x24", &filtered);
+    let mut nothing = model((80, 24));
+    press(&mut nothing, &[Key::Character('p')]);
+    shows("prompts-asking-80x24", &nothing);
+}
+
+#[test]
 fn what_is_not_as_it_should_be() {
     let mut model = model((80, 24));
     model.update(health(Protection::Degraded, &["verdict crashed 3 times"]), at(81));
@@ -155,7 +191,17 @@ fn without_colours_there_are_none_and_the_words_are_the_same() {
     press(&mut model, &[Key::Tab, Key::Character('a')]);
     model.update(Input::Rule(Err("no".to_owned())), at(82));
     model.update(health(Protection::NotProtected, &["crash loop"]), at(82));
-    let of = |palette| drawn(&model, palette).backend().buffer().clone();
+    let mut asked = self::model((100, 30));
+    press(&mut asked, &[Key::Character('p')]);
+    asked.update(Input::Prompts(Box::new(prompts())), at(82));
+    for model in [model, asked] {
+        colours_only_add(&model);
+    }
+}
+
+#[track_caller]
+fn colours_only_add(model: &Model) {
+    let of = |palette| drawn(model, palette).backend().buffer().clone();
     let (plain, colours) = (of(Palette::Plain), of(Palette::Colours));
     let symbols = |buffer: &ratatui::buffer::Buffer| {
         buffer.content().iter().map(|cell| cell.symbol().to_owned()).collect::<String>()
@@ -167,10 +213,17 @@ fn without_colours_there_are_none_and_the_words_are_the_same() {
 
 #[test]
 fn no_screen_is_too_large_and_none_too_small_to_draw() {
-    let keys: [&[Key]; 4] =
-        [&[], &[Key::Enter], &[Key::Tab, Key::Character('b')], &[Key::Character('?')]];
+    let keys: [&[Key]; 6] = [
+        &[],
+        &[Key::Enter],
+        &[Key::Tab, Key::Character('b')],
+        &[Key::Character('?')],
+        &[Key::Character('p'), DOWN],
+        &[Key::Character('p'), Key::Enter],
+    ];
     for keys in keys {
         let mut model = model((80, 24));
+        model.update(Input::Prompts(Box::new(prompts())), at(81));
         press(&mut model, keys);
         for size in [(0, 0), (1, 1), (3, 60), (60, 15), (61, 16), (200, 15), (60, 200), (500, 120)]
         {
@@ -195,7 +248,14 @@ fn ten_thousand_connections_are_drawn_as_few_are() {
 #[test]
 fn nothing_drawn_is_a_control_character() {
     let mut model = model((160, 40));
-    for keys in [&[Key::Tab][..], &[DOWN, DOWN, Key::Enter], &[Key::Escape, Key::Character('b')]] {
+    model.update(Input::Prompts(Box::new(prompts())), at(81));
+    let keys = [
+        &[Key::Tab][..],
+        &[DOWN, DOWN, Key::Enter],
+        &[Key::Escape, Key::Character('b')],
+        &[Key::Escape, Key::Character('p'), DOWN, DOWN],
+    ];
+    for keys in keys {
         press(&mut model, keys);
         let text = text(&model);
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text}");

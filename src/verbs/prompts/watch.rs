@@ -7,18 +7,15 @@ use std::time::{Duration, SystemTime};
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use seawall_messages::prompt::{
-    AnswerPrompt, Choice, Extent, Lasting, Prompt, PromptId, PromptState, Prompts,
+    AnswerPrompt, Choice, Lasting, Prompt, PromptId, PromptState, Prompts,
 };
 
-use super::{Outcome, dismiss, give, usual_extent, words};
+use super::{Outcome, answer_key, dismiss, give, key_extent, words};
 use crate::client::{Client, ClientError};
 use crate::output::{self, Style};
 
 /// How often it is looked for new prompts.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// How long an answer counts that is given for a while.
-const WHILE_S: u64 = 600;
 
 const KEYS: &str = "  a allow once   w allow the app for 10m   u allow the app until it ends   A allow the app always
   b block once   W block the app for 10m   U block the app until it ends   B block the app always
@@ -27,7 +24,7 @@ const KEYS: &str = "  a allow once   w allow the app for 10m   u allow the app u
 /// What a key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
-    /// Answers; as little as can be where it is answered once, or else the whole app.
+    /// Answers.
     Answer(Choice, Lasting),
     Dismiss,
     Skip,
@@ -108,7 +105,7 @@ pub(super) fn perform(client: &Client) -> Result<Outcome, ClientError> {
                 say(dismiss(prompt.id, client).map(|_| "dismissed".to_owned()))?;
             }
             (Some(Key::Answer(choice, lasting)), Some(prompt)) => {
-                let answer = answer(prompt.id, choice, lasting, &list);
+                let answer = answer(prompt, choice, lasting);
                 say(give(&answer, client).map(|taken| words::taken(&answer, &taken)))?;
             }
             _ => {}
@@ -122,12 +119,8 @@ fn next<'a>(list: &'a Prompts, skipped: &HashSet<PromptId>) -> Option<&'a Prompt
     list.prompts.iter().filter(waits).find(|prompt| !skipped.contains(&prompt.id))
 }
 
-fn answer(id: PromptId, choice: Choice, lasting: Lasting, list: &Prompts) -> AnswerPrompt {
-    let extent = match lasting {
-        Lasting::Once => usual_extent(id, list),
-        _ => Extent::App,
-    };
-    AnswerPrompt { id, choice, extent, lasting }
+fn answer(prompt: &Prompt, choice: Choice, lasting: Lasting) -> AnswerPrompt {
+    AnswerPrompt { id: prompt.id, choice, extent: key_extent(lasting, prompt), lasting }
 }
 
 fn show(prompt: &Prompt) {
@@ -151,21 +144,12 @@ fn say(done: Result<String, ClientError>) -> Result<(), ClientError> {
 }
 
 fn meaning(character: char) -> Option<Key> {
-    let (allow, block) = (Choice::Allow, Choice::Block);
-    Some(match character {
-        'a' => Key::Answer(allow, Lasting::Once),
-        'b' => Key::Answer(block, Lasting::Once),
-        'w' => Key::Answer(allow, Lasting::Seconds(WHILE_S)),
-        'W' => Key::Answer(block, Lasting::Seconds(WHILE_S)),
-        'u' => Key::Answer(allow, Lasting::UntilAppEnds),
-        'U' => Key::Answer(block, Lasting::UntilAppEnds),
-        'A' => Key::Answer(allow, Lasting::Always),
-        'B' => Key::Answer(block, Lasting::Always),
-        'd' => Key::Dismiss,
-        's' => Key::Skip,
-        'q' => Key::Quit,
-        _ => return None,
-    })
+    match character {
+        'd' => Some(Key::Dismiss),
+        's' => Some(Key::Skip),
+        'q' => Some(Key::Quit),
+        other => answer_key(other).map(|(choice, lasting)| Key::Answer(choice, lasting)),
+    }
 }
 
 fn broken(source: io::Error) -> ClientError {
@@ -174,6 +158,8 @@ fn broken(source: io::Error) -> ClientError {
 
 #[cfg(test)]
 mod tests {
+    use seawall_messages::prompt::Extent;
+
     use super::*;
 
     #[test]
@@ -201,9 +187,9 @@ mod tests {
             next(&list, &skipped).map(|prompt| prompt.id.0)
         };
         assert_eq!((id(&[]), id(&[3]), id(&[3, 9])), (Some(3), Some(9), None));
-        let once = answer(PromptId(3), Choice::Allow, Lasting::Once, &list);
+        let once = answer(&words::sample(), Choice::Allow, Lasting::Once);
         assert_eq!(once.extent, Extent::AddressPort);
-        let always = answer(PromptId(3), Choice::Allow, Lasting::Always, &list);
+        let always = answer(&words::sample(), Choice::Allow, Lasting::Always);
         assert_eq!(always.extent, Extent::App);
     }
 }

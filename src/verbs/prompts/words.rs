@@ -6,11 +6,12 @@ use seawall_messages::Direction;
 use seawall_messages::prompt::{
     AnswerPrompt, Choice, Covers, Given, Lasting, Prompt, PromptState, Taken, Uses,
 };
+use seawall_messages::rule::written_name;
 
 use crate::output::{self, Style};
 
 /// How it stands, and for how long.
-pub(super) fn state(prompt: &Prompt, now: SystemTime) -> (Style, String) {
+pub(crate) fn state(prompt: &Prompt, now: SystemTime) -> (Style, String) {
     match prompt.state {
         PromptState::Waits { until } => {
             (Style::Warning, format!("waits, {} left", span_to(until, now)))
@@ -22,7 +23,7 @@ pub(super) fn state(prompt: &Prompt, now: SystemTime) -> (Style, String) {
 }
 
 /// Who asks: name, file, process.
-pub(super) fn asker(prompt: &Prompt) -> String {
+pub(crate) fn asker(prompt: &Prompt) -> String {
     let asker = &prompt.asker;
     let path = match asker.path.is_empty() {
         true => String::new(),
@@ -33,7 +34,7 @@ pub(super) fn asker(prompt: &Prompt) -> String {
 }
 
 /// What it is about.
-pub(super) fn what(prompt: &Prompt) -> String {
+pub(crate) fn what(prompt: &Prompt) -> String {
     let targets: Vec<String> = prompt.targets.iter().map(ToString::to_string).collect();
     let list = targets.join(", ");
     let more = match prompt.more_targets {
@@ -45,21 +46,8 @@ pub(super) fn what(prompt: &Prompt) -> String {
 }
 
 /// What an answer covers.
-pub(super) fn covered(given: &Given) -> String {
-    let what = match given.covers {
-        Covers::App => "whatever it opens".to_owned(),
-        Covers::Address(address) => address.to_string(),
-        Covers::Port(port) => format!("port {port}"),
-        Covers::AddressPort(address, Some(port)) => {
-            std::net::SocketAddr::new(address, port).to_string()
-        }
-        Covers::AddressPort(address, None) => address.to_string(),
-    };
-    let what = match (given.direction, given.covers) {
-        (Direction::Inbound, Covers::App) => "whatever others open towards it".to_owned(),
-        (_, Covers::App) => what,
-        (direction, _) => format!("{} {what}", preposition(direction)),
-    };
+pub(crate) fn covered(given: &Given) -> String {
+    let what = place(&given.covers, given.direction);
     let uses = match &given.uses {
         Uses::Every => String::new(),
         Uses::These(flows) => format!(", {} connections that waited", flows.len()),
@@ -68,8 +56,26 @@ pub(super) fn covered(given: &Given) -> String {
     format!("{} {what}{uses}", given.choice.as_str())
 }
 
+/// Where the connections lead that are covered.
+pub(crate) fn place(covers: &Covers, direction: Direction) -> String {
+    let what = match covers {
+        Covers::App if direction == Direction::Inbound => {
+            return "whatever others open towards it".to_owned();
+        }
+        Covers::App => return "whatever it opens".to_owned(),
+        Covers::Address(address) | Covers::AddressPort(address, None) => address.to_string(),
+        Covers::Port(port) => format!("port {port}"),
+        Covers::AddressPort(address, Some(port)) => {
+            std::net::SocketAddr::new(*address, *port).to_string()
+        }
+        Covers::Domain(name) => written_name(name).to_owned(),
+        Covers::Zone(name) => format!("{} and all below it", written_name(name)),
+    };
+    format!("{} {what}", preposition(direction))
+}
+
 /// How long an answer still counts.
-pub(super) fn until(given: &Given, now: SystemTime) -> String {
+pub(crate) fn until(given: &Given, now: SystemTime) -> String {
     match (given.until, given.asker.process) {
         (Some(until), _) => format!("{} left", span_to(until, now)),
         (None, Some(process)) => format!("process {} ends", process.pid),
@@ -78,7 +84,7 @@ pub(super) fn until(given: &Given, now: SystemTime) -> String {
 }
 
 /// What an answer did.
-pub(super) fn taken(answer: &AnswerPrompt, taken: &Taken) -> String {
+pub(crate) fn taken(answer: &AnswerPrompt, taken: &Taken) -> String {
     let does = match answer.choice {
         Choice::Allow => "allowed",
         Choice::Block => "blocked",
@@ -109,7 +115,7 @@ fn span_to(later: SystemTime, earlier: SystemTime) -> String {
 }
 
 #[cfg(test)]
-pub(super) fn sample() -> Prompt {
+pub(crate) fn sample() -> Prompt {
     use seawall_messages::Protocol;
     use seawall_messages::process::{App, AppKind, ProcessKey};
     use seawall_messages::prompt::{Asker, PromptId, Target};
@@ -121,7 +127,12 @@ pub(super) fn sample() -> Prompt {
         icon: None,
     };
     let process = Some(ProcessKey { pid: 7, started_ticks: 1, exec_id: None });
-    let target = Target { protocol: Protocol::TCP, address: [9, 9, 9, 9].into(), port: Some(443) };
+    let target = Target {
+        protocol: Protocol::TCP,
+        address: [9, 9, 9, 9].into(),
+        port: Some(443),
+        name: None,
+    };
     Prompt {
         id: PromptId(3),
         asker: Asker { app, path: "/usr/bin/curl".into(), process },
@@ -216,6 +227,16 @@ mod tests {
                 given(Covers::Port(53), Uses::Every, None),
                 "allow to port 53",
                 "process 7 ends".to_owned(),
+            ),
+            (
+                given(Covers::Domain("www.example.com.".into()), Uses::Every, Some(end)),
+                "allow to www.example.com",
+                format!("{} left", output::span(60)),
+            ),
+            (
+                given(Covers::Zone("example.com.".into()), Uses::Every, Some(end)),
+                "allow to example.com and all below it",
+                format!("{} left", output::span(60)),
             ),
             (
                 given(Covers::AddressPort([9, 9, 9, 9].into(), Some(443)), Uses::Next, Some(end)),

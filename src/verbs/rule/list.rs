@@ -28,7 +28,7 @@ pub(super) fn perform(app: Option<&str>, common: &Common) -> Result<Outcome, Cli
 }
 
 /// Whether an app is meant by a word: its name, or what its `match` says.
-fn is_named(name: &str, word: &str) -> bool {
+pub(in crate::verbs) fn is_named(name: &str, word: &str) -> bool {
     name.eq_ignore_ascii_case(word) || name.split_once('=').is_some_and(|(_, value)| value == word)
 }
 

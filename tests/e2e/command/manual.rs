@@ -1,6 +1,7 @@
 //! Completions that a shell completes with, and pages that `groff` renders.
 
 use std::process::Command;
+use std::time::Duration;
 
 use lab::process::run_with_input;
 use lab::run;
@@ -10,8 +11,11 @@ fn seawall(arguments: &[&str]) -> lab::process::Finished {
     run(Command::new(lab::seawall::binary()).args(arguments))
 }
 
+/// How long something may take that nobody waits for.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
 /// What bash would complete the last word with.
-fn completed(words: &[&str]) -> Vec<String> {
+pub(crate) fn completed(words: &[&str]) -> Vec<String> {
     let script = seawall(&["completions", "bash"]);
     assert!(script.ok() && script.stderr.is_empty(), "{script:?}");
     let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
@@ -25,9 +29,19 @@ fn completed(words: &[&str]) -> Vec<String> {
         words[last]
     );
     // Without start-up files nobody has loaded the package bash-completion.
-    let answer = run_with_input(Command::new("bash").args(["--norc", "--noprofile"]), &ask);
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "--noprofile"]).env("PATH", path_with_seawall());
+    let answer = run_with_input(&mut bash, &ask);
     assert!(answer.stderr.is_empty(), "{answer:?}");
     answer.stdout.lines().map(str::to_owned).collect()
+}
+
+/// The script calls the command by its name.
+fn path_with_seawall() -> std::ffi::OsString {
+    let binary = lab::seawall::binary();
+    let own = binary.parent().map(ToOwned::to_owned);
+    let usual = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(own.into_iter().chain(std::env::split_paths(&usual))).expect("a path")
 }
 
 #[test]

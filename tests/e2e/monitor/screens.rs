@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use lab::crowd::Crowd;
-use lab::pane::Pane;
 use lab::probe::{Kind, Patience};
 use lab::{Family, Seawall, World, vitals};
 
-use super::common::{Caller, SOON, is_as_kept, monitor, peer};
+use super::common::{Caller, SOON, is_as_kept, is_given_back, monitor, peer};
 
 const POLICY: &str = "[filter]\noutgoing_rules = [\"- * TCP/7101\"]\n";
 const PATIENCE: Patience = Patience(Duration::from_millis(1500));
@@ -56,13 +55,6 @@ fn lists_filters_details_and_sizes_on_a_terminal() {
     drop(third);
     pane.keys(&["q"]);
     is_given_back(&pane);
-}
-
-/// The program ended well; the terminal is as it was.
-#[track_caller]
-fn is_given_back(pane: &Pane) {
-    pane.shows_all(&["ended 0 icanon"]);
-    assert_eq!((pane.state("alternate_on"), pane.state("cursor_flag")), ("0".into(), "1".into()));
 }
 
 #[test]

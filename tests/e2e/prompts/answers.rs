@@ -55,7 +55,7 @@ fn a_prompt_is_answered_each_way() {
         let attempt = Attempt::start(&world, program, at(PORT));
         let prompt = prompt_of(&seawall, program);
         attempt.waits("it waits for the answer");
-        let target = prompt.targets[0];
+        let target = &prompt.targets[0];
         assert_eq!((target.address, target.port), (at(PORT).ip(), Some(PORT)));
         assert_eq!(prompt.direction, Direction::Outbound);
         answer(&seawall, &prompt, words);
@@ -134,6 +134,26 @@ fn what_is_dismissed_is_denied() {
     assert!(prompts(&seawall).prompts.is_empty());
     let again = seawall.verb(&["prompts", "dismiss", "999"]);
     assert_eq!(again.code, Some(1), "{}", again.stdout);
+}
+
+#[test]
+fn an_answer_about_a_name_that_nobody_knows_is_refused() {
+    let world = World::new();
+    let _server = world.peer.listen(at(PORT));
+    let seawall = Seawall::on(&world.desk).policy(ASKED).start();
+    let folder = Programs::new();
+    let program = &programs(&folder, 1)[0];
+    let attempt = Attempt::start(&world, program, at(PORT));
+    let prompt = prompt_of(&seawall, program);
+    let id = prompt.id.0.to_string();
+    for what in ["domain", "zone"] {
+        let refused = seawall.verb(&["prompts", "answer", &id, "allow", "--what", what]);
+        assert_eq!(refused.code, Some(1), "{what}: {}", refused.stdout);
+        assert!(refused.stderr.contains("nobody knows the name of"), "{}", refused.stderr);
+    }
+    attempt.waits("nothing was answered");
+    answer(&seawall, &prompt, &["allow"]);
+    attempt.connects("for the address and port, as ever");
 }
 
 #[test]

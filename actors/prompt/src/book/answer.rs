@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use seawall_messages::prompt::{
-    AnswerPrompt, Choice, Covers, Extent, Given, Lasting, PromptId, Refusal, Taken, Uses,
+    AnswerPrompt, Choice, Covers, Given, Lasting, PromptId, Refusal, Taken, Uses, covered,
 };
 
 use super::{Book, MOST_ANSWERS, ONCE, Record};
@@ -15,7 +15,8 @@ impl Book {
     /// The prompt, if there is one, and what the answer covers; or why it can't be given like that.
     pub(crate) fn asked(&self, answer: &AnswerPrompt) -> Result<(&Record, Covers), Refusal> {
         let entry = self.prompts.get(&answer.id).ok_or(Refusal::Unknown(answer.id))?;
-        let covers = covers(&entry.record, answer.extent).map_err(Refusal::Invalid)?;
+        let Record { whole_app, targets, .. } = &entry.record;
+        let covers = covered(answer.extent, *whole_app, targets).map_err(Refusal::Invalid)?;
         Ok((&entry.record, covers))
     }
 
@@ -101,14 +102,12 @@ impl Book {
             let is_same = record.asker.app.id == given.asker.app.id
                 && record.direction == given.direction
                 && given.is_for(&record.asker);
-            let is_covered = match given.covers {
+            // Of more targets than are remembered, all may be of that name, not of that address.
+            let is_covered = match &given.covers {
                 Covers::App => true,
                 _ if record.whole_app => false,
-                Covers::Address(own) => record.targets.iter().all(|it| it.address == own),
-                Covers::Port(own) => record.targets.iter().all(|it| it.port == Some(own)),
-                Covers::AddressPort(address, port) => {
-                    record.targets.iter().all(|it| (it.address, it.port) == (address, port))
-                }
+                Covers::Address(_) | Covers::AddressPort(..) if record.more_targets > 0 => false,
+                covers => record.targets.iter().all(|target| covers.covers(target)),
             };
             id == given.id || (given.uses == Uses::Every && is_same && is_covered)
         };
@@ -140,21 +139,5 @@ impl Book {
         }
         self.unstored.answers.insert(given.id);
         self.answers.push(given);
-    }
-}
-
-/// What an answer covers, as the prompt is; or why that makes no sense.
-fn covers(record: &Record, extent: Extent) -> Result<Covers, String> {
-    let target = match (record.whole_app, record.targets.first()) {
-        _ if extent == Extent::App => return Ok(Covers::App),
-        (false, Some(target)) => target,
-        _ => return Err("the prompt is about the whole app, and so is its answer".to_owned()),
-    };
-    match (extent, target.port) {
-        (Extent::App, _) => Ok(Covers::App),
-        (Extent::Address, _) => Ok(Covers::Address(target.address)),
-        (Extent::AddressPort, port) => Ok(Covers::AddressPort(target.address, port)),
-        (Extent::Port, Some(port)) => Ok(Covers::Port(port)),
-        (Extent::Port, None) => Err(format!("{} has no ports", target.protocol)),
     }
 }

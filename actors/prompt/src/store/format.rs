@@ -1,7 +1,8 @@
 //! How the store's keys and values look on disk.
 //!
 //! Format 1. Values are postcard. Fields and variants here are only ever
-//! appended; anything else raises [`FORMAT_VERSION`]. The types are the store's
+//! appended, fields as a value of their own behind the first, which an earlier
+//! Seawall leaves unread; anything else raises [`FORMAT_VERSION`]. The types are the store's
 //! own, so that a change to the vocabulary can't silently change the disk.
 
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use seawall_messages::flow::{Direction, Flow, Protocol};
 use seawall_messages::process::{App, AppKind, ProcessKey};
 use seawall_messages::prompt::{Asker, Choice, Covers, Given, PromptId, PromptState, Target, Uses};
+use seawall_messages::rule::is_domain_name;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +56,9 @@ struct StoredPrompt {
     state: StoredState,
 }
 
+/// Behind a [`StoredPrompt`], where a target has a name: the names in the order of the targets.
+type StoredNames = Vec<Option<Arc<str>>>;
+
 #[derive(Serialize, Deserialize)]
 enum StoredState {
     Waits(Time),
@@ -83,6 +88,8 @@ enum StoredCovers {
     Address(IpAddr),
     Port(u16),
     AddressPort(IpAddr, Option<u16>),
+    Domain(Arc<str>),
+    Zone(Arc<str>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -120,7 +127,12 @@ pub(super) fn decode_into(kept: &mut Kept, key: &[u8], value: &[u8]) -> Result<(
         Ok::<_, String>(PromptId(u64::from_be_bytes(bytes)))
     };
     if let Some(key) = key.strip_prefix(PROMPT_PREFIX) {
-        let record = record(decode(value).map_err(|error| error.to_string())?)?;
+        let (stored, rest) = decode_first(value).map_err(|error| error.to_string())?;
+        let names = match rest {
+            [] => StoredNames::new(),
+            rest => decode(rest).map_err(|error| error.to_string())?,
+        };
+        let record = record(stored, names)?;
         if kept.prompts.len() < MOST_PROMPTS {
             kept.prompts.push((id(key)?, record));
         }
@@ -138,7 +150,7 @@ pub(super) fn decode_into(kept: &mut Kept, key: &[u8], value: &[u8]) -> Result<(
 pub(super) fn prompt(record: &Record) -> Vec<u8> {
     let Record { asker, direction, whole_app, targets, more_targets, opened, state } = record;
     let target = |target: &Target| (target.protocol.0, target.address, target.port);
-    encode(&StoredPrompt {
+    let mut value = encode(&StoredPrompt {
         asker: stored_asker(asker),
         direction: *direction,
         whole_app: *whole_app,
@@ -149,7 +161,12 @@ pub(super) fn prompt(record: &Record) -> Vec<u8> {
             PromptState::Waits { until } => StoredState::Waits(milliseconds(*until)),
             PromptState::Missed { since } => StoredState::Missed(milliseconds(*since)),
         },
-    })
+    });
+    let names: StoredNames = targets.iter().map(|target| target.name.clone()).collect();
+    if names.iter().any(Option::is_some) {
+        value.extend(encode(&names));
+    }
+    value
 }
 
 pub(super) fn answer(given: &Given) -> Vec<u8> {
@@ -160,11 +177,13 @@ pub(super) fn answer(given: &Given) -> Vec<u8> {
             Choice::Allow => StoredChoice::Allow,
             Choice::Block => StoredChoice::Block,
         },
-        covers: match given.covers {
+        covers: match given.covers.clone() {
             Covers::App => StoredCovers::App,
             Covers::Address(address) => StoredCovers::Address(address),
             Covers::Port(port) => StoredCovers::Port(port),
             Covers::AddressPort(address, port) => StoredCovers::AddressPort(address, port),
+            Covers::Domain(name) => StoredCovers::Domain(name),
+            Covers::Zone(name) => StoredCovers::Zone(name),
         },
         uses: match &given.uses {
             Uses::Every => StoredUses::Every,
@@ -176,13 +195,18 @@ pub(super) fn answer(given: &Given) -> Vec<u8> {
     })
 }
 
-fn record(stored: StoredPrompt) -> Result<Record, String> {
-    let target = |(protocol, address, port)| Target { protocol: Protocol(protocol), address, port };
+fn record(stored: StoredPrompt, names: StoredNames) -> Result<Record, String> {
+    let names = names.into_iter().chain(std::iter::repeat(None));
+    let target = |((protocol, address, port), text): (_, Option<Arc<str>>)| {
+        let name = text.map(name).transpose()?;
+        Ok::<_, String>(Target { protocol: Protocol(protocol), address, port, name })
+    };
+    let targets = stored.targets.into_iter().take(MOST_TARGETS).zip(names).map(target);
     Ok(Record {
         asker: asker(stored.asker),
         direction: stored.direction,
         whole_app: stored.whole_app,
-        targets: stored.targets.into_iter().take(MOST_TARGETS).map(target).collect(),
+        targets: targets.collect::<Result<_, _>>()?,
         more_targets: stored.more_targets,
         opened: time(stored.opened)?,
         state: match stored.state {
@@ -206,6 +230,8 @@ fn given(id: PromptId, stored: StoredAnswer) -> Result<Given, String> {
             StoredCovers::Address(address) => Covers::Address(address),
             StoredCovers::Port(port) => Covers::Port(port),
             StoredCovers::AddressPort(address, port) => Covers::AddressPort(address, port),
+            StoredCovers::Domain(text) => Covers::Domain(name(text)?),
+            StoredCovers::Zone(text) => Covers::Zone(name(text)?),
         },
         uses: match stored.uses {
             StoredUses::Every => Uses::Every,
@@ -229,6 +255,11 @@ fn asker(stored: StoredAsker) -> Asker {
     Asker { app: App { id: app_id, kind, name, icon }, path, process: process.map(key) }
 }
 
+fn name(stored: Arc<str>) -> Result<Arc<str>, String> {
+    let is_name = is_domain_name(&stored);
+    is_name.then_some(stored).ok_or_else(|| "a name of a host is none".to_owned())
+}
+
 fn milliseconds(time: SystemTime) -> Time {
     let since_1970 = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
@@ -244,6 +275,11 @@ fn time(stored: Time) -> Result<SystemTime, String> {
 
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     postcard::to_stdvec(value).expect("plain data in memory always has a postcard form")
+}
+
+/// A value, and what is behind it.
+fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), postcard::Error> {
+    postcard::take_from_bytes(bytes)
 }
 
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, postcard::Error> {

@@ -6,7 +6,7 @@ use seawall_messages::flow::{Direction, Flow, Protocol, Transport};
 use seawall_messages::policy::{AppMatch, RuleList};
 use seawall_messages::prompt::{
     AnswerPrompt, Asker, Choice, Covers, Extent, Lasting, Outcome, PromptId, PromptState, Prompts,
-    Refusal, Uses,
+    Question, Refusal, Uses,
 };
 
 use super::{TIMEOUT, asker, at, flow, question};
@@ -123,11 +123,11 @@ fn a_prompt_is_missed_and_a_retry_opens_it_again() {
 
 #[test]
 fn an_answer_counts_for_what_it_says() {
-    let (app, address) = (Covers::App, [9, 9, 9, 1].into());
+    let address = [9, 9, 9, 1].into();
     let every = Uses::Every;
     let cases = [
-        (Extent::App, Lasting::Seconds(600), app, every.clone(), Some(at(601))),
-        (Extent::App, Lasting::UntilAppEnds, app, every.clone(), None),
+        (Extent::App, Lasting::Seconds(600), Covers::App, every.clone(), Some(at(601))),
+        (Extent::App, Lasting::UntilAppEnds, Covers::App, every.clone(), None),
         (
             Extent::Address,
             Lasting::Seconds(1),
@@ -152,7 +152,7 @@ fn an_answer_counts_for_what_it_says() {
         let list = book.list();
         assert!(list.prompts.is_empty(), "{extent:?}");
         let given = &list.answers[0];
-        assert_eq!((given.covers, &given.uses, given.until), (covers, &uses, until));
+        assert_eq!((&given.covers, &given.uses, given.until), (&covers, &uses, until));
         assert!(book.answers_changed());
         // What waits, and asks again, is answered.
         let outcome = ask(&mut book, "curl", flow(1, 1, 443), at(1));
@@ -171,12 +171,14 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
     };
     book.ask(&question("ping", echo), TIMEOUT, at(0), 1);
     let nobody = Asker { process: None, ..asker("ping") };
-    let theirs = seawall_messages::prompt::Question { asker: nobody, flow: flow(2, 1, 443) };
+    let theirs = Question { asker: nobody, ..question("ping", flow(2, 1, 443)) };
     book.ask(&theirs, TIMEOUT, at(0), 1);
     let before = book.list();
     let cases = [
         allow(3, Extent::App, Lasting::Once),
         allow(1, Extent::Port, Lasting::Once),
+        allow(2, Extent::Domain, Lasting::Once),
+        allow(2, Extent::Zone, Lasting::Always),
         allow(1, Extent::App, Lasting::Seconds(0)),
         allow(1, Extent::App, Lasting::Seconds(u64::MAX)),
         allow(1, Extent::App, Lasting::Always),
@@ -344,7 +346,7 @@ fn an_answer_for_good_is_a_rule_of_the_app() {
         ..asker("firefox")
     };
     let inbound = Flow { direction: Direction::Inbound, ..flow(2, 1, 22) };
-    let theirs = seawall_messages::prompt::Question { asker: tagged, flow: inbound };
+    let theirs = Question { asker: tagged, ..question("firefox", inbound) };
     book.ask(&theirs, TIMEOUT, at(0), 1);
     let curl = AppMatch::Path("/bin/curl".to_owned());
     let firefox = AppMatch::Tag("snap:firefox".to_owned());

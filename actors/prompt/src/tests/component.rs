@@ -17,7 +17,7 @@ use seawall_runtime::{
     StartError, TreeBuilder,
 };
 
-use super::{asker, flow, question};
+use super::{flow, question};
 use crate::store::FOLDER_NAME;
 use crate::{Arguments, Processes, Prompts, Store};
 
@@ -161,7 +161,7 @@ impl Running {
 
     fn covered(&self, name: &str) -> Option<Choice> {
         let answers = self.answers.load();
-        let given = answers.to(&asker(name), &flow(1, 1, 443), SystemTime::now());
+        let given = answers.to(&question(name, flow(1, 1, 443)), SystemTime::now());
         given.map(|given| given.choice)
     }
 

@@ -79,6 +79,16 @@ fn records_of_format_one_are_read() {
     let given = &kept.answers[0];
     assert_eq!((given.id.0, given.choice, given.until), (2, Choice::Allow, Some(until)));
     assert_eq!(given.covers, Covers::AddressPort([9, 9, 9, 9].into(), Some(443)));
+    assert_eq!(record.targets[0].name, None);
+    // With a name behind it, and with one that is none.
+    let cases =
+        [(&b"\x01\x01\x04a.b."[..], Some("a.b.")), (b"\x01\x01\x03A b", None), (b"\x01", None)];
+    for (names, expected) in cases {
+        let value = [prompt, names].concat();
+        let found = decode_all([(&b"prompt/\0\0\0\0\0\0\0\x03"[..], &value[..])]);
+        let name = found.ok().and_then(|kept| kept.prompts[0].1.targets[0].name.clone());
+        assert_eq!(name.as_deref(), expected, "{names:?}");
+    }
 }
 
 #[test]
