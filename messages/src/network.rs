@@ -1,6 +1,7 @@
 //! Where the machine is: its interfaces and gateways, as `network` publishes
 //! them, and the networks that the policy names by what they look like.
 
+mod ssid;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::AppFilter;
+
+pub use self::ssid::{MAX_SSID_BYTES, NoSsid, Ssid};
 
 /// Interfaces that are told of. Container hosts have hundreds; their gateways are few.
 pub const MAX_INTERFACES: usize = 1_024;
@@ -63,6 +66,9 @@ pub struct Interface {
     pub up: bool,
     /// Its own addresses, each with the size of its network.
     pub addresses: Vec<IpNet>,
+    /// The name of the wireless network that it is connected to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ssid: Option<Ssid>,
 }
 
 /// A default route.
@@ -107,9 +113,9 @@ pub struct NetworkMatch {
     /// The interface's name; a `*` stands for any text.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub interface: Option<Arc<str>>,
-    /// The name of a wireless network. Nobody knows it yet, so it fits nothing.
+    /// The name of the wireless network that the interface is connected to, letter by letter.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub ssid: Option<Arc<str>>,
+    pub ssid: Option<Ssid>,
 }
 
 /// `[[network]]`: a network that has a name, and what holds there in place of `[filter]`.
@@ -175,10 +181,18 @@ impl Surroundings {
     }
 
     /// What was seen before and still is so: Ethernet addresses of gateways that the kernel
-    /// has forgotten meanwhile, as it does with hosts that nobody talks to.
+    /// has forgotten meanwhile, as it does with hosts that nobody talks to. In another wireless
+    /// network it may be anybody who has the same address.
     pub fn remembering(mut self, before: &Self, forget: &Forget) -> Self {
+        let ssid = |at: &Self, index| at.interface(index).and_then(|it| it.ssid.clone());
+        let elsewhere: Vec<u32> = self
+            .interfaces
+            .iter()
+            .map(|interface| interface.index)
+            .filter(|index| ssid(&self, *index) != ssid(before, *index))
+            .collect();
         let is_forgotten = |interface: u32| match forget {
-            Forget::Interfaces(lost) => lost.contains(&interface),
+            Forget::Interfaces(lost) => lost.contains(&interface) || elsewhere.contains(&interface),
             Forget::All => true,
         };
         let unknown = self.gateways.iter_mut().filter(|gateway| gateway.mac.is_none());
@@ -201,7 +215,6 @@ impl NetworkMatch {
     /// Whether the machine is in such a network.
     pub fn fits(&self, surroundings: &Surroundings) -> bool {
         !self.is_empty()
-            && self.ssid.is_none()
             && surroundings
                 .interfaces
                 .iter()
@@ -220,7 +233,9 @@ impl NetworkMatch {
                     && self.gateway.is_none_or(|wanted| gateway.address == Some(wanted))
                     && self.gateway_mac.is_none_or(|wanted| gateway.mac == Some(wanted))
             });
-        fits_name && fits_subnet && fits_gateway
+        let fits_ssid =
+            self.ssid.as_ref().is_none_or(|wanted| interface.ssid.as_ref() == Some(wanted));
+        fits_name && fits_subnet && fits_gateway && fits_ssid
     }
 }
 

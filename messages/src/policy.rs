@@ -361,16 +361,6 @@ impl IdleRule {
             |rule: &Rule| rule.lacks().map(|lacks| Self { rule: Arc::clone(&rule.text), lacks });
         lists.flatten().filter_map(idle).collect()
     }
-
-    /// Those networks that can't fit, which rules about them wait for.
-    pub fn of_networks(networks: &[NamedNetwork]) -> Vec<Self> {
-        let idle = |network: &&NamedNetwork| network.looks.ssid.is_some();
-        let named = |network: &NamedNetwork| Self {
-            rule: Arc::from(format!("[[network]] {}", network.name)),
-            lacks: Data::WirelessNames,
-        };
-        networks.iter().filter(idle).map(named).collect()
-    }
 }
 
 impl std::fmt::Display for IdleRule {

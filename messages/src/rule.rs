@@ -84,8 +84,6 @@ pub enum Data {
     FilterLists,
     /// The number of a user who is named.
     Users,
-    /// The names of wireless networks.
-    WirelessNames,
 }
 
 impl Data {
@@ -96,7 +94,6 @@ impl Data {
             Self::Geography => "geographic data, which isn't there yet",
             Self::FilterLists => "filter lists, which aren't there yet",
             Self::Users => "a user of that name, whom this machine doesn't have",
-            Self::WirelessNames => "the names of wireless networks, which aren't known yet",
         }
     }
 }

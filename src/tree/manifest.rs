@@ -44,8 +44,8 @@ pub(super) const NETWORK: Spec = Spec {
     backoff: QUICK,
     // What finds no room is told again, or seen at the next look.
     mailbox: Mailbox { bound: 16, overflow: Overflow::Reject },
-    // Lists interfaces and routes.
-    deadlines: Deadlines { start: seconds(2), handle: seconds(2), stop: millis(500) },
+    // Lists interfaces and routes; the driver of a wireless card may wait for its firmware for seconds.
+    deadlines: Deadlines { start: seconds(5), handle: seconds(5), stop: millis(500) },
     asks: &[],
     tells: &["policy"],
     while_down: "the machine counts as being where it was last seen",

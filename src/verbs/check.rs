@@ -81,13 +81,11 @@ fn check(path: &Path) -> Checked {
     }
 }
 
-/// Networks that can't fit, and rules that decide nothing on this machine.
+/// Rules that decide nothing on this machine.
 fn idle_rules(policy: &PolicyFile) -> Vec<IdleRule> {
     let present = policy.present(now(), &Surroundings::default());
     let snapshot = policy.snapshot(PolicyGeneration(1), Vec::new(), &present);
-    let mut idle = IdleRule::of_networks(&snapshot.networks);
-    idle.extend(IdleRule::of(snapshot.lists()));
-    idle
+    IdleRule::of(snapshot.lists())
 }
 
 #[cfg(test)]

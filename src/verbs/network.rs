@@ -34,8 +34,9 @@ pub(super) fn perform(common: &Common) -> Result<Outcome, ClientError> {
     Ok(Outcome::Done)
 }
 
-fn interfaces(surroundings: &Surroundings) -> Table<4> {
-    let mut table = Table::new(["INTERFACE", "STATE", "ADDRESSES", "GATEWAYS"]).flowing();
+fn interfaces(surroundings: &Surroundings) -> Table<5> {
+    let headers = ["INTERFACE", "STATE", "SSID", "ADDRESSES", "GATEWAYS"];
+    let mut table = Table::new(headers).flowing();
     for interface in &surroundings.interfaces {
         let (style, state) = match interface.up {
             true => (Style::Good, "up"),
@@ -45,6 +46,7 @@ fn interfaces(surroundings: &Surroundings) -> Table<4> {
         table.row([
             Cell::from(&*interface.name),
             Cell::styled(style, state),
+            Cell::from(list(interface.ssid.iter().map(ToString::to_string))),
             Cell::from(list(interface.addresses.iter().map(ToString::to_string))),
             Cell::from(list(gateways)),
         ]);
@@ -97,7 +99,9 @@ fn said(looks: &NetworkMatch) -> String {
         ("interface", interface.as_ref().map(ToString::to_string)),
         ("ssid", ssid.as_ref().map(ToString::to_string)),
     ];
-    let pairs = said.into_iter().filter_map(|(key, text)| Some(format!("{key} = {:?}", text?)));
+    let quoted = toml::Value::String;
+    let pairs =
+        said.into_iter().filter_map(|(key, text)| Some(format!("{key} = {}", quoted(text?))));
     pairs.collect::<Vec<_>>().join(", ")
 }
 
@@ -115,6 +119,7 @@ fn words(surroundings: &Surroundings) -> Option<String> {
         gateway: first.address,
         gateway_mac: first.mac,
         subnet,
+        ssid: interface.ssid.clone(),
         ..NetworkMatch::default()
     };
     Some(format!("match = {{ {} }}", said(&looks)))
@@ -125,6 +130,8 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
+    use seawall_messages::network::Ssid;
+
     use super::*;
 
     fn surroundings() -> Surroundings {
@@ -133,6 +140,7 @@ mod tests {
             name: Arc::from(name),
             up,
             addresses: addresses.iter().map(|text| text.parse().expect("a network")).collect(),
+            ssid: None,
         };
         let gateway = |interface, address: &str| Gateway {
             interface,
@@ -152,15 +160,22 @@ mod tests {
 
     #[test]
     fn the_words_for_the_present_network_are_good_and_mean_it() {
-        let here = surroundings();
-        let words = words(&here).expect("there is a gateway");
-        assert_eq!(
-            words,
-            "match = { gateway = \"192.168.1.1\", gateway_mac = \"00:1a:2b:3c:4d:5e\", subnet = \"192.168.1.0/24\" }"
-        );
-        let text = format!("[[network]]\nname = \"here\"\n{words}\n");
-        let file = seawall_policy::file::parse(&text, Path::new("x")).expect("a policy");
-        assert!(file.networks[0].looks.fits(&here));
+        let cable = "gateway = \"192.168.1.1\", gateway_mac = \"00:1a:2b:3c:4d:5e\", subnet = \"192.168.1.0/24\"";
+        let cases: [(&[u8], &str); 4] = [
+            (b"", ""),
+            (b"cafe *", ", ssid = \"cafe *\""),
+            (b"caf\xe9\\", ", ssid = 'caf\\xe9\\\\'"),
+            (b"'e\xcc\x81\"\n\xff'", ", ssid = ''''e\u{301}\"\\x0a\\xff''''"),
+        ];
+        for (ssid, expected) in cases {
+            let mut here = surroundings();
+            here.interfaces[1].ssid = Ssid::new(ssid);
+            let words = words(&here).expect("there is a gateway");
+            assert_eq!(words, format!("match = {{ {cable}{expected} }}"));
+            let text = format!("[[network]]\nname = \"here\"\n{words}\n");
+            let file = seawall_policy::file::parse(&text, Path::new("x")).expect("a policy");
+            assert!(file.networks[0].looks.fits(&here), "{words}");
+        }
         assert_eq!(super::words(&Surroundings::default()), None);
     }
 

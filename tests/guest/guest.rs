@@ -7,3 +7,4 @@ mod crossing;
 mod nft;
 mod sctp;
 mod wireguard;
+mod wireless;

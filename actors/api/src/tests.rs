@@ -159,7 +159,7 @@ fn snapshot(generation: u64, adopted: Vec<Adopted>) -> Snapshot {
 
 fn surroundings() -> Surroundings {
     let addresses = vec!["10.0.0.7/8".parse().expect("a network")];
-    let interface = Interface { index: 2, name: "eth0".into(), up: true, addresses };
+    let interface = Interface { index: 2, name: "eth0".into(), up: true, addresses, ssid: None };
     Surroundings { interfaces: vec![interface], gateways: Vec::new() }
 }
 

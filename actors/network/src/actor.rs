@@ -23,7 +23,7 @@ pub trait Kernel: Send + Sync {
     fn look(&self) -> Result<Surroundings, NetworkError>;
 }
 
-/// The kernel's routing socket.
+/// The kernel's routing socket, and nl80211.
 pub struct Rtnetlink;
 
 impl Kernel for Rtnetlink {

@@ -12,7 +12,7 @@ const GATEWAYS: &str = "seawall_network_gateways";
 
 /// Describes the metrics to the recorder; once a process.
 pub fn describe_metrics() {
-    describe_counter!(LOOKS, "Looks at interfaces, addresses and gateways");
+    describe_counter!(LOOKS, "Looks at interfaces, addresses, gateways and wireless networks");
     describe_counter!(FAILED, "Such looks that the system refused");
     describe_counter!(CHANGES, "Such looks that saw something new");
     describe_gauge!(UP, "Interfaces with a link, loopback aside");

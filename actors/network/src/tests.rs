@@ -107,7 +107,9 @@ fn spec(name: &'static str, tells: &'static [&'static str]) -> Spec {
 
 fn at(last: u8, mac: Option<Mac>) -> Surroundings {
     let address = Some([10, 0, 0, last].into());
-    let interface = Interface { index: 2, name: Arc::from("eth0"), up: true, addresses: vec![] };
+    let addresses = Vec::new();
+    let interface =
+        Interface { index: 2, name: Arc::from("eth0"), up: true, addresses, ssid: None };
     let gateway = Gateway { interface: 2, address, mac, ipv6: false, metric: 0 };
     Surroundings { interfaces: vec![interface], gateways: vec![gateway] }
 }
@@ -137,6 +139,11 @@ fn what_changes_is_published_and_told_and_what_does_not_is_not() {
     wait_until("who stands there is known", || *running.published.load() == at(2, Some(MAC)));
     running.say(Some(at(2, None)), Forget::Interfaces(vec![2]));
     wait_until("that is forgotten with the link", || *running.published.load() == at(2, None));
+    let mut cafe = at(2, None);
+    cafe.interfaces[0].ssid = "cafe".parse().ok();
+    running.say(Some(cafe.clone()), NOTHING);
+    wait_until("a wireless network is joined", || *running.published.load() == cafe);
+    wait_until("that is told", || running.told() == 5);
     running.stop();
 }
 

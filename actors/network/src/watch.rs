@@ -1,6 +1,8 @@
 //! Says when to look: soon after the kernel told of a change, and now and then.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::future::poll_fn;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::task::Poll;
 use std::time::Duration;
 
 use seawall_messages::network::{Forget, Message, Surroundings};
@@ -26,7 +28,7 @@ pub(crate) async fn watch(
     published: Published<Surroundings>,
     to: Address<Message>,
 ) {
-    let polled = match ear.as_fd().try_clone_to_owned().and_then(readable) {
+    let mut polled = match Polled::of(&ear) {
         Ok(polled) => polled,
         Err(error) => {
             events::ear_failed(&error);
@@ -38,7 +40,7 @@ pub(crate) async fn watch(
         // What could not be told or taken is tried again after the pause alone.
         if !is_news(&untold, &published.load()) && !untold.more {
             match tokio::time::timeout(LOOK_EVERY, polled.readable()).await {
-                Ok(Ok(mut ready)) => ready.clear_ready(),
+                Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     events::ear_failed(&error);
                     return time(to).await;
@@ -92,11 +94,35 @@ fn forget(heard: &Heard) -> Forget {
     if heard.missed { Forget::All } else { Forget::Interfaces(heard.lost.clone()) }
 }
 
-/// Registers a descriptor with the reactor of this incarnation.
+/// The descriptors of an ear, registered with the reactor of this incarnation.
+struct Polled([AsyncFd<OwnedFd>; 2]);
+
+impl Polled {
+    fn of(ear: &NetworkEvents) -> std::io::Result<Self> {
+        let [routing, wireless] = ear.descriptors().map(readable);
+        Ok(Self([routing?, wireless?]))
+    }
+
+    /// Waits until something may have come at one of them.
+    async fn readable(&mut self) -> std::io::Result<()> {
+        poll_fn(|context| {
+            let mut any = Poll::Pending;
+            for descriptor in &self.0 {
+                if let Poll::Ready(ready) = descriptor.poll_read_ready(context) {
+                    ready?.clear_ready();
+                    any = Poll::Ready(Ok(()));
+                }
+            }
+            any
+        })
+        .await
+    }
+}
+
 #[expect(
     deprecated,
     reason = "its successor is unsafe, because some types may change their descriptor behind tokio's back; an OwnedFd can't"
 )]
-fn readable(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(descriptor, Interest::READABLE)
+fn readable(descriptor: BorrowedFd<'_>) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(descriptor.try_clone_to_owned()?, Interest::READABLE)
 }

@@ -250,7 +250,7 @@ impl Policy {
             }
             let snapshot = &self.arguments.published.load();
             events::Published { snapshot, source: self.choice.source }.emit();
-            events::RulesIdle { rules: &idle_rules(snapshot) }.emit();
+            events::RulesIdle { rules: &IdleRule::of(snapshot.lists()) }.emit();
         }
         self.tell_datapath();
         self.set_alarm(left);
@@ -369,7 +369,7 @@ impl Policy {
     }
 
     fn idle_rules(&self, most: usize) -> Vec<IdleRule> {
-        let mut rules = idle_rules(&self.arguments.published.load());
+        let mut rules = IdleRule::of(self.arguments.published.load().lists());
         rules.truncate(most);
         rules
     }
@@ -390,11 +390,4 @@ impl Policy {
         let present = effective::present(file, &self.stored, rule::now(), &surroundings);
         effective::snapshot(file, &self.stored, generation, adopted, &present)
     }
-}
-
-/// Rules that decide nothing, behind the networks that can't fit.
-fn idle_rules(snapshot: &Snapshot) -> Vec<IdleRule> {
-    let mut rules = IdleRule::of_networks(&snapshot.networks);
-    rules.extend(IdleRule::of(snapshot.lists()));
-    rules
 }

@@ -41,7 +41,7 @@
 //! `script:/usr/bin/meld`, `unidentified`), `cgroup` and `sha256` (of the file).
 //! But for the hash, a `*` in them stands for any text. That of a network knows
 //! `gateway`, `gateway_mac`, `subnet` (of an own address), `interface` (with a `*`
-//! for any text) and `ssid`.
+//! for any text) and `ssid` (in which a `*` is a star).
 //!
 //! `block_inbound` is off by default, other than in Portmaster: there, a first
 //! start on a server locks its owner out. Set to `true` it is meant, and beats

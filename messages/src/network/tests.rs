@@ -6,7 +6,11 @@ const MAC: Mac = Mac([0, 0x1a, 0x2b, 0x3c, 0x4d, 0x5e]);
 
 fn interface(index: u32, name: &str, up: bool, addresses: &[&str]) -> Interface {
     let addresses = addresses.iter().map(|text| text.parse().expect("a network")).collect();
-    Interface { index, name: Arc::from(name), up, addresses }
+    Interface { index, name: Arc::from(name), up, addresses, ssid: None }
+}
+
+fn in_the_air(index: u32, name: &str, up: bool, ssid: &str) -> Interface {
+    Interface { ssid: ssid.parse().ok(), ..interface(index, name, up, &["172.20.0.7/16"]) }
 }
 
 fn gateway(interface: u32, address: &str, mac: Option<Mac>) -> Gateway {
@@ -20,6 +24,8 @@ fn at_home() -> Surroundings {
             interface(2, "eth0", true, &["192.168.1.7/24", "2001:db8::7/64"]),
             interface(3, "wlan0", false, &["10.0.0.7/8"]),
             interface(4, "tun0", true, &["172.16.0.1/32"]),
+            in_the_air(5, "wlan1", true, "cafe"),
+            in_the_air(6, "wlan2", false, "left"),
         ],
         gateways: vec![gateway(2, "192.168.1.1", Some(MAC)), gateway(2, "fe80::1", None)],
     }
@@ -31,6 +37,7 @@ fn all_that_is_said_fits_one_interface_that_is_up() {
     let address = |text: &str| text.parse::<IpAddr>().ok();
     let net = |text: &str| text.parse::<IpNet>().ok();
     let name = |text: &str| Some(Arc::from(text));
+    let ssid = |text: &str| text.parse::<Ssid>().ok();
     let other = Some(Mac([9; 6]));
     let cases = [
         (all(), false, "nothing said"),
@@ -55,7 +62,17 @@ fn all_that_is_said_fits_one_interface_that_is_up() {
             false,
             "of two interfaces",
         ),
-        (NetworkMatch { ssid: name("cafe"), interface: name("eth*"), ..all() }, false, "ssid"),
+        (NetworkMatch { ssid: ssid("cafe"), ..all() }, true, "a wireless network"),
+        (NetworkMatch { ssid: ssid("c*"), ..all() }, false, "a star is a star"),
+        (NetworkMatch { ssid: ssid("Cafe"), ..all() }, false, "every letter counts"),
+        (NetworkMatch { ssid: ssid("left"), ..all() }, false, "not connected"),
+        (NetworkMatch { ssid: ssid("cafe"), interface: name("wl*"), ..all() }, true, "at one"),
+        (NetworkMatch { ssid: ssid("cafe"), interface: name("eth*"), ..all() }, false, "of two"),
+        (
+            NetworkMatch { ssid: ssid("cafe"), gateway_mac: Some(MAC), ..all() },
+            false,
+            "the gateway stands elsewhere",
+        ),
     ];
     for (looks, expected, what) in cases {
         assert_eq!(looks.fits(&at_home()), expected, "{what}");
@@ -77,6 +94,9 @@ fn an_ethernet_address_stays_known_while_its_gateway_is_there() {
     let mut elsewhere = forgotten.clone();
     elsewhere.gateways[0].interface = 3;
     assert_eq!(elsewhere.clone().remembering(&at_home(), &none), elsewhere);
+    let mut renamed = forgotten.clone();
+    renamed.interfaces[0].ssid = "cafe".parse().ok();
+    assert_eq!(renamed.clone().remembering(&at_home(), &none), renamed);
     let mut other = at_home();
     other.gateways[0].mac = Some(Mac([9; 6]));
     assert_eq!(other.clone().remembering(&at_home(), &none), other);

@@ -2,7 +2,7 @@
 //! messages built and taken apart with checked bounds, dumps, batches.
 
 use std::io::{Error, ErrorKind, Result};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -306,6 +306,23 @@ fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
         bytes = bytes.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
         Some(message)
     })
+}
+
+/// Has a socket hear what is said in a group of that number.
+#[allow(unsafe_code, reason = "rustix has no NETLINK_ADD_MEMBERSHIP")]
+pub(super) fn join_group(socket: BorrowedFd<'_>, group: u32) -> Result<()> {
+    let length = libc::socklen_t::try_from(size_of_val(&group)).unwrap_or_default();
+    // SAFETY: the descriptor is open, and the value is a live local of the length that is told.
+    let refused = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_NETLINK,
+            libc::NETLINK_ADD_MEMBERSHIP,
+            std::ptr::from_ref(&group).cast(),
+            length,
+        )
+    };
+    if refused == 0 { Ok(()) } else { Err(Error::last_os_error()) }
 }
 
 /// What an error message says, or the end of a dump: zero is success.

@@ -1,9 +1,10 @@
 //! Where this machine is: its interfaces and addresses, its default routes and
-//! who stands there, as the kernel's routing socket tells (rtnetlink(7)); and
-//! word of each change.
+//! who stands there, as the kernel's routing socket tells (rtnetlink(7)), and which
+//! wireless networks it is connected to, as nl80211 does; and word of each change.
 
 mod events;
 mod wire;
+mod wireless;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -61,6 +62,15 @@ pub fn look() -> Result<Surroundings, NetworkError> {
             && interface.addresses.len() < MAX_ADDRESSES
         {
             interface.addresses.push(address);
+        }
+    }
+    for (index, ssid) in wireless::look().map_err(failed("list wireless networks"))? {
+        let found = interfaces.binary_search_by_key(&index, |interface| interface.index);
+        // While a network is being joined, its name is known, and whoever stands there is not yet.
+        if let Some(interface) = found.ok().and_then(|place| interfaces.get_mut(place))
+            && interface.up
+        {
+            interface.ssid = Some(ssid);
         }
     }
     for interface in &mut interfaces {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use seawall_messages::network::{
-    MAX_NAME_BYTES, NamedNetwork, NetworkMatch, is_interface_pattern, is_network_name,
+    MAX_NAME_BYTES, NamedNetwork, NetworkMatch, Ssid, is_interface_pattern, is_network_name,
 };
 use toml::de::{DeTable, DeValue};
 
@@ -19,9 +19,6 @@ use super::section::Section;
 
 /// Most `[[network]]` sections.
 pub const MAX_NETWORKS: usize = 64;
-
-/// Longest name of a wireless network, in bytes (IEEE 802.11).
-const MAX_SSID_BYTES: usize = 32;
 
 /// All `[[network]]` sections. Those that are wrong are noted and left out; rules may name them.
 pub(super) fn networks(root: &DeTable<'_>, collector: &mut Collector<'_>) -> Vec<NamedNetwork> {
@@ -106,9 +103,7 @@ fn looks(section: &mut Section<'_, '_, '_>) -> Option<NetworkMatch> {
             "the name of an interface, of 1 to 15 bytes, such as eth0 or wl*",
             |text| is_interface_pattern(text).then(|| Arc::from(text)),
         ),
-        ssid: keys.parsed("ssid", "the name of a wireless network, of 1 to 32 bytes", |text| {
-            (1..=MAX_SSID_BYTES).contains(&text.len()).then(|| Arc::from(text))
-        }),
+        ssid: keys.parsed("ssid", Ssid::EXPECTED, |text| text.parse().ok()),
     };
     keys.close();
     (!found.is_empty()).then_some(found)

@@ -11,6 +11,7 @@ use seawall_messages::network::Mac;
 
 use super::super::netlink::each_message;
 use super::wire;
+use super::wireless::WirelessEvents;
 
 /// Interfaces, neighbours, addresses and routes of both families (linux/rtnetlink.h).
 const GROUPS: u32 = 0x1 | 0x4 | 0x10 | 0x40 | 0x100 | 0x400;
@@ -27,16 +28,17 @@ const MAX_NEIGHBOURS: usize = 64;
 /// Most interfaces that are told of as lost; beyond, all may be.
 const MAX_LOST: usize = 64;
 
-/// A socket that hears of every change in this network namespace.
+/// Sockets that hear of every change in this network namespace.
 #[derive(Debug)]
 pub struct NetworkEvents {
-    fd: OwnedFd,
+    routing: OwnedFd,
+    wireless: WirelessEvents,
 }
 
 /// What was heard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// Whether interfaces, addresses or default routes may have changed.
+    /// Whether interfaces, addresses, default routes or wireless networks may have changed.
     pub changed: bool,
     /// Whether something was missed: everything may have changed.
     pub missed: bool,
@@ -56,31 +58,51 @@ impl NetworkEvents {
         rustix::net::bind(&fd, &SocketAddrNetlink::new(0, GROUPS))?;
         // Connected to the kernel, it takes messages from nobody else.
         rustix::net::connect(&fd, &SocketAddrNetlink::new(0, 0))?;
-        Ok(Self { fd })
+        Ok(Self { routing: fd, wireless: WirelessEvents::open()? })
+    }
+
+    /// What can be read when something has come.
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.routing.as_fd(), self.wireless.as_fd()]
     }
 
     /// Takes what has come. Where the kernel had no room for all, everything may have changed.
     pub fn take(&self) -> Result<Heard> {
         let mut heard = Heard::default();
-        let mut buffer = vec![0; RECEIVE_BYTES];
-        heard.more = true;
-        for _ in 0..MAX_MESSAGES {
-            match rustix::net::recv(&self.fd, &mut buffer[..], RecvFlags::TRUNC) {
-                Ok((_, length)) => match buffer.get(..length) {
-                    Some(messages) => each_message(messages, |kind, body| heard.note(kind, body)),
-                    None => heard.missed = true,
-                },
-                Err(Errno::INTR) => {}
-                Err(Errno::NOBUFS) => heard.missed = true,
-                Err(Errno::AGAIN) => {
-                    heard.more = false;
-                    break;
-                }
-                Err(errno) => return Err(Error::from(errno)),
-            }
-        }
+        let routing = take(self.routing.as_fd(), |kind, body| heard.note(kind, body))?;
+        let wireless = self.wireless.take()?;
+        heard.missed |= routing.missed;
+        heard.changed |= wireless.changed;
+        heard.more = routing.more || wireless.more;
         Ok(heard)
     }
+}
+
+/// How far what waited at a socket was taken.
+pub(super) struct Taken {
+    /// Whether the kernel had no room for some of it.
+    pub(super) missed: bool,
+    /// Whether more waits.
+    pub(super) more: bool,
+}
+
+/// Takes the messages that wait at a socket.
+pub(super) fn take(socket: BorrowedFd<'_>, mut each: impl FnMut(u16, &[u8])) -> Result<Taken> {
+    let mut buffer = vec![0; RECEIVE_BYTES];
+    let mut missed = false;
+    for _ in 0..MAX_MESSAGES {
+        match rustix::net::recv(socket, &mut buffer[..], RecvFlags::TRUNC) {
+            Ok((_, length)) => match buffer.get(..length) {
+                Some(messages) => each_message(messages, &mut each),
+                None => missed = true,
+            },
+            Err(Errno::INTR) => {}
+            Err(Errno::NOBUFS) => missed = true,
+            Err(Errno::AGAIN) => return Ok(Taken { missed, more: false }),
+            Err(errno) => return Err(Error::from(errno)),
+        }
+    }
+    Ok(Taken { missed, more: true })
 }
 
 impl Heard {
@@ -137,12 +159,6 @@ impl Heard {
         } else {
             self.missed = true;
         }
-    }
-}
-
-impl AsFd for NetworkEvents {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
     }
 }
 

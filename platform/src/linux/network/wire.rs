@@ -71,7 +71,7 @@ pub(super) fn routes(family: i32) -> Request {
     Request::new(GET_ROUTE, &header)
 }
 
-/// An interface without its addresses; none of loopback.
+/// An interface without its addresses and its wireless network; none of loopback.
 pub(super) fn link(payload: &[u8]) -> Option<Interface> {
     let index = read_u32(payload, LINK_INDEX_AT)?;
     let flags = read_u32(payload, LINK_FLAGS_AT)?;
@@ -82,7 +82,7 @@ pub(super) fn link(payload: &[u8]) -> Option<Interface> {
         .find(|(kind, _)| *kind == IFLA_IFNAME)
         .map(|(_, value)| value.strip_suffix(&[0]).unwrap_or(value))?;
     let name = Arc::from(String::from_utf8_lossy(name));
-    Some(Interface { index, name, up: has_link(flags), addresses: Vec::new() })
+    Some(Interface { index, name, up: has_link(flags), addresses: Vec::new(), ssid: None })
 }
 
 /// The interface of a message about one, if it has lost its link, or is gone itself.

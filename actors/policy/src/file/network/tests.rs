@@ -43,7 +43,13 @@ fn surroundings(address: &str) -> Surroundings {
         metric: 0,
     };
     Surroundings {
-        interfaces: vec![Interface { index: 2, name: Arc::from("eth0"), up: true, addresses }],
+        interfaces: vec![Interface {
+            index: 2,
+            name: Arc::from("eth0"),
+            up: true,
+            addresses,
+            ssid: None,
+        }],
         gateways: vec![gateway],
     }
 }
@@ -103,6 +109,10 @@ fn what_is_wrong_is_said_with_its_place() {
             "[[network]]\nname = \"x\"\nmatch = { interface = \"a name too long by far\" }\n"
                 .to_owned(),
             "1 to 15 bytes",
+        ),
+        (
+            "[[network]]\nname = \"x\"\nmatch = { ssid = 'a\\b' }\n".to_owned(),
+            "a backslash in it is written `\\\\`, and a byte that is no text `\\xNN`",
         ),
         (
             "[[network]]\nname = \"x\"\nmatch = { subnet = \"10.0.0.0\" }\n".to_owned(),
