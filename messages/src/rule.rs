@@ -24,7 +24,7 @@ pub use self::only::{InNetwork, InterfaceMatch, Only, Present, User, UserMatch};
 pub use self::place::{Continent, Country, NoCountry};
 pub use self::service::Service;
 pub use self::subject::{Port, Subject};
-pub use self::when::{DAY_MINUTES, Moment, Weekly, When};
+pub use self::when::{Boot, DAY_MINUTES, End, Moment, Weekly, When};
 
 /// What a matching rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -142,11 +142,14 @@ pub enum BackendChoice {
 
 /// Reads the text of a policy file. `path` is only for error messages.
 pub fn parse(text: &str, path: &Path) -> Result<PolicyFile, Problems> {
-    parse_within(text, path, MAX_APPS, &[])
+    let mut collector = Collector::new(text);
+    collector.refuse_restart();
+    parse_with(collector, text, path, MAX_APPS)
 }
 
-/// The same, with so many `[[app]]` sections at most, and where networks of these names are known already.
-pub(crate) fn parse_within(
+/// The same of a text that somebody says now, to be kept: with so many `[[app]]` sections at most,
+/// and where networks of these names are known already.
+pub(crate) fn parse_said(
     text: &str,
     path: &Path,
     most_apps: usize,
@@ -156,6 +159,15 @@ pub(crate) fn parse_within(
     for name in networks {
         collector.name_network(name);
     }
+    parse_with(collector, text, path, most_apps)
+}
+
+fn parse_with<'t>(
+    mut collector: Collector<'t>,
+    text: &'t str,
+    path: &Path,
+    most_apps: usize,
+) -> Result<PolicyFile, Problems> {
     let root = syntax(text, &mut collector);
     let file = root.map(|root| document(root.get_ref(), &mut collector, most_apps));
     let file = file.unwrap_or_default();

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_messages::policy::{AppFilter, DefaultAction};
-use seawall_messages::rule::{Rule, Rules};
+use seawall_messages::rule::{Boot, End, Rule, Rules};
 use seawall_messages::setting::{self, Place, Setting, Value, Values};
 
 use crate::file::MAX_RULES;
 use crate::rule;
+
+/// Of a rule that ends with the next restart.
+const UNKNOWN_RUN: &str = "until=restart: found no word of which run of the machine this is (/proc/sys/kernel/random/boot_id); expected a date";
 
 /// Some settings, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +75,7 @@ pub fn problem(key: &str, value: &Value, place: Place, networks: &[Arc<str>]) ->
 /// Reads a rule that somebody wants to say from now on: one that names a network which nobody
 /// has named is a slip, and would never count.
 pub fn new_rule(line: &str, networks: &[Arc<str>]) -> Result<Rule, String> {
-    let rule = read_rule(line)?;
+    let rule = read_kept(line)?;
     match rule::unknown_network(line, &rule, networks) {
         Some(error) => Err(error.to_string()),
         None => Ok(rule),
@@ -85,6 +88,47 @@ pub fn read_rule(line: &str) -> Result<Rule, String> {
         return Err("a rule is one line, without control characters".to_owned());
     }
     rule::parse(line).map_err(|error| error.to_string())
+}
+
+/// Reads a rule that is kept: one that ends with the next restart says after which it was said.
+fn read_kept(line: &str) -> Result<Rule, String> {
+    let rule = read_rule(line)?;
+    match rule.when.until {
+        Some(End::Restart(None)) => Err(UNKNOWN_RUN.to_owned()),
+        _ => Ok(rule),
+    }
+}
+
+/// What is said now as it is kept. `boot`: this run of the machine.
+pub fn said_in(values: &Values, boot: Option<Boot>) -> Values {
+    with_lines(values, |line| Some(rule::said_in(line, boot)))
+}
+
+/// What is kept as people write it.
+pub fn as_written(values: &Values, boot: Option<Boot>) -> Values {
+    with_lines(values, |line| Some(rule::as_written(line, boot)))
+}
+
+/// What is kept as people write it, without what an earlier restart of the machine ended.
+pub fn still_written(values: &Values, boot: Option<Boot>) -> Values {
+    let is_over = |line: &str| {
+        let until = rule::parse(line).ok().and_then(|rule| rule.when.until);
+        matches!(until, Some(End::Restart(said_in)) if said_in != boot)
+    };
+    let written = with_lines(values, |line| (!is_over(line)).then(|| rule::as_written(line, boot)));
+    // A list of which nothing is left says nothing.
+    let is_emptied = |key: &String, value: &Value| {
+        *value == Value::Rules(Vec::new()) && values.get(key) != Some(value)
+    };
+    written.into_iter().filter(|(key, value)| !is_emptied(key, value)).collect()
+}
+
+fn with_lines(values: &Values, line: impl Fn(&str) -> Option<String>) -> Values {
+    let value = |value: &Value| match value {
+        Value::Rules(lines) => Value::Rules(lines.iter().filter_map(|it| line(it)).collect()),
+        other => other.clone(),
+    };
+    values.iter().map(|(key, kept)| (key.clone(), value(kept))).collect()
 }
 
 /// What is wrong with a key that is no setting's.
@@ -114,7 +158,7 @@ fn misfit(setting: &Setting, value: &Value) -> String {
 }
 
 fn read_rules(key: &str, lines: &[String], problems: &mut Vec<String>) -> Rules {
-    let read = |(position, line): (usize, &String)| match read_rule(line) {
+    let read = |(position, line): (usize, &String)| match read_kept(line) {
         Ok(rule) => Some(rule),
         Err(problem) => {
             problems.push(format!("{key}[{position}]: {problem}"));
@@ -192,6 +236,25 @@ mod tests {
             let found = layer.problems.iter().filter(|problem| problem.contains(key)).count();
             assert_eq!(found, 1, "{key} in {:?}", layer.problems);
         }
+    }
+
+    #[test]
+    fn what_counts_until_the_restart_is_kept_with_its_run_and_written_without() {
+        let boot = Boot::parse("0fcbee07bad8");
+        let rules = |lines: &[&str]| {
+            let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+            values(&[("block_lan", Value::Switch(true)), ("outgoing_rules", Value::Rules(lines))])
+        };
+        let said = rules(&["- * until=restart # x", "+ *"]);
+        let kept = rules(&["- * until=restart@0fcbee07bad8 # x", "+ *"]);
+        let old = rules(&["- * until=restart@000000000000"]);
+        assert_eq!(said_in(&said, boot), kept);
+        assert_eq!((as_written(&kept, boot), still_written(&kept, boot)), (said.clone(), said));
+        assert_eq!(as_written(&old, boot), old);
+        assert_eq!(still_written(&old, boot), values(&[("block_lan", Value::Switch(true))]));
+        let nowhere = read(&rules(&["- * until=restart"]), Place::All);
+        assert!(nowhere.filter.outgoing_rules.is_empty(), "{nowhere:?}");
+        assert_eq!(nowhere.problems.len(), 1);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use seawall_messages::policy::{
     Difference, Fingerprint, Import, NewProfile, PolicyRefusal, Profile,
 };
+use seawall_messages::rule::Boot;
 use seawall_messages::setting::{MAX_PROFILES, Value, Values};
 use serde::Deserialize;
 
@@ -66,16 +67,20 @@ pub fn export(settings: &Values, profiles: &[Profile]) -> String {
     text
 }
 
-/// What a text changes. `profiles`: all that are kept, word for word; `networks`: those that
+/// What a text changes, which is said in this run of the machine. `profiles`: all that are kept, word for word; `networks`: those that
 /// have a name, for rules that say it.
 pub fn import(
     stored: &Stored,
     profiles: &[Profile],
     import: &Import,
     networks: &[Arc<str>],
+    boot: Option<Boot>,
     now_s: u64,
 ) -> Result<(Edit, Difference), PolicyRefusal> {
-    let written = read(&import.text, networks)?;
+    let written = read(&import.text, networks)?.said_in(boot);
+    let differ = |lines: &mut Vec<String>, before: &str, old: &Values, new: &Values| {
+        differ(lines, before, &layer::as_written(old, boot), &layer::as_written(new, boot));
+    };
     let mut difference = Difference::default();
     let settings = settings_after(stored.settings(), written.filter, import.replace);
     differ(&mut difference.lines, "filter.", stored.settings(), &settings);
@@ -123,9 +128,20 @@ pub fn import(
     Ok((edit, difference))
 }
 
+impl Written {
+    /// As it is kept.
+    fn said_in(mut self, boot: Option<Boot>) -> Self {
+        self.filter = layer::said_in(&self.filter, boot);
+        for app in &mut self.app {
+            app.settings = layer::said_in(&app.settings, boot);
+        }
+        self
+    }
+}
+
 fn read(text: &str, networks: &[Arc<str>]) -> Result<Written, PolicyRefusal> {
     let refuse = |problem: String| PolicyRefusal::Invalid(problem);
-    let file = file::parse_within(text, Path::new(TEXT), MAX_PROFILES, networks)
+    let file = file::parse_said(text, Path::new(TEXT), MAX_PROFILES, networks)
         .map_err(|problems| refuse(problems.to_string()))?;
     if file.service != file::ServiceSettings::default() {
         let problem = "[service] and [metrics] can only be said in the policy file";
@@ -275,10 +291,14 @@ mod tests {
         [[app]]\nname = \"curl\"\nmatch = { path = \"/usr/bin/curl\" }\nblock_internet = true\n\n\
         [[app]]\nname = 'two \"words\"'\nmatch = { parent = \"/bin/*\", tag = \"snap:x\" }\nblock_lan = true\n";
 
+    fn boot() -> Option<Boot> {
+        Boot::parse("0fcbee07bad8")
+    }
+
     fn taken(text: &str, dry: &Stored, profiles: &[Profile], replace: bool) -> (Edit, Vec<String>) {
         let asked = Import { text: text.to_owned(), dry_run: false, replace };
         let (edit, difference) =
-            import(dry, profiles, &asked, &[Arc::from("home")], 7).expect("good");
+            import(dry, profiles, &asked, &[Arc::from("home")], boot(), 7).expect("good");
         (edit, difference.lines)
     }
 
@@ -327,6 +347,18 @@ mod tests {
     }
 
     #[test]
+    fn what_counts_until_the_restart_is_taken_as_of_now() {
+        let nothing = Stored::new(Values::new(), Vec::new());
+        let text = "[filter]\noutgoing_rules = [\"- * until=restart\"]\n";
+        let (edit, lines) = taken(text, &nothing, &[], false);
+        assert_eq!(lines, ["+ filter.outgoing_rules = \"- * until=restart\""]);
+        let stored = nothing.after(&edit);
+        let rules = &stored.for_all().filter.outgoing_rules;
+        assert_eq!(rules[0].when.until, Some(seawall_messages::rule::End::Restart(boot())));
+        assert_eq!(taken(text, &stored, &[], false), (Edit::default(), Vec::new()));
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_line() {
         let nothing = Stored::new(Values::new(), Vec::new());
         let cases = [
@@ -340,7 +372,7 @@ mod tests {
         ];
         for (text, expected) in cases {
             let asked = Import { text: text.to_owned(), dry_run: false, replace: false };
-            match import(&nothing, &[], &asked, &[Arc::from("home")], 0) {
+            match import(&nothing, &[], &asked, &[Arc::from("home")], boot(), 0) {
                 Err(PolicyRefusal::Invalid(told)) => assert!(told.contains(expected), "{told}"),
                 other => panic!("{text}: {other:?}"),
             }

@@ -17,6 +17,7 @@ use crate::effective;
 use crate::error::{Error, chain};
 use crate::events;
 use crate::layer;
+use crate::rule::{self, this_boot};
 use crate::store::{Edit, Store};
 use crate::stored::fingerprint_of;
 use crate::transfer;
@@ -35,7 +36,8 @@ impl Policy {
             Ok(said) => said,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let after = match changes::add_rule(&values, new, &self.networks()) {
+        let kept = NewRule { rule: rule::said_in(&new.rule, this_boot()), ..new.clone() };
+        let after = match changes::add_rule(&values, &kept, &self.networks()) {
             Ok(after) => after,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -83,7 +85,10 @@ impl Policy {
         let Some(app) = app else {
             return Ok(Ok(SettingsStatus {
                 profile: None,
-                settings: effective::for_all(file, self.stored.settings()),
+                settings: effective::for_all(
+                    file,
+                    &layer::as_written(self.stored.settings(), this_boot()),
+                ),
                 problems: self.stored.for_all().problems.clone(),
             }));
         };
@@ -97,7 +102,8 @@ impl Policy {
                 format!("there is no profile or [[app]] that is named or matches {app:?}");
             return Ok(Err(PolicyRefusal::Failed(problem)));
         }
-        let kept = profile.as_ref().map(|profile| profile.settings.clone()).unwrap_or_default();
+        let kept = profile.as_ref().map(|it| layer::as_written(&it.settings, this_boot()));
+        let kept = kept.unwrap_or_default();
         let problems = profile.as_ref().map(|profile| self.stored.problems_of(profile.id));
         Ok(Ok(SettingsStatus {
             settings: effective::for_app(section, &kept),
@@ -108,6 +114,7 @@ impl Policy {
 
     /// Changes settings in the store.
     pub(super) fn change_settings(&mut self, asked: &SettingsChange) -> Answer<PolicyStatus> {
+        let asked = &changes::said_in(asked, this_boot());
         let (profile, values) = match self.said_of(asked.app.as_deref())? {
             Ok(said) => said,
             Err(refusal) => return Ok(Err(refusal)),
@@ -142,6 +149,7 @@ impl Policy {
         let mut profiles = self.store.with(Store::profiles)??;
         for profile in &mut profiles {
             profile.problems = self.stored.problems_of(profile.id).to_vec();
+            profile.settings = layer::as_written(&profile.settings, this_boot());
         }
         profiles.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(Ok(profiles))
@@ -158,13 +166,16 @@ impl Policy {
         };
         Ok(self.write(edit)?.map(|()| {
             events::ProfileChanged { asked, profile: &profile }.emit();
-            (profile, self.status())
+            let settings = layer::as_written(&profile.settings, this_boot());
+            (Profile { settings, ..profile }, self.status())
         }))
     }
 
     fn profile_edit(&mut self, asked: &ProfileChange) -> Answer<(Edit, Profile)> {
         let app = match asked {
             ProfileChange::Make(new) => {
+                let settings = layer::said_in(&new.settings, this_boot());
+                let new = &NewProfile { settings, ..new.clone() };
                 let profile = changes::new_profile(&self.stored, new, &self.networks(), now_s());
                 let edit = |profile: Profile| {
                     (Edit { profiles: vec![profile.clone()], ..Edit::default() }, profile)
@@ -224,12 +235,19 @@ impl Policy {
     pub(super) fn export(&mut self, app: Option<&str>) -> Answer<String> {
         let Some(app) = app else {
             let mut profiles = self.store.with(Store::profiles)??;
+            for profile in &mut profiles {
+                profile.settings = layer::still_written(&profile.settings, this_boot());
+            }
             profiles.retain(|profile| !profile.settings.is_empty());
             profiles.sort_by(|one, other| one.name.cmp(&other.name));
-            return Ok(Ok(transfer::export(self.stored.settings(), &profiles)));
+            let settings = layer::still_written(self.stored.settings(), this_boot());
+            return Ok(Ok(transfer::export(&settings, &profiles)));
         };
         Ok(match self.profile_of(app)? {
-            Some(profile) => Ok(transfer::export(&Values::new(), &[profile])),
+            Some(profile) => {
+                let settings = layer::still_written(&profile.settings, this_boot());
+                Ok(transfer::export(&Values::new(), &[Profile { settings, ..profile }]))
+            }
             None => {
                 let problem = format!("there is no profile that is named or matches {app:?}");
                 Err(PolicyRefusal::Failed(problem))
@@ -241,7 +259,7 @@ impl Policy {
     pub(super) fn import(&mut self, asked: &Import) -> Answer<(Difference, PolicyStatus)> {
         let profiles = self.store.with(Store::profiles)??;
         let (stored, networks) = (&self.stored, self.networks());
-        let imported = transfer::import(stored, &profiles, asked, &networks, now_s());
+        let imported = transfer::import(stored, &profiles, asked, &networks, this_boot(), now_s());
         let (edit, difference) = match imported {
             Ok(imported) => imported,
             Err(refusal) => return Ok(Err(refusal)),

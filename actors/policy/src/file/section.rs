@@ -209,7 +209,7 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
             match item.get_ref() {
                 DeValue::String(line) => match rule::parse(line) {
                     Ok(rule) => {
-                        if let Some(error) = self.collector.unknown_network(line, &rule) {
+                        if let Some(error) = self.collector.misplaced(line, &rule) {
                             self.collector.rule(item.span(), &field, error);
                         }
                         rules.push(rule);
