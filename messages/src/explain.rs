@@ -59,6 +59,12 @@ pub struct Explanation {
     /// The profile that it has.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub profile: Option<Arc<str>>,
+    /// The `[[app]]` of the program that started it, where the app says `use_parent`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parent_section: Option<Arc<str>>,
+    /// And the profile.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parent_profile: Option<Arc<str>>,
     /// The `[[network]]` whose settings count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub network: Option<Arc<str>>,

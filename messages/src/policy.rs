@@ -174,6 +174,15 @@ pub struct AppFilter {
     pub outgoing_rules: Rules,
     /// Rules for inbound connections, first match decides.
     pub incoming_rules: Rules,
+    /// Whether what isn't said here is as it is said of the program that started the app.
+    pub use_parent: Option<bool>,
+}
+
+impl AppFilter {
+    /// Whether it says something of connections.
+    pub fn says_something(&self) -> bool {
+        Self { use_parent: None, ..self.clone() } != Self::default()
+    }
 }
 
 /// `[[app]]`: what is permitted to the processes that a fingerprint fits.
@@ -291,6 +300,11 @@ impl Snapshot {
     /// Whether something is said of single apps, or the user is asked about them.
     pub fn speaks_of_apps(&self) -> bool {
         !self.apps.is_empty() || !self.profiles.is_empty() || self.asks_user()
+    }
+
+    /// Whether it may matter which programs started an app.
+    pub fn asks_for_parents(&self) -> bool {
+        self.all_apps().any(|app| app.filter.use_parent == Some(true))
     }
 
     /// Whether the user may be asked about a connection.

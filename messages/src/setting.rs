@@ -63,6 +63,8 @@ pub enum Place {
     All,
     /// For all, or for one app.
     App,
+    /// For one app alone.
+    AppAlone,
 }
 
 /// What was said.
@@ -141,6 +143,13 @@ pub const ALL: &[Setting] = &[
         doc: "how long a connection waits for the user's answer before it is denied",
     },
     Setting {
+        name: "app.use_parent",
+        kind: Kind::Switch,
+        default: "false",
+        place: Place::AppAlone,
+        doc: "what isn't said of the app is as it is said of the program that started it",
+    },
+    Setting {
         name: "service.mode",
         kind: Kind::Choice(&[
             ("open", "new connections pass while Seawall is absent"),
@@ -192,15 +201,20 @@ pub const ALL: &[Setting] = &[
     },
 ];
 
-/// The setting of that name, with or without `filter.`.
+/// The setting of that name, with or without its section.
 pub fn find(name: &str) -> Option<&'static Setting> {
     ALL.iter().find(|setting| setting.name == name || setting.key() == Some(name))
+}
+
+/// The name of a setting that can be stored without its section; `None` for one that can't.
+pub fn key_of(name: &str) -> Option<&str> {
+    name.strip_prefix("filter.").or_else(|| name.strip_prefix("app."))
 }
 
 impl Setting {
     /// Its key in `[filter]`, `[[app]]` and the store; `None` for one of another section.
     pub fn key(&self) -> Option<&'static str> {
-        self.name.strip_prefix("filter.")
+        key_of(self.name)
     }
 
     /// What holds where nothing is said.

@@ -7,7 +7,7 @@ use seawall_messages::policy::{
     SettingsChange,
 };
 use seawall_messages::rule::{Boot, End, Rule, When};
-use seawall_messages::setting::{MAX_PROFILES, Place, Value, Values};
+use seawall_messages::setting::{MAX_PROFILES, Place, Value, Values, key_of};
 
 use crate::file::{MAX_RULES, fingerprint_problem, is_name, name_expected};
 use crate::layer;
@@ -37,7 +37,7 @@ pub(crate) fn change_settings(
 ) -> Result<Values, PolicyRefusal> {
     let mut values = values.clone();
     for (name, value) in &asked.changes {
-        let key = name.strip_prefix("filter.").unwrap_or(name);
+        let key = key_of(name).unwrap_or(name);
         match value {
             Some(value) => {
                 if let Some(problem) = layer::problem(key, value, place, networks) {

@@ -117,13 +117,14 @@ pub fn for_all(file: &PolicyFile, kept: &Values) -> Vec<SettingStatus> {
         }
         None => status_of(setting, Some(of_service(file, setting)), None),
     };
-    setting::ALL.iter().map(status).collect()
+    let of_all = setting::ALL.iter().filter(|setting| setting.place != Place::AppAlone);
+    of_all.map(status).collect()
 }
 
 /// How each setting of an app stands. `section`: what the file says of the app;
 /// `kept`: what its profile says.
 pub fn for_app(section: Option<&AppFilter>, kept: &Values) -> Vec<SettingStatus> {
-    let of_app = setting::ALL.iter().filter(|setting| setting.place == Place::App);
+    let of_app = setting::ALL.iter().filter(|setting| setting.place >= Place::App);
     let status = |setting: &'static Setting| {
         let key = setting.key()?;
         let in_file = section.and_then(|section| in_filter(section, key));
@@ -185,6 +186,7 @@ fn in_filter(of: &AppFilter, key: &str) -> Option<Value> {
         "block_lan" => of.block_lan.map(Value::Switch),
         "block_internet" => of.block_internet.map(Value::Switch),
         "block_local" => of.block_local.map(Value::Switch),
+        "use_parent" => of.use_parent.map(Value::Switch),
         "outgoing_rules" => rules(&of.outgoing_rules),
         "incoming_rules" => rules(&of.incoming_rules),
         _ => None,

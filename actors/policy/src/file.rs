@@ -20,6 +20,7 @@
 //! match = { path = "/usr/bin/curl" }  # whom it is about: all that is said has to fit
 //! default_action = "block"       # the keys of [filter]; one that isn't said is as there
 //! outgoing_rules = ["+ 10.0.0.0/8 TCP/443"]  # looked at before those of [filter]
+//! use_parent = false             # true: what isn't said here is as it is said of what started the app
 //!
 //! [[network]]                    # up to 64; the settings of the first that the machine is in count
 //! name = "cafe"                  # what rules call it: network=cafe

@@ -148,6 +148,7 @@ fn lookup(key: &str, place: Place) -> Result<&'static Setting, String> {
     };
     match setting.place {
         Place::File => Err(format!("{key}: it can only be said in the policy file")),
+        Place::AppAlone if place < Place::App => Err(format!("{key}: it is one for a single app")),
         allowed if allowed < place => Err(format!("{key}: it is one for all apps")),
         _ => Ok(setting),
     }
@@ -178,6 +179,7 @@ fn take(layer: &mut Layer, key: &str, value: &Value) {
         ("block_lan", Value::Switch(on)) => filter.block_lan = Some(*on),
         ("block_internet", Value::Switch(on)) => filter.block_internet = Some(*on),
         ("block_local", Value::Switch(on)) => filter.block_local = Some(*on),
+        ("use_parent", Value::Switch(on)) => filter.use_parent = Some(*on),
         ("ask_timeout", Value::Number(seconds)) => {
             layer.ask_timeout = Some(Duration::from_secs(*seconds));
         }
@@ -205,12 +207,12 @@ mod tests {
     #[test]
     fn each_setting_of_the_registry_that_can_be_stored_takes_effect() {
         for setting in setting::ALL.iter().filter(|setting| setting.place != Place::File) {
-            let key = setting.key().expect("one of [filter]");
+            let key = setting.key().expect("one that has a key");
             let value = match setting.kind {
                 setting::Kind::Rules => Value::Rules(vec!["- *".to_owned()]),
                 _ => setting.default_value(),
             };
-            let layer = read(&values(&[(key, value)]), Place::All);
+            let layer = read(&values(&[(key, value)]), setting.place);
             let nothing = Layer::default();
             assert_eq!(layer.problems, Vec::<String>::new(), "{key}");
             assert_ne!(layer, nothing, "{key} is read and says nothing");
@@ -266,6 +268,8 @@ mod tests {
             ("blok_lan", Value::Switch(true), Place::App, Some("`block_lan`, perhaps")),
             ("permanent_verdicts", Value::Switch(true), Place::All, None),
             ("permanent_verdicts", Value::Switch(true), Place::App, Some("for all apps")),
+            ("use_parent", Value::Switch(true), Place::App, None),
+            ("use_parent", Value::Switch(true), Place::All, Some("a single app")),
             ("service.mode", Value::Word("open".to_owned()), Place::All, Some("policy file")),
             ("outgoing_rules", Value::Rules(vec!["+".to_owned()]), Place::All, Some("expected")),
             ("outgoing_rules", rule("- * network=home"), Place::All, None),

@@ -60,7 +60,7 @@ pub(crate) fn breadth(case: &Case<'_>, permission: Permission) -> Breadth {
         return Breadth::Service;
     }
     let scope = Scope::of(flow.remote());
-    let of_apps = case.app.iter().map(|app| app.filter.outgoing_rules.breadth(scope));
+    let of_apps = case.app.iter().map(|(_, app)| app.filter.outgoing_rules.breadth(scope));
     let of_all = case.snapshot.filter.outgoing_rules.breadth(scope);
     of_apps.min().map_or(of_all, |of_apps| of_apps.min(of_all))
 }

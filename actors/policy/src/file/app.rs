@@ -82,6 +82,7 @@ fn app(section: &mut Section<'_, '_, '_>) -> Option<AppPolicy> {
     let name = section.parsed("name", &name_expected(), name);
     let fingerprint = fingerprint(section);
     let filter = layer(section);
+    let filter = AppFilter { use_parent: section.boolean("use_parent"), ..filter };
     section.foreign("permanent_verdicts", "it in [filter]: it is one for all apps");
     section.foreign("ask_timeout", "it in [filter]: it is one for all apps");
     section.close();

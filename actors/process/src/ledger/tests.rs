@@ -27,6 +27,7 @@ fn found(name: &str, pid: u32, cookie: Option<u64>) -> Found {
         deleted: false,
         command_line: Vec::new(),
         parent_path: Arc::from(""),
+        ancestors: Vec::new(),
         cgroup: Arc::from(""),
         sha256: None,
         app: App {

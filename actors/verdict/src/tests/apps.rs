@@ -1,8 +1,10 @@
 //! What an app's own settings change, and what they don't.
 
-use seawall_messages::policy::{AppFilter, AppPolicy, DefaultAction, Filter, Fingerprint, Pattern};
+use seawall_messages::policy::{
+    AppFilter, AppLayers, AppPolicy, DefaultAction, Filter, Fingerprint, Pattern,
+};
 use seawall_messages::rule::{Permission, Rule};
-use seawall_messages::{Action, Flow, Layer, Snapshot};
+use seawall_messages::{Action, Flow, Layer, Snapshot, Whose};
 
 use super::{
     blocks, closed, decide, deny_all, forwarded, inbound, loopback, open, outbound, permit_all,
@@ -207,4 +209,37 @@ fn without_an_answer_nothing_passes() {
         let judgement = for_unanswered(&open(), &flow);
         assert_eq!((judgement.action, judgement.reason.layer), (action, Layer::Unanswered));
     }
+}
+
+#[test]
+fn what_is_said_of_the_parent_comes_behind_the_apps_own_and_before_all_else() {
+    let web = rule(Permission::Permit, scopes(false, false, true), tcp(443));
+    let own = AppFilter { outgoing_rules: vec![web].into(), block_lan: Some(false), ..none() };
+    let parents = AppFilter {
+        outgoing_rules: vec![deny_all()].into(),
+        block_lan: Some(true),
+        block_internet: Some(false),
+        default_action: Some(DefaultAction::Block),
+        ..none()
+    };
+    let (own, parents) = (app("own", own), app("parents", parents));
+    let all = Filter { block_internet: true, ..permits() };
+    let snapshot = under(all);
+    let layers =
+        AppLayers { section: Some(&own), parent_profile: Some(&parents), ..AppLayers::default() };
+    let judged = |flow: &Flow| {
+        let reason = crate::decide(&snapshot, flow, layers).judgement().reason;
+        (reason.layer, reason.app.as_deref().map(str::to_owned), reason.whose)
+    };
+    let of = |layer, app: &str, whose| (layer, Some(app.to_owned()), whose);
+    let web = outbound("9.9.9.9");
+    assert_eq!(judged(&web), of(Layer::OutgoingRule, "own", Whose::Own));
+    assert_eq!(judged(&outbound("10.0.0.9")), of(Layer::OutgoingRule, "parents", Whose::Parent));
+    let text =
+        crate::decide(&snapshot, &outbound("10.0.0.9"), layers).judgement().reason.to_string();
+    assert!(text.ends_with(", for parents, which started it"), "{text}");
+    assert_eq!(
+        judged(&inbound("10.0.0.9", 22)),
+        of(Layer::DefaultAction, "parents", Whose::Parent)
+    );
 }
