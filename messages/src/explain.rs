@@ -133,6 +133,8 @@ pub enum Step {
     Loopback,
     /// Services that were listening when Seawall first started.
     AdoptedListener,
+    /// The profiles that come with Seawall.
+    BuiltInProfiles,
     /// `default_action`.
     DefaultAction,
 }
@@ -203,7 +205,7 @@ impl Explain {
 
 impl Step {
     /// All of them, in the order of the decision.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AlwaysPasses,
         Self::AdoptedSession,
         Self::Paused,
@@ -216,6 +218,7 @@ impl Step {
         Self::InvalidAddress,
         Self::Loopback,
         Self::AdoptedListener,
+        Self::BuiltInProfiles,
         Self::DefaultAction,
     ];
 
@@ -234,6 +237,7 @@ impl Step {
             Self::InvalidAddress => "invalid addresses",
             Self::Loopback => "loopback",
             Self::AdoptedListener => "adopted services",
+            Self::BuiltInProfiles => "built-in profiles",
             Self::DefaultAction => "default_action",
         }
     }

@@ -1,6 +1,7 @@
 //! What the user wants: settings and rules, as `policy` publishes them.
 
 mod apps;
+mod built_in;
 mod fingerprint;
 mod message;
 mod new_rule;
@@ -20,6 +21,7 @@ use crate::network::NamedNetwork;
 use crate::rule::{Data, Permission, Rule, Rules};
 
 pub use self::apps::{AppLayers, AppPlace, Profiles};
+pub use self::built_in::BuiltIns;
 pub use self::fingerprint::{Fingerprint, Pattern};
 pub use self::message::Message;
 pub use self::new_rule::{
@@ -207,6 +209,8 @@ pub struct Snapshot {
     pub apps: Vec<AppPolicy>,
     /// What the store permits to single apps.
     pub profiles: Profiles,
+    /// What Seawall itself permits to a machine's own plumbing, where nothing else decides.
+    pub built_in: BuiltIns,
     /// How many of the rules for all are the file's; the others are the store's.
     pub managed: ManagedRules,
     /// Whether a decided flow leaves the queue.
@@ -266,6 +270,7 @@ impl Snapshot {
             filter: Filter { default_action: DefaultAction::Block, ..Filter::permit_all() },
             apps: Vec::new(),
             profiles: Profiles::default(),
+            built_in: BuiltIns::default(),
             managed: ManagedRules::default(),
             permanent_verdicts: false,
             mode: Mode::Open,
@@ -294,7 +299,16 @@ impl Snapshot {
     /// Whether a verdict may depend on whose connection it is: where there are
     /// apps, and where the user is asked.
     pub fn asks_for_apps(&self) -> bool {
-        self.speaks_of_apps() || self.lists().any(Rules::looks_at_users)
+        self.speaks_of_apps() || self.looks_at_users() || self.built_in_counts()
+    }
+
+    /// The same of the verdict on one connection.
+    pub fn asks_for_app_of(&self, flow: &Flow) -> bool {
+        self.speaks_of_apps() || self.looks_at_users() || self.built_in_may_permit(flow)
+    }
+
+    fn looks_at_users(&self) -> bool {
+        self.lists().any(Rules::looks_at_users)
     }
 
     /// Whether something is said of single apps, or the user is asked about them.

@@ -50,6 +50,8 @@ pub enum Kind {
     },
     /// Rules, of which the first that matches decides; those in the file come first.
     Rules,
+    /// Names of profiles.
+    Names,
     /// Text of a form.
     Text(&'static str),
 }
@@ -77,7 +79,7 @@ pub enum Value {
     Number(u64),
     /// A word, or text.
     Word(String),
-    /// Rules as they were written, comments included.
+    /// Rules as they were written, comments included, or names.
     Rules(Vec<String>),
 }
 
@@ -141,6 +143,20 @@ pub const ALL: &[Setting] = &[
         default: "60",
         place: Place::All,
         doc: "how long a connection waits for the user's answer before it is denied",
+    },
+    Setting {
+        name: "filter.built_in_profiles",
+        kind: Kind::Switch,
+        default: "true",
+        place: Place::All,
+        doc: "profiles that come with Seawall permit what DNS, DHCP, time and the kernel need",
+    },
+    Setting {
+        name: "filter.built_in_profiles_off",
+        kind: Kind::Names,
+        default: "[]",
+        place: Place::All,
+        doc: "those of them that don't count",
     },
     Setting {
         name: "app.use_parent",
@@ -220,7 +236,7 @@ impl Setting {
     /// What holds where nothing is said.
     pub fn default_value(&self) -> Value {
         match self.kind {
-            Kind::Rules => Value::Rules(Vec::new()),
+            Kind::Rules | Kind::Names => Value::Rules(Vec::new()),
             kind => kind.read(&[self.default.to_owned()]).unwrap_or(Value::Word(String::new())),
         }
     }
@@ -241,6 +257,7 @@ impl Kind {
                 format!("a whole number of {least} to {most} ({unit})")
             }
             Self::Rules => "rules such as \"- 10.0.0.5 TCP/80\"".to_owned(),
+            Self::Names => "names of profiles".to_owned(),
             Self::Text(expected) => expected.to_owned(),
         }
     }
@@ -252,7 +269,7 @@ impl Kind {
             _ => None,
         };
         let value = match (self, single) {
-            (Self::Rules, _) => Some(Value::Rules(words.to_vec())),
+            (Self::Rules | Self::Names, _) => Some(Value::Rules(words.to_vec())),
             (_, None) => None,
             (Self::Switch, Some("true" | "on" | "yes")) => Some(Value::Switch(true)),
             (Self::Switch, Some("false" | "off" | "no")) => Some(Value::Switch(false)),
@@ -267,7 +284,7 @@ impl Kind {
     /// Whether a value is of this kind. What rules say is another question.
     pub fn fits(self, value: &Value) -> bool {
         match (self, value) {
-            (Self::Switch, Value::Switch(_)) | (Self::Rules, Value::Rules(_)) => true,
+            (Self::Switch, Value::Switch(_)) | (Self::Rules | Self::Names, Value::Rules(_)) => true,
             (Self::Choice(words), Value::Word(word)) => {
                 words.iter().any(|(known, _)| known == word)
             }

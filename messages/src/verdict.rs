@@ -77,6 +77,8 @@ pub enum Layer {
     Loopback,
     /// A service that was listening when Seawall first started.
     AdoptedListener,
+    /// A profile that comes with Seawall.
+    BuiltIn,
     /// `default_action`.
     DefaultAction,
     /// An answer of the user.
@@ -113,6 +115,7 @@ impl Layer {
             Self::InvalidAddress => "invalid_address",
             Self::Loopback => "loopback",
             Self::AdoptedListener => "adopted_listener",
+            Self::BuiltIn => "built_in_profile",
             Self::DefaultAction => "default_action",
             Self::Answered => "answered",
             Self::NobodyAnswered => "nobody_answered",

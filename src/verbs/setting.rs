@@ -32,7 +32,7 @@ pub(super) fn perform(what: &SettingVerb, common: &Common) -> Result<Outcome, Cl
 fn words(setting: &Setting, value: &str) -> Vec<String> {
     let lines = value.lines().map(str::trim).filter(|line| !line.is_empty());
     match setting.kind {
-        Kind::Rules => lines.map(str::to_owned).collect(),
+        Kind::Rules | Kind::Names => lines.map(str::to_owned).collect(),
         _ => vec![value.to_owned()],
     }
 }

@@ -2,13 +2,16 @@
 
 mod edits;
 mod pausing;
+mod seen;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use seawall_messages::network::Surroundings;
-use seawall_messages::policy::{Adopted, IdleRule, Message, PolicyGeneration, PolicyStatus};
+use seawall_messages::policy::{
+    Adopted, IdleRule, Message, PolicyGeneration, PolicyStatus, SeenApp,
+};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
     Address, Component, Context, Failure, Lease, LeaseError, Lender, Published, Publisher,
@@ -74,6 +77,10 @@ pub struct Policy {
     generation: PolicyGeneration,
     /// What the store says of settings and profiles.
     stored: Stored,
+    /// Apps that were seen while the store could not be written: taken up with its next success.
+    unstored: Vec<SeenApp>,
+    /// When profiles of no use were looked for.
+    tidied: Option<Instant>,
     /// The text of the file that the store remembers.
     last_good: Option<String>,
     /// Whether `datapath` has yet to be told of the generation.
@@ -124,7 +131,7 @@ impl Component for Policy {
             Message::ChangeProfile { change, reply } => reply.send(self.change_profile(&change)?),
             Message::Export { app, reply } => reply.send(self.export(app.as_deref())?),
             Message::Import { import, reply } => reply.send(self.import(&import)?),
-            Message::AppsSeen(apps) => self.take_up_seen(&apps)?,
+            Message::AppsSeen(apps) => self.take_up_seen(apps)?,
             Message::FileChanged => self.reread()?,
             Message::TimePassed | Message::NetworkChanged => self.publish()?,
         }
@@ -138,7 +145,9 @@ impl Policy {
         let published = arguments.published.load();
         let found = Found::look(&arguments.file);
         let remembered = store.with(Store::last_good)??;
-        let stored = Stored::new(store.with(Store::settings)??, store.with(Store::profiles)??);
+        let mut stored = Stored::new(store.with(Store::settings)??, store.with(Store::profiles)??);
+        let seen = store.with(Store::seen)??;
+        stored.note_seen(&seen.into_iter().map(|(id, at)| (id, Some(at))).collect::<Vec<_>>());
         let last_good = match found {
             Found::Good { .. } => None,
             _ => store.with(|store| copy_of_last_good(store, &arguments.file))??,
@@ -154,6 +163,8 @@ impl Policy {
             pause: None,
             generation: published.generation,
             stored,
+            unstored: Vec::new(),
+            tidied: None,
             last_good: remembered,
             untold: true,
             alarm: None,

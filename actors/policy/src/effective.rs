@@ -64,12 +64,13 @@ pub fn snapshot(
     for network in &mut networks {
         network.is_here = at.networks.contains(&network.name);
     }
-    let Layer { filter: kept, permanent_verdicts, ask_timeout, .. } = stored.for_all();
+    let Layer { filter: kept, permanent_verdicts, ask_timeout, built_in, .. } = stored.for_all();
     Snapshot {
         generation,
         filter: filter(&file.filter, kept, at),
         apps,
         profiles: stored.profiles_at(at),
+        built_in: file.built_in.over(built_in),
         managed: ManagedRules {
             outgoing: file.filter.outgoing_rules.len(),
             incoming: file.filter.incoming_rules.len(),
@@ -137,7 +138,8 @@ pub fn for_app(section: Option<&AppFilter>, kept: &Values) -> Vec<SettingStatus>
 pub fn is_locked(settings: &[SettingStatus], name: &str) -> bool {
     let Some(setting) = setting::find(name) else { return false };
     let status = settings.iter().find(|status| status.name == setting.name);
-    setting.kind != Kind::Rules && status.is_some_and(|status| status.origin == Origin::File)
+    let adds_up = matches!(setting.kind, Kind::Rules | Kind::Names);
+    !adds_up && status.is_some_and(|status| status.origin == Origin::File)
 }
 
 fn status_of(setting: &Setting, in_file: Option<Value>, kept: Option<&Value>) -> SettingStatus {
@@ -169,6 +171,8 @@ fn status_of(setting: &Setting, in_file: Option<Value>, kept: Option<&Value>) ->
 fn for_all_alone(file: &PolicyFile, key: &str) -> Option<Value> {
     match key {
         "permanent_verdicts" => file.permanent_verdicts.map(Value::Switch),
+        "built_in_profiles" => file.built_in.on.map(Value::Switch),
+        "built_in_profiles_off" => file.built_in.names(),
         "ask_timeout" => file.ask_timeout.map(|timeout| Value::Number(timeout.as_secs())),
         _ => None,
     }
@@ -270,7 +274,8 @@ mod tests {
     fn each_setting_of_the_file_is_told_as_it_was_read() {
         let text = "[filter]\ndefault_action = \"block\"\nblock_inbound = true\nblock_lan = true\n\
                     block_internet = true\nblock_local = true\noutgoing_rules = [\"- *\"]\n\
-                    incoming_rules = [\"- *\"]\npermanent_verdicts = false\nask_timeout = 30\n[service]\n\
+                    incoming_rules = [\"- *\"]\npermanent_verdicts = false\nask_timeout = 30\n\
+                    built_in_profiles = false\nbuilt_in_profiles_off = [\"Seawall\"]\n[service]\n\
                     mode = \"lockdown\"\nbackend = \"nft\"\nqueue_base = 8000\nmark_shift = 8\n\
                     label_base = 0\n[metrics]\nlisten = \"off\"\n";
         for status in for_all(&file(text), &Values::new()) {

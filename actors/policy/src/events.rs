@@ -240,9 +240,24 @@ impl ProfileChanged<'_> {
             ProfileChange::Make(_) => "made",
             ProfileChange::Remove { .. } => "removed",
             ProfileChange::Rename { .. } => "renamed",
+            ProfileChange::Disable { .. } => "switched off",
+            ProfileChange::Enable { .. } => "switched on",
         };
         counter!(CHANGES, "of" => "profiles").increment(1);
         tracing::info!(change, name = %self.profile.name, "Profile changed on request");
+    }
+}
+
+/// Profiles of apps that weren't seen for long, and that said nothing, are gone.
+pub(crate) struct Tidied {
+    pub(crate) profiles: usize,
+}
+
+impl Tidied {
+    pub(crate) fn emit(&self) {
+        if self.profiles > 0 {
+            tracing::info!(profiles = self.profiles, "Profiles of no use are tidied away");
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use seawall_messages::policy::{AppFilter, DefaultAction};
 use seawall_messages::rule::{Boot, End, Rule, Rules};
-use seawall_messages::setting::{self, Place, Setting, Value, Values};
+use seawall_messages::setting::{self, Kind, Place, Setting, Value, Values};
 
 use crate::file::MAX_RULES;
-use crate::rule;
+use crate::{built_in, rule};
 
 /// Of a rule that ends with the next restart.
 const UNKNOWN_RUN: &str = "until=restart: found no word of which run of the machine this is (/proc/sys/kernel/random/boot_id); expected a date";
@@ -25,6 +25,8 @@ pub struct Layer {
     pub permanent_verdicts: Option<bool>,
     /// `ask_timeout`.
     pub ask_timeout: Option<Duration>,
+    /// `built_in_profiles` and `built_in_profiles_off`.
+    pub built_in: built_in::Choice,
     /// What doesn't count, and why.
     pub problems: Vec<String>,
 }
@@ -41,6 +43,11 @@ pub fn read(values: &Values, place: Place) -> Layer {
             }
         };
         match value {
+            Value::Rules(names) if setting.kind == Kind::Names => {
+                let known = |name: &String| built_in::find(name).map(|built_in| built_in.name);
+                layer.built_in.off = names.iter().filter_map(known).collect();
+                layer.problems.extend(unknown_profile(key, names));
+            }
             Value::Rules(lines) => {
                 let rules = read_rules(key, lines, &mut layer.problems);
                 take_rules(&mut layer.filter, key, rules);
@@ -63,6 +70,9 @@ pub fn problem(key: &str, value: &Value, place: Place, networks: &[Arc<str>]) ->
         return Some(misfit(setting, value));
     }
     let Value::Rules(lines) = value else { return None };
+    if setting.kind == Kind::Names {
+        return unknown_profile(key, lines);
+    }
     if lines.len() > MAX_RULES {
         return Some(format!("{key}: found {} rules; expected at most {MAX_RULES}", lines.len()));
     }
@@ -70,6 +80,12 @@ pub fn problem(key: &str, value: &Value, place: Place, networks: &[Arc<str>]) ->
         let problem = new_rule(line, networks).err()?;
         Some(format!("{key}[{position}]: {problem}"))
     })
+}
+
+/// What is wrong with names of profiles that come with Seawall, if anything is.
+fn unknown_profile(key: &str, names: &[String]) -> Option<String> {
+    let unknown = names.iter().find(|name| built_in::find(name).is_none())?;
+    Some(format!("{key}: found {unknown:?}; expected one of {}", built_in::names()))
 }
 
 /// Reads a rule that somebody wants to say from now on: one that names a network which nobody
@@ -183,6 +199,7 @@ fn take(layer: &mut Layer, key: &str, value: &Value) {
         ("ask_timeout", Value::Number(seconds)) => {
             layer.ask_timeout = Some(Duration::from_secs(*seconds));
         }
+        ("built_in_profiles", Value::Switch(on)) => layer.built_in.on = Some(*on),
         ("permanent_verdicts", Value::Switch(on)) => layer.permanent_verdicts = Some(*on),
         _ => {}
     }
@@ -209,7 +226,8 @@ mod tests {
         for setting in setting::ALL.iter().filter(|setting| setting.place != Place::File) {
             let key = setting.key().expect("one that has a key");
             let value = match setting.kind {
-                setting::Kind::Rules => Value::Rules(vec!["- *".to_owned()]),
+                Kind::Rules => Value::Rules(vec!["- *".to_owned()]),
+                Kind::Names => Value::Rules(vec!["Seawall".to_owned()]),
                 _ => setting.default_value(),
             };
             let layer = read(&values(&[(key, value)]), setting.place);
@@ -273,6 +291,8 @@ mod tests {
             ("service.mode", Value::Word("open".to_owned()), Place::All, Some("policy file")),
             ("outgoing_rules", Value::Rules(vec!["+".to_owned()]), Place::All, Some("expected")),
             ("outgoing_rules", rule("- * network=home"), Place::All, None),
+            ("built_in_profiles_off", rule("the KERNEL"), Place::All, None),
+            ("built_in_profiles_off", rule("x"), Place::All, Some("\"The kernel\"")),
             ("outgoing_rules", rule("- * network!=hme"), Place::All, Some("outgoing_rules[1]")),
         ];
         for (key, value, place, expected) in cases {

@@ -20,6 +20,7 @@
 
 mod actor;
 pub mod adopt;
+pub mod built_in;
 mod changes;
 mod choice;
 pub mod effective;
@@ -34,6 +35,7 @@ pub mod store;
 pub mod stored;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod time;
 pub mod transfer;
 pub mod users;

@@ -32,6 +32,9 @@ pub struct Edit {
     pub profiles: Vec<Profile>,
     /// Ids of those that go.
     pub removed: Vec<u32>,
+    /// Profiles that are there because an app was seen, and when that was, in seconds since 1970;
+    /// `None` for those that somebody made theirs.
+    pub seen: Vec<(u32, Option<u64>)>,
 }
 
 /// What can go wrong with the store.
@@ -135,6 +138,16 @@ impl Store {
         Ok(profiles)
     }
 
+    /// When apps were seen last that have a profile because of it, by its id.
+    pub fn seen(&mut self) -> Result<Vec<(u32, u64)>, StoreError> {
+        let mut seen = Vec::new();
+        for (key, value) in self.0.entries(Key::SEEN_PREFIX)? {
+            let id = Key::seen_id(&key).ok_or_else(|| self.0.damaged("a key is too short"))?;
+            seen.push((id, decode(&value).map_err(|why| self.0.damaged(why))?));
+        }
+        Ok(seen)
+    }
+
     /// Changes settings and profiles, all in one go.
     pub fn edit(&mut self, edit: &Edit) -> Result<(), StoreError> {
         self.0.write(|batch| {
@@ -144,10 +157,17 @@ impl Store {
             }
             for id in &edit.removed {
                 batch.remove(Key::profile(*id));
+                batch.remove(Key::seen(*id));
             }
             for profile in &edit.profiles {
                 let value = profile_bytes(profile);
                 batch.insert(Key::profile(profile.id), value);
+            }
+            for (id, last_seen_s) in &edit.seen {
+                match last_seen_s {
+                    Some(last_seen_s) => batch.insert(Key::seen(*id), encode(last_seen_s)),
+                    None => batch.remove(Key::seen(*id)),
+                }
             }
         })
     }

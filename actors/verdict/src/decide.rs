@@ -13,7 +13,8 @@
 //! 7. addresses that nobody may talk to are denied,
 //! 8. loopback passes,
 //! 9. services that were listening when Seawall first started,
-//! 10. `default_action`.
+//! 10. profiles that come with Seawall, which permit what a machine's own plumbing needs,
+//! 11. `default_action`.
 //!
 //! Where the policy says something of the connection's owner (an `[[app]]` of the
 //! file, a profile of the store), each switch and `default_action` is what the
@@ -24,6 +25,9 @@
 //!
 //! An app that says `use_parent` has what is said of the program that started it behind what is
 //! said of itself, and before all else.
+//!
+//! A profile that comes with Seawall speaks only where nothing is said of the app, and where
+//! `default_action` for all is what would come next and doesn't permit.
 //!
 //! Where the machine is in a named network that says so, each switch and
 //! `default_action` is that network's in place of the one for all.
@@ -110,7 +114,7 @@ const FOR_ANYONE: [(Step, Look); 3] =
     [(Step::AlwaysPasses, always), (Step::AdoptedSession, adopted_session), (Step::Paused, paused)];
 
 /// All others but the last.
-const BY_OWNER: [(Step, Look); 9] = [
+const BY_OWNER: [(Step, Look); 10] = [
     (Step::BlockInbound, block_inbound),
     (Step::BlockInternet, block_internet),
     (Step::BlockLan, block_lan),
@@ -120,6 +124,7 @@ const BY_OWNER: [(Step, Look); 9] = [
     (Step::InvalidAddress, invalid_address),
     (Step::Loopback, loopback),
     (Step::AdoptedListener, adopted_listener),
+    (Step::BuiltInProfiles, built_in_profile),
 ];
 
 /// Decides where neither user nor interface is known. `app` is what is said of the
@@ -206,13 +211,14 @@ fn unanswered(judgement: Judgement) -> Judgement {
 
 fn judgement(case: &Case<'_>, permission: Permission, reason: Reason) -> Judgement {
     let Case { snapshot, flow, .. } = *case;
+    let breadth = breadth(case, permission, reason.layer);
     Judgement {
         action: action(permission, flow),
         lifetime: lifetime(snapshot, flow),
         reason,
         generation: snapshot.generation,
         reach: reach(case),
-        breadth: breadth(case, permission),
+        breadth,
     }
 }
 
@@ -423,6 +429,18 @@ fn by_default(case: &Case<'_>) -> Said {
         }
     };
     (permission, of.reason(Layer::DefaultAction, text))
+}
+
+fn built_in_profile(case: &Case<'_>) -> Option<Said> {
+    let AppPolicy { name, filter, .. } = case.app.built_in?;
+    if case.flow.direction != Direction::Outbound || !case.snapshot.built_in_counts() {
+        return None;
+    }
+    let (position, rule) = filter.outgoing_rules.first_match(&case.subject(), |_| true)?;
+    let of = SettingOf { app: Some(name), ..SettingOf::default() };
+    let text = "a built-in profile permits it";
+    let rule = Some((position, rule.text.clone()));
+    Some((Permission::Permit, Reason { rule, ..of.reason(Layer::BuiltIn, text) }))
 }
 
 /// The first that matches, of the incoming or of the outgoing rules.

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use seawall_messages::explain::{Described, Explanation, Known, Step, StepOutcome, StepTaken};
-use seawall_messages::policy::{AdoptedEntry, AppPolicy, Fingerprint};
+use seawall_messages::policy::{AdoptedEntry, AppPolicy, DefaultAction, Fingerprint};
 use seawall_messages::process::{Attribution, Method, Process};
 use seawall_messages::rule::{Match, Permission, Rule, Rules, User};
-use seawall_messages::{Direction, Flow, Judgement, Reach, Reason, Scope, Snapshot, Whose};
+use seawall_messages::{Direction, Flow, Judgement, Layer, Reach, Reason, Scope, Snapshot, Whose};
 
 use crate::decide::{Case, Decision, Seen, SettingOf, spares_loopback, traced};
 
@@ -114,6 +114,11 @@ fn reached(
 
 /// The reason, with the rule and whose it is.
 fn decided(case: &Case<'_>, reason: &Reason) -> String {
+    if let (Layer::BuiltIn, Some((position, rule)), Some(name)) =
+        (reason.layer, &reason.rule, &reason.app)
+    {
+        return format!("built-in profile for {name}: rule {position}, `{rule}`");
+    }
     let (app, network) = (reason.app.as_ref(), reason.network.as_ref());
     let of = SettingOf { app, whose: reason.whose, network };
     let of = said_where(case, of);
@@ -167,8 +172,26 @@ fn why_not(case: &Case<'_>, step: Step) -> String {
         Step::AdoptedListener => {
             none_of(case, "service", |what| matches!(what, AdoptedEntry::Listener { .. }))
         }
+        Step::BuiltInProfiles => why_no_built_in(case),
         // It always speaks.
         Step::DefaultAction => String::new(),
+    }
+}
+
+fn why_no_built_in(case: &Case<'_>) -> String {
+    let snapshot = case.snapshot;
+    let (action, of) = case.setting(|app| app.default_action, |all| all.default_action);
+    let name = case.app.built_in.map(|app| &app.name);
+    match name {
+        _ if snapshot.built_in.is_empty() => "they are switched off".to_owned(),
+        _ if case.app.iter().next().is_some() => "something is said of the app itself".to_owned(),
+        None => "none is for it".to_owned(),
+        _ if case.flow.direction != Direction::Outbound => not_direction(case.flow),
+        _ if action == DefaultAction::Permit => "default_action permits".to_owned(),
+        Some(_) if of.network.is_some() => {
+            format!("default_action is said {}", said_where(case, of))
+        }
+        Some(name) => format!("that for {name} doesn't permit it"),
     }
 }
 

@@ -32,6 +32,8 @@ pub struct AppPlace {
     own: Layers,
     /// Those of the program that started it.
     parent: Layers,
+    /// The profile that comes with Seawall, of whom nothing else is said.
+    built_in: Option<u32>,
 }
 
 /// What the file and the store say of one app.
@@ -52,6 +54,9 @@ pub struct AppLayers<'a> {
     pub parent_section: Option<&'a AppPolicy>,
     /// And the profile.
     pub parent_profile: Option<&'a AppPolicy>,
+    /// Where there are none of these: the profile that comes with Seawall. Not one of those that
+    /// [`iter`](Self::iter) gives, for it counts last.
+    pub built_in: Option<&'a AppPolicy>,
 }
 
 impl Profiles {
@@ -172,7 +177,13 @@ impl Snapshot {
             }
             _ => Layers::default(),
         };
-        AppPlace { own, parent }
+        let built_in = match &attribution.process {
+            Some(process) if own == Layers::default() => {
+                self.built_in.profiles.position(Some(process))
+            }
+            _ => None,
+        };
+        AppPlace { own, parent, built_in }
     }
 
     fn layers_about(&self, process: Option<&Process>) -> Layers {
@@ -201,8 +212,9 @@ impl Snapshot {
     }
 
     /// What is at a place of this snapshot.
-    pub fn app_layers(&self, AppPlace { own, parent }: AppPlace) -> AppLayers<'_> {
-        self.layers(own, parent)
+    pub fn app_layers(&self, AppPlace { own, parent, built_in }: AppPlace) -> AppLayers<'_> {
+        let built_in = built_in.and_then(|at| self.built_in.profiles.at(at));
+        AppLayers { built_in, ..self.layers(own, parent) }
     }
 
     fn layers(&self, own: Layers, parent: Layers) -> AppLayers<'_> {
@@ -211,6 +223,7 @@ impl Snapshot {
             profile: self.profiles.of(own),
             parent_section: self.section(parent),
             parent_profile: self.profiles.of(parent),
+            built_in: None,
         }
     }
 
@@ -233,7 +246,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{AppFilter, Fingerprint, Pattern};
+    use crate::policy::{AppFilter, BuiltIns, Fingerprint, Pattern};
     use crate::process::{App, AppKind, Method, Process};
 
     fn app(name: &str, fingerprint: Fingerprint) -> AppPolicy {
@@ -334,5 +347,29 @@ mod tests {
             assert_eq!(told.collect::<Vec<_>>(), expected);
         }
         assert!(snapshot.asks_for_parents());
+    }
+
+    #[test]
+    fn what_comes_with_seawall_is_for_whom_nothing_else_is_said_of() {
+        let built_in = BuiltIns::from(vec![
+            app("names", path("/usr/bin/named")),
+            app("kernel", tag("kernel")),
+            app("time", path("/nix/store/*/bin/ntpd")),
+        ]);
+        let apps = vec![app("section", path("/usr/bin/ntpd"))];
+        let profiles = Profiles::from(vec![app("profile", tag("kernel"))]);
+        let snapshot = Snapshot { apps, profiles, built_in, ..Snapshot::unloaded() };
+        let cases = [
+            (attribution("path:/usr/bin/named", "/usr/bin/named"), Some("names")),
+            (attribution("path:/opt/named", "/opt/named"), None),
+            (attribution("x", "docker:web:/usr/bin/named"), None),
+            (attribution("nix:ntp", "/nix/store/x-ntp-1/bin/ntpd"), Some("time")),
+            (attribution("kernel", ""), None),
+            (Attribution::unidentified(), None),
+        ];
+        for (attribution, expected) in cases {
+            let found = snapshot.layers_of(&attribution).built_in.map(|app| app.name.to_string());
+            assert_eq!(found.as_deref(), expected, "{attribution:?}");
+        }
     }
 }

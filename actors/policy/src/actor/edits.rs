@@ -5,13 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use seawall_messages::policy::{
     AddedRule, AppFilter, ChangeRule, ChangedRule, Difference, Import, NewProfile, NewRule,
-    PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleList, SeenApp, SettingsChange,
-    SettingsStatus,
+    PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleList, SettingsChange, SettingsStatus,
 };
 use seawall_messages::rule::Rules;
-use seawall_messages::setting::{MAX_PROFILES, Place, Values};
+use seawall_messages::setting::{Place, Value, Values};
 
 use super::Policy;
+use crate::built_in;
 use crate::changes;
 use crate::effective;
 use crate::error::{Error, chain};
@@ -21,9 +21,6 @@ use crate::rule::{self, this_boot};
 use crate::store::{Edit, Store};
 use crate::stored::fingerprint_of;
 use crate::transfer;
-
-/// Profiles that are made of their own accord, as long as there are no more: room is left for others.
-const MOST_SEEN: usize = MAX_PROFILES / 2;
 
 /// What a question or a change may come to: an error of the component's own, or a refusal.
 pub(super) type Answer<T> = Result<Result<T, PolicyRefusal>, Error>;
@@ -144,7 +141,7 @@ impl Policy {
         }))
     }
 
-    /// All profiles, by name.
+    /// All profiles, by name; then those that come with Seawall.
     pub(super) fn profiles(&mut self) -> Answer<Vec<Profile>> {
         let mut profiles = self.store.with(Store::profiles)??;
         for profile in &mut profiles {
@@ -152,6 +149,8 @@ impl Policy {
             profile.settings = layer::as_written(&profile.settings, this_boot());
         }
         profiles.sort_by(|one, other| one.name.cmp(&other.name));
+        let built_in = &self.choice.settings.built_in;
+        profiles.extend(built_in.profiles(&self.stored.for_all().built_in));
         Ok(Ok(profiles))
     }
 
@@ -182,53 +181,56 @@ impl Policy {
                 };
                 return Ok(profile.map(edit));
             }
+            ProfileChange::Disable { app } => return Ok(self.switch_built_in(app, false)),
+            ProfileChange::Enable { app } => return Ok(self.switch_built_in(app, true)),
             ProfileChange::Remove { app } | ProfileChange::Rename { app, .. } => app,
         };
         let Some(profile) = self.profile_of(app)? else {
-            let problem = format!("there is no profile that is named or matches {app:?}");
+            let hint = match built_in::find(app) {
+                Some(_) => {
+                    "; that one comes with Seawall: `seawall profile disable` switches it off"
+                }
+                None => "",
+            };
+            let problem = format!("there is no profile that is named or matches {app:?}{hint}");
             return Ok(Err(PolicyRefusal::Failed(problem)));
         };
         Ok(match asked {
             ProfileChange::Rename { name, .. } => {
                 changes::free_name(&self.stored, name).map(|name| {
                     let profile = Profile { name, ..profile };
-                    (Edit { profiles: vec![profile.clone()], ..Edit::default() }, profile)
+                    // Somebody's own from now on, that is not tidied away.
+                    let seen = vec![(profile.id, None)];
+                    (Edit { profiles: vec![profile.clone()], seen, ..Edit::default() }, profile)
                 })
             }
             _ => Ok((Edit { removed: vec![profile.id], ..Edit::default() }, profile)),
         })
     }
 
-    /// Apps that nothing is about yet get a profile that says nothing: people find them there,
-    /// by a name that they know.
-    pub(super) fn take_up_seen(&mut self, apps: &[SeenApp]) -> Result<(), Error> {
-        let now_s = now_s();
-        let mut known = self.stored.clone();
-        let mut edit = Edit::default();
-        for seen in apps {
-            let fingerprint = fingerprint_of(&seen.app);
-            if known.is_about(&fingerprint) || known.len() >= MOST_SEEN {
-                continue;
-            }
-            let matches = vec![fingerprint];
-            let name = changes::nearest_free_name(&known, &seen.name);
-            let new = NewProfile { name, matches, settings: Values::new() };
-            // What can't be named in a profile has none.
-            let Ok(profile) = changes::new_profile(&known, &new, &[], now_s) else { continue };
-            known.put(&profile);
-            edit.profiles.push(profile);
+    /// A profile that comes with Seawall, switched off or on.
+    fn switch_built_in(&self, app: &str, on: bool) -> Result<(Edit, Profile), PolicyRefusal> {
+        let Some(built_in) = built_in::meant(app) else {
+            let known = built_in::names();
+            let problem = format!(
+                "there is no built-in profile that is named or matches {app:?}; expected one of {known}"
+            );
+            return Err(PolicyRefusal::Failed(problem));
+        };
+        if on && self.choice.settings.built_in.off.contains(&built_in.name) {
+            let file = self.arguments.file.display();
+            let problem = format!("built_in_profiles_off is said in {file}: change it there");
+            return Err(PolicyRefusal::Failed(problem));
         }
-        if edit.profiles.is_empty() {
-            return Ok(());
-        }
-        match self.store.with(|store| store.edit(&edit))? {
-            Ok(()) => {
-                events::AppsSeen { profiles: &edit.profiles }.emit();
-                self.stored = known;
-            }
-            Err(error) => events::StoreFailed { error: &error.into() }.emit(),
-        }
-        Ok(())
+        let off = built_in::switched(&self.stored.for_all().built_in.off, built_in.name, on);
+        let mut settings = self.stored.settings().clone();
+        let kept = off.iter().map(|name| (*name).to_owned()).collect();
+        match off.is_empty() {
+            true => settings.remove(built_in::OFF),
+            false => settings.insert(built_in::OFF.to_owned(), Value::Rules(kept)),
+        };
+        let edit = Edit { settings: Some(settings), ..Edit::default() };
+        Ok((edit, built_in.profile(!on)))
     }
 
     /// What the store says, or one profile of it.
@@ -341,6 +343,9 @@ impl Policy {
         }
         self.stored = self.stored.after(&edit);
         self.publish()?;
+        if !self.unstored.is_empty() {
+            self.take_up_seen(Vec::new())?;
+        }
         Ok(Ok(()))
     }
 
@@ -393,6 +398,6 @@ fn list_name(profile: Option<&Profile>, list: RuleList) -> String {
     }
 }
 
-fn now_s() -> u64 {
+pub(super) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -34,7 +34,7 @@ pub(super) const SETTINGS: &str = "settings";
 /// There when the first start is done; the entries have keys of their own.
 pub(super) const ADOPTED: &str = "first-start-done";
 
-/// Keys of adopted entries: a prefix, then the id, its first byte first.
+/// Keys of entries: a prefix, then the id, its first byte first.
 pub(super) struct Key;
 
 /// A profile; its id is in the key.
@@ -70,6 +70,17 @@ enum StoredEntry {
 impl Key {
     pub(super) const ADOPTED_PREFIX: &'static str = "adopted/";
     pub(super) const PROFILE_PREFIX: &'static str = "profile/";
+
+    pub(super) const SEEN_PREFIX: &'static str = "seen/";
+
+    pub(super) fn seen(id: u32) -> Vec<u8> {
+        [Self::SEEN_PREFIX.as_bytes(), &id.to_be_bytes()].concat()
+    }
+
+    pub(super) fn seen_id(key: &[u8]) -> Option<u32> {
+        let id = key.strip_prefix(Self::SEEN_PREFIX.as_bytes())?;
+        id.try_into().ok().map(u32::from_be_bytes)
+    }
 
     pub(super) fn profile(id: u32) -> Vec<u8> {
         [Self::PROFILE_PREFIX.as_bytes(), &id.to_be_bytes()].concat()

@@ -122,7 +122,8 @@ fn settings_and_profiles_are_there_after_a_restart_and_raise_the_format() {
     assert_eq!(store.settings().unwrap(), Values::new());
     let settings = profile(0).settings;
     let profiles = vec![profile(2), profile(256)];
-    let edit = Edit { settings: Some(settings.clone()), profiles, removed: Vec::new() };
+    let seen = vec![(1, Some(7)), (2, Some(8))];
+    let edit = Edit { settings: Some(settings.clone()), profiles, seen, ..Edit::default() };
     store.edit(&edit).unwrap();
     assert_eq!(format(&mut store), Some(2));
     drop(store);

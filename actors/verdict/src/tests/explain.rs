@@ -78,6 +78,7 @@ fn step_of(layer: Layer, is_of_app: bool) -> Step {
         Layer::InvalidAddress => Step::InvalidAddress,
         Layer::Loopback => Step::Loopback,
         Layer::AdoptedListener => Step::AdoptedListener,
+        Layer::BuiltIn => Step::BuiltInProfiles,
         Layer::DefaultAction => Step::DefaultAction,
         other => panic!("{other:?} is no step"),
     }
