@@ -34,7 +34,8 @@ impl Shells {
             command = format!("{} -c '{}'; exit $?", self.path(name).display(), quoted(&command));
         }
         let first = self.path(chain[0]);
-        host.try_run(first.to_str().expect("plain"), &["-c", &command]).ok()
+        let first = first.to_str().expect("plain");
+        lab::run(host.command(first).args(["-c", &command])).ok()
     }
 }
 
