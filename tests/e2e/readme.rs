@@ -162,6 +162,11 @@ fn words_of_rules_are_understood() {
     let rules: Vec<_> = whom.chain(protocols).chain(ports).chain(others).chain(times).collect();
     let rules: Vec<_> = rules.into_iter().chain(conditions).collect();
     assert!(rules.len() >= 40, "{rules:?}");
+    // A file isn't of one run of the machine: by command alone.
+    let (by_command, rules): (Vec<_>, Vec<_>) =
+        rules.into_iter().partition(|rule| rule.ends_with("until=restart"));
+    let said = seawall(&["rule", "check", by_command.first().expect("it is explained")]);
+    assert_eq!(said.code, Some(0), "{said:?}");
     let policy = format!(
         "[filter]\noutgoing_rules = {rules:?}\nincoming_rules = {rules:?}\n\
          [[network]]\nname = \"home\"\nmatch = {{ interface = \"eth0\" }}\n"
