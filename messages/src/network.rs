@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::AppFilter;
+use crate::setting::Origin;
 
 /// Interfaces that are told of. Container hosts have hundreds; their gateways are few.
 pub const MAX_INTERFACES: usize = 1_024;
@@ -137,6 +138,8 @@ pub struct NetworkShown {
     pub is_here: bool,
     /// Whether its settings hold: it is the first that the machine is in.
     pub counts: bool,
+    /// Which layer names it: the policy file, or the store.
+    pub origin: Origin,
 }
 
 /// Where the machine is, for people: `GET /v1/network`.

@@ -3,6 +3,7 @@
 mod apps;
 mod built_in;
 mod fingerprint;
+mod kept_network;
 mod message;
 mod new_rule;
 mod profile;
@@ -23,6 +24,7 @@ use crate::rule::{Data, Permission, Rule, Rules};
 pub use self::apps::{AppLayers, AppPlace, Profiles};
 pub use self::built_in::BuiltIns;
 pub use self::fingerprint::{Fingerprint, Pattern};
+pub use self::kept_network::{KeptNetwork, NetworkChange};
 pub use self::message::Message;
 pub use self::new_rule::{
     AddedRule, AppMatch, ChangeRule, ChangedRule, NewRule, PolicyRefusal, RuleChange, RuleList,
@@ -234,6 +236,8 @@ pub struct ManagedRules {
     pub outgoing: usize,
     /// Of `incoming_rules`.
     pub incoming: usize,
+    /// And how many of the networks.
+    pub networks: usize,
 }
 
 impl Filter {

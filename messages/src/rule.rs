@@ -151,6 +151,12 @@ impl Rule {
         }
     }
 
+    /// Whether it counts in that network, or elsewhere, only.
+    pub fn names_network(&self, name: &str) -> bool {
+        let network = self.only.as_ref().and_then(|only| only.network.as_ref());
+        network.is_some_and(|network| *network.name == *name)
+    }
+
     /// Whether what it says depends on the interface.
     pub fn looks_at_interfaces(&self) -> bool {
         self.only.as_ref().is_some_and(|only| only.interface.is_some())

@@ -24,6 +24,7 @@ use crate::effective;
 use crate::error::{Error, chain};
 use crate::events;
 use crate::file::ServiceSettings;
+use crate::networks;
 use crate::pause::Pause;
 use crate::rule;
 use crate::startup::copy_of_last_good;
@@ -129,6 +130,7 @@ impl Component for Policy {
             }
             Message::Profiles { reply } => reply.send(self.profiles()?),
             Message::ChangeProfile { change, reply } => reply.send(self.change_profile(&change)?),
+            Message::ChangeNetwork { change, reply } => reply.send(self.change_network(&change)?),
             Message::Export { app, reply } => reply.send(self.export(app.as_deref())?),
             Message::Import { import, reply } => reply.send(self.import(&import)?),
             Message::AppsSeen(apps) => self.take_up_seen(apps)?,
@@ -146,6 +148,7 @@ impl Policy {
         let found = Found::look(&arguments.file);
         let remembered = store.with(Store::last_good)??;
         let mut stored = Stored::new(store.with(Store::settings)??, store.with(Store::profiles)??);
+        stored = stored.with_networks(store.with(Store::networks)??);
         let seen = store.with(Store::seen)??;
         stored.note_seen(&seen.into_iter().map(|(id, at)| (id, Some(at))).collect::<Vec<_>>());
         let last_good = match found {
@@ -386,13 +389,17 @@ impl Policy {
     }
 
     fn unused_settings(&self) -> Vec<String> {
-        let named = |name: &str| self.choice.settings.networks.iter().any(|it| *it.name == *name);
+        let (file, kept) = (&self.choice.settings.networks, self.stored.networks());
+        let known = self.networks();
+        let named = |name: &Arc<str>| known.contains(name);
         let without = self.stored.lists().flatten().filter_map(|rule| {
             let network = &rule.only.as_ref()?.network.as_ref()?.name;
             let problem = || format!("`{}`: no [[network]] is called {network}", rule.text);
             (!named(network)).then(problem)
         });
-        self.stored.problems().chain(without).take(PolicyStatus::MOST_IDLE_RULES).collect()
+        let of_networks = networks::problems(file, kept);
+        let problems = self.stored.problems().chain(of_networks);
+        problems.chain(without).take(PolicyStatus::MOST_IDLE_RULES).collect()
     }
 
     fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {

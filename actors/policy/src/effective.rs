@@ -17,7 +17,7 @@ use seawall_messages::setting::{self, Kind, Origin, Place, Setting, Value, Value
 use crate::file::{BackendChoice, PolicyFile};
 use crate::layer::Layer;
 use crate::stored::Stored;
-use crate::users;
+use crate::{networks, users};
 
 /// What is so at a moment somewhere, as far as rules look at it. Looks users up.
 pub fn present(
@@ -27,7 +27,8 @@ pub fn present(
     surroundings: &Surroundings,
 ) -> Present {
     let lists = || file.lists().chain(stored.lists());
-    let here = file.networks.iter().filter(|network| network.looks.fits(surroundings));
+    let networks = networks::all(&file.networks, stored.networks());
+    let here = networks.iter().filter(|network| network.looks.fits(surroundings));
     // None where no rule names one, so that nothing changes when they do.
     let interfaces = match lists().any(Rules::looks_at_interfaces) {
         true => interfaces(surroundings),
@@ -60,7 +61,7 @@ pub fn snapshot(
         app.filter.outgoing_rules = app.filter.outgoing_rules.at(at);
         app.filter.incoming_rules = app.filter.incoming_rules.at(at);
     }
-    let mut networks = file.networks.clone();
+    let mut networks = networks::all(&file.networks, stored.networks());
     for network in &mut networks {
         network.is_here = at.networks.contains(&network.name);
     }
@@ -74,6 +75,7 @@ pub fn snapshot(
         managed: ManagedRules {
             outgoing: file.filter.outgoing_rules.len(),
             incoming: file.filter.incoming_rules.len(),
+            networks: file.networks.len(),
         },
         permanent_verdicts: file.permanent_verdicts.or(*permanent_verdicts).unwrap_or(true),
         mode: file.service.mode,
@@ -256,7 +258,7 @@ mod tests {
         assert!(!snapshot.permanent_verdicts);
         let rules: Vec<_> = filter.outgoing_rules.iter().map(|rule| &*rule.text).collect();
         assert_eq!(rules, ["- LAN", "+ *"]);
-        assert_eq!(snapshot.managed, ManagedRules { outgoing: 1, incoming: 0 });
+        assert_eq!(snapshot.managed, ManagedRules { outgoing: 1, ..ManagedRules::default() });
 
         let all = for_all(&file, &kept);
         let origin = |key: &str| {

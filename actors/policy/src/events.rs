@@ -5,8 +5,8 @@ use std::path::Path;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::Snapshot;
 use seawall_messages::policy::{
-    AddedRule, AdoptedEntry, AppFilter, ChangeRule, ChangedRule, IdleRule, NewRule, PolicySource,
-    Profile, ProfileChange, SettingsChange,
+    AddedRule, AdoptedEntry, AppFilter, ChangeRule, ChangedRule, IdleRule, KeptNetwork,
+    NetworkChange, NewRule, PolicySource, Profile, ProfileChange, SettingsChange,
 };
 use seawall_messages::rule::Rules;
 
@@ -225,6 +225,24 @@ impl SettingsChanged<'_> {
         let keys: Vec<_> = self.asked.changes.keys().collect();
         counter!(CHANGES, "of" => "settings").increment(1);
         tracing::info!(app, ?keys, "Settings changed on request");
+    }
+}
+
+/// A network of the store was named, changed or forgotten.
+pub(crate) struct NetworkChanged<'a> {
+    pub(crate) asked: &'a NetworkChange,
+    pub(crate) network: &'a KeptNetwork,
+}
+
+impl NetworkChanged<'_> {
+    pub(crate) fn emit(&self) {
+        let change = match self.asked {
+            NetworkChange::Add(_) => "named",
+            NetworkChange::Remove { .. } => "forgotten",
+            NetworkChange::Set { .. } => "changed",
+        };
+        counter!(CHANGES, "of" => "networks").increment(1);
+        tracing::info!(change, name = %self.network.name, "Network changed on request");
     }
 }
 

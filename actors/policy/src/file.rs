@@ -80,7 +80,7 @@ use self::problem::Collector;
 use self::section::Section;
 
 pub use self::app::{MAX_APPS, fingerprint_problem, is_name, name_expected};
-pub use self::network::MAX_NETWORKS;
+pub use self::network::{MAX_NETWORKS, MAX_SSID_BYTES};
 pub use self::problem::{Problem, Problems};
 pub use self::read::{MAX_FILE_BYTES, ReadError, read};
 
@@ -163,7 +163,7 @@ pub(crate) fn parse_said(
 ) -> Result<PolicyFile, Problems> {
     let mut collector = Collector::new(text);
     for name in networks {
-        collector.name_network(name);
+        collector.know_network(name);
     }
     parse_with(collector, text, path, most_apps)
 }

@@ -28,6 +28,7 @@ pub mod error;
 mod events;
 pub mod file;
 pub mod layer;
+mod networks;
 mod pause;
 pub mod rule;
 mod startup;

@@ -152,7 +152,7 @@ pub(crate) fn unknown_network(line: &str, rule: &Rule, known: &[Arc<str>]) -> Op
     let span = words(line).into_iter().find_map(|(at, word)| network_span(at, word));
     let expected = match nearest_name(name, known.iter().map(|name| &**name)) {
         Some(meant) => format!("`{meant}`, perhaps"),
-        None => "the name of a [[network]] in the policy file".to_owned(),
+        None => "the name of a [[network]], or of one that `seawall network` shows".to_owned(),
     };
     let found = format!("{}, which no [[network]] is called", quoted(name));
     Some(error(line, Fault::new(span.unwrap_or(0..0), found, expected)))

@@ -9,12 +9,13 @@ mod tests;
 
 use std::path::Path;
 
-use seawall_messages::policy::{Adopted, Profile};
+use seawall_messages::policy::{Adopted, KeptNetwork, Profile};
 use seawall_messages::setting::Values;
 use seawall_runtime::durable::{Durable, Keeping};
 
 use self::format::{
-    ADOPTED, FIRST_FORMAT, FORMAT_VERSION, Key, LAST_GOOD, PAUSE, SETTINGS, decode, encode,
+    ADOPTED, FIRST_FORMAT, FORMAT_VERSION, Key, LAST_GOOD, NETWORKS, PAUSE, SETTINGS,
+    WITHOUT_NETWORKS, decode, encode,
 };
 
 /// Name of the folder below the state folder of Seawall.
@@ -32,6 +33,8 @@ pub struct Edit {
     pub profiles: Vec<Profile>,
     /// Ids of those that go.
     pub removed: Vec<u32>,
+    /// All networks that have a name, if that changes.
+    pub networks: Option<Vec<KeptNetwork>>,
     /// Profiles that are there because an app was seen, and when that was, in seconds since 1970;
     /// `None` for those that somebody made theirs.
     pub seen: Vec<(u32, Option<u64>)>,
@@ -138,6 +141,12 @@ impl Store {
         Ok(profiles)
     }
 
+    /// Networks that have a name, in order.
+    pub fn networks(&mut self) -> Result<Vec<KeptNetwork>, StoreError> {
+        let Some(bytes) = self.0.get(NETWORKS)? else { return Ok(Vec::new()) };
+        format::decode_networks(&bytes).map_err(|why| self.0.damaged(why))
+    }
+
     /// When apps were seen last that have a profile because of it, by its id.
     pub fn seen(&mut self) -> Result<Vec<(u32, u64)>, StoreError> {
         let mut seen = Vec::new();
@@ -150,8 +159,12 @@ impl Store {
 
     /// Changes settings and profiles, all in one go.
     pub fn edit(&mut self, edit: &Edit) -> Result<(), StoreError> {
+        let has_networks = edit.networks.is_some() || self.0.get(NETWORKS)?.is_some();
         self.0.write(|batch| {
-            batch.set_format(FORMAT_VERSION);
+            batch.set_format(if has_networks { FORMAT_VERSION } else { WITHOUT_NETWORKS });
+            if let Some(networks) = &edit.networks {
+                batch.insert(NETWORKS, format::encode_networks(networks));
+            }
             if let Some(settings) = &edit.settings {
                 batch.insert(SETTINGS, format::encode_values(settings));
             }

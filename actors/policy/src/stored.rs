@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use seawall_messages::policy::{AppFilter, AppMatch, AppPolicy, Fingerprint, Profile, Profiles};
+use seawall_messages::policy::{
+    AppFilter, AppMatch, AppPolicy, Fingerprint, KeptNetwork, Profile, Profiles,
+};
 use seawall_messages::rule::{Present, Rules};
 use seawall_messages::setting::{Place, Values};
 
@@ -19,6 +21,7 @@ pub struct Stored {
     names: HashMap<Arc<str>, u32>,
     /// Whom they are about; of the same the one that was made first.
     about: HashMap<Fingerprint, u32>,
+    networks: Vec<KeptNetwork>,
     /// When apps were seen last that have a profile because of it, in seconds since 1970.
     seen: HashMap<u32, u64>,
     /// Those that say something, as they are read now.
@@ -53,6 +56,9 @@ impl Stored {
         if let Some(settings) = &edit.settings {
             stored.for_all = read(settings, Place::All);
             stored.settings = settings.clone();
+        }
+        if let Some(networks) = &edit.networks {
+            stored.networks.clone_from(networks);
         }
         edit.removed.iter().for_each(|id| stored.forget(*id));
         stored.note_seen(&edit.seen);
@@ -90,6 +96,17 @@ impl Stored {
                 None => self.about.remove(&fingerprint),
             };
         }
+    }
+
+    /// With these networks.
+    #[must_use]
+    pub fn with_networks(self, networks: Vec<KeptNetwork>) -> Self {
+        Self { networks, ..self }
+    }
+
+    /// Networks that have a name, in order.
+    pub fn networks(&self) -> &[KeptNetwork] {
+        &self.networks
     }
 
     /// Takes one out for good. What is in force is not renewed: for one that says nothing.
@@ -309,6 +326,7 @@ mod tests {
             profiles: vec![profile(3, "/c", &[("block_local", Value::Switch(true))])],
             removed: vec![1],
             seen: vec![(2, Some(7))],
+            ..Edit::default()
         };
         let after = stored.after(&edit);
         assert_eq!(after.settings(), &settings);

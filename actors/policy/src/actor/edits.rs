@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use seawall_messages::policy::{
-    AddedRule, AppFilter, ChangeRule, ChangedRule, Difference, Import, NewProfile, NewRule,
-    PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleList, SettingsChange, SettingsStatus,
+    AddedRule, AppFilter, ChangeRule, ChangedRule, Difference, Import, KeptNetwork, NetworkChange,
+    NewProfile, NewRule, PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleList,
+    SettingsChange, SettingsStatus,
 };
 use seawall_messages::rule::Rules;
 use seawall_messages::setting::{Place, Value, Values};
@@ -17,6 +18,7 @@ use crate::effective;
 use crate::error::{Error, chain};
 use crate::events;
 use crate::layer;
+use crate::networks;
 use crate::rule::{self, this_boot};
 use crate::store::{Edit, Store};
 use crate::stored::fingerprint_of;
@@ -233,6 +235,23 @@ impl Policy {
         Ok((edit, built_in.profile(!on)))
     }
 
+    /// Names, changes or forgets a network of the store.
+    pub(super) fn change_network(
+        &mut self,
+        asked: &NetworkChange,
+    ) -> Answer<(KeptNetwork, PolicyStatus)> {
+        let (file, kept) = (&self.choice.settings.networks, self.stored.networks());
+        let (kept, network) = match networks::changed(file, kept, asked, self.stored.lists()) {
+            Ok(changed) => changed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let edit = Edit { networks: Some(kept), ..Edit::default() };
+        Ok(self.write(edit)?.map(|()| {
+            events::NetworkChanged { asked, network: &network }.emit();
+            (network, self.status())
+        }))
+    }
+
     /// What the store says, or one profile of it.
     pub(super) fn export(&mut self, app: Option<&str>) -> Answer<String> {
         let Some(app) = app else {
@@ -243,12 +262,12 @@ impl Policy {
             profiles.retain(|profile| !profile.settings.is_empty());
             profiles.sort_by(|one, other| one.name.cmp(&other.name));
             let settings = layer::still_written(self.stored.settings(), this_boot());
-            return Ok(Ok(transfer::export(&settings, &profiles)));
+            return Ok(Ok(transfer::export(&settings, self.stored.networks(), &profiles)));
         };
         Ok(match self.profile_of(app)? {
             Some(profile) => {
                 let settings = layer::still_written(&profile.settings, this_boot());
-                Ok(transfer::export(&Values::new(), &[Profile { settings, ..profile }]))
+                Ok(transfer::export(&Values::new(), &[], &[Profile { settings, ..profile }]))
             }
             None => {
                 let problem = format!("there is no profile that is named or matches {app:?}");
@@ -276,8 +295,9 @@ impl Policy {
     }
 
     /// Names of networks that rules may say.
-    fn networks(&self) -> Vec<Arc<str>> {
-        self.choice.settings.networks.iter().map(|network| Arc::clone(&network.name)).collect()
+    pub(super) fn networks(&self) -> Vec<Arc<str>> {
+        let all = networks::all(&self.choice.settings.networks, self.stored.networks());
+        all.into_iter().map(|network| network.name).collect()
     }
 
     /// The profile of an app and what it says, or what is said for all. An app without a

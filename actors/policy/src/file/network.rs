@@ -21,7 +21,7 @@ use super::section::Section;
 pub const MAX_NETWORKS: usize = 64;
 
 /// Longest name of a wireless network, in bytes (IEEE 802.11).
-const MAX_SSID_BYTES: usize = 32;
+pub const MAX_SSID_BYTES: usize = 32;
 
 /// All `[[network]]` sections. Those that are wrong are noted and left out; rules may name them.
 pub(super) fn networks(root: &DeTable<'_>, collector: &mut Collector<'_>) -> Vec<NamedNetwork> {

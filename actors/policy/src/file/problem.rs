@@ -54,6 +54,8 @@ pub(super) struct Collector<'t> {
     broken_lines: Vec<usize>,
     /// The names of networks, for rules that say them.
     networks: Vec<Arc<str>>,
+    /// Those that are there whether the text names them or not.
+    known_networks: Vec<Arc<str>>,
     /// Whether no rule may end when the machine is restarted.
     refuses_restart: bool,
 }
@@ -89,6 +91,7 @@ impl<'t> Collector<'t> {
             not_kept: 0,
             broken_lines: Vec::new(),
             networks: Vec::new(),
+            known_networks: Vec::new(),
             refuses_restart: false,
         }
     }
@@ -96,6 +99,11 @@ impl<'t> Collector<'t> {
     /// From now on, no rule may end when the machine is restarted: nobody knows when it was written.
     pub(super) fn refuse_restart(&mut self) {
         self.refuses_restart = true;
+    }
+
+    /// There is a network of that name, which the text may name again.
+    pub(super) fn know_network(&mut self, name: &Arc<str>) {
+        self.known_networks.push(Arc::clone(name));
     }
 
     /// Takes up the name of a network. `false`: another one has it.
@@ -111,7 +119,8 @@ impl<'t> Collector<'t> {
     /// knows.
     pub(super) fn misplaced(&self, line: &str, rule: &Rule) -> Option<RuleError> {
         let ends_unknown = || self.refuses_restart.then(|| restart_in_file(line, rule)).flatten();
-        unknown_network(line, rule, &self.networks).or_else(ends_unknown)
+        let known = [self.networks.as_slice(), &self.known_networks].concat();
+        unknown_network(line, rule, &known).or_else(ends_unknown)
     }
 
     /// Notes a problem at a byte of the text.
