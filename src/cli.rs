@@ -2,6 +2,7 @@
 
 #[cfg(feature = "fault-injection")]
 mod fault;
+mod network;
 mod prompts;
 mod rule;
 mod store;
@@ -16,6 +17,7 @@ use seawall_platform::linux::rules::Backend;
 
 #[cfg(feature = "fault-injection")]
 pub(crate) use self::fault::FaultVerb;
+pub(crate) use self::network::{NetworkArguments, NetworkVerb};
 pub(crate) use self::prompts::{AnswerArguments, Lasts, PromptsVerb};
 pub(crate) use self::rule::{RuleCheck, RuleVerb, WhichRule};
 pub(crate) use self::store::{ImportArguments, ImportFrom, ProfileVerb, SettingVerb};
@@ -143,11 +145,17 @@ pub(crate) enum Verb {
         common: Common,
     },
 
-    /// Show where this machine is: interfaces, gateways, and the networks of the policy
+    /// Show where this machine is, or name, change or forget a network
     ///
-    /// With the lines that name the present network in the policy file.
-    #[command(after_help = EXIT_CODES)]
-    Network(Common),
+    /// Without a verb: interfaces, gateways, and the networks of the policy, with the
+    /// lines that name the present one in the policy file. What that names is locked here.
+    #[command(after_help = EXIT_CODES, visible_alias = "networks")]
+    Network {
+        #[command(subcommand)]
+        what: Option<NetworkVerb>,
+        #[command(flatten)]
+        common: Common,
+    },
 
     /// Say what would become of a connection, and why, step by step
     ///

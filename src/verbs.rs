@@ -90,7 +90,7 @@ pub(crate) fn perform(verb: Verb) -> Outcome {
         Verb::Components(common) => components::perform(&common),
         Verb::Connections { limit, common } => connections::perform(limit, &common),
         Verb::Ps { all, common } => ps::perform(all, &common),
-        Verb::Network(common) => network::perform(&common),
+        Verb::Network { what, common } => network::perform(what, &common),
         Verb::Monitor { plain, once, common } => monitor::perform(plain, once, &common),
         Verb::Rule { what, common } => rule::perform(&what, &common),
         Verb::Setting { what, common } => setting::perform(&what, &common),

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::datapath::{Connection, ConnectionChanges, DatapathStatus};
 use crate::policy::{
-    AddedRule, Adopted, ChangedRule, Difference, Mode, PolicyGeneration, PolicyStatus, Profile,
-    RuleList,
+    AddedRule, Adopted, ChangedRule, Difference, KeptNetwork, Mode, PolicyGeneration, PolicyStatus,
+    Profile, RuleList,
 };
 use crate::process::{AppUse, HookStatus, Moves};
 use crate::setting::Origin;
@@ -210,6 +210,16 @@ pub struct ProfileList {
 pub struct ProfileChanged {
     /// The profile as it is, or was.
     pub profile: Profile,
+    /// What is in force now.
+    pub policy: PolicyStatus,
+}
+
+/// The answer to `POST /v1/networks`: the body is a
+/// [`NetworkChange`](crate::policy::NetworkChange).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkChanged {
+    /// The network as it is, or was.
+    pub network: KeptNetwork,
     /// What is in force now.
     pub policy: PolicyStatus,
 }

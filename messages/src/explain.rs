@@ -59,6 +59,12 @@ pub struct Explanation {
     /// The profile that it has.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub profile: Option<Arc<str>>,
+    /// The `[[app]]` of the program that started it, where the app says `use_parent`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parent_section: Option<Arc<str>>,
+    /// And the profile.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parent_profile: Option<Arc<str>>,
     /// The `[[network]]` whose settings count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub network: Option<Arc<str>>,
@@ -127,6 +133,8 @@ pub enum Step {
     Loopback,
     /// Services that were listening when Seawall first started.
     AdoptedListener,
+    /// The profiles that come with Seawall.
+    BuiltInProfiles,
     /// `default_action`.
     DefaultAction,
 }
@@ -197,7 +205,7 @@ impl Explain {
 
 impl Step {
     /// All of them, in the order of the decision.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AlwaysPasses,
         Self::AdoptedSession,
         Self::Paused,
@@ -210,6 +218,7 @@ impl Step {
         Self::InvalidAddress,
         Self::Loopback,
         Self::AdoptedListener,
+        Self::BuiltInProfiles,
         Self::DefaultAction,
     ];
 
@@ -228,6 +237,7 @@ impl Step {
             Self::InvalidAddress => "invalid addresses",
             Self::Loopback => "loopback",
             Self::AdoptedListener => "adopted services",
+            Self::BuiltInProfiles => "built-in profiles",
             Self::DefaultAction => "default_action",
         }
     }

@@ -24,5 +24,5 @@ pub use self::{
     flow::{Direction, Flow, Hook, Protocol, Transport},
     policy::{PolicyGeneration, Snapshot},
     scope::Scope,
-    verdict::{Action, Breadth, Judgement, Layer, Lifetime, Reach, Reason},
+    verdict::{Action, Breadth, Judgement, Layer, Lifetime, Reach, Reason, Whose},
 };

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::AppFilter;
+use crate::setting::Origin;
 
 pub use self::ssid::{MAX_SSID_BYTES, NoSsid, Ssid};
 
@@ -143,6 +144,8 @@ pub struct NetworkShown {
     pub is_here: bool,
     /// Whether its settings hold: it is the first that the machine is in.
     pub counts: bool,
+    /// Which layer names it: the policy file, or the store.
+    pub origin: Origin,
 }
 
 /// Where the machine is, for people: `GET /v1/network`.

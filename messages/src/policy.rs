@@ -1,7 +1,9 @@
 //! What the user wants: settings and rules, as `policy` publishes them.
 
 mod apps;
+mod built_in;
 mod fingerprint;
+mod kept_network;
 mod message;
 mod new_rule;
 mod profile;
@@ -20,7 +22,9 @@ use crate::network::NamedNetwork;
 use crate::rule::{Data, Permission, Rule, Rules};
 
 pub use self::apps::{AppLayers, AppPlace, Profiles};
+pub use self::built_in::BuiltIns;
 pub use self::fingerprint::{Fingerprint, Pattern};
+pub use self::kept_network::{KeptNetwork, NetworkChange};
 pub use self::message::Message;
 pub use self::new_rule::{
     AddedRule, AppMatch, ChangeRule, ChangedRule, NewRule, PolicyRefusal, RuleChange, RuleList,
@@ -174,6 +178,15 @@ pub struct AppFilter {
     pub outgoing_rules: Rules,
     /// Rules for inbound connections, first match decides.
     pub incoming_rules: Rules,
+    /// Whether what isn't said here is as it is said of the program that started the app.
+    pub use_parent: Option<bool>,
+}
+
+impl AppFilter {
+    /// Whether it says something of connections.
+    pub fn says_something(&self) -> bool {
+        Self { use_parent: None, ..self.clone() } != Self::default()
+    }
 }
 
 /// `[[app]]`: what is permitted to the processes that a fingerprint fits.
@@ -198,6 +211,8 @@ pub struct Snapshot {
     pub apps: Vec<AppPolicy>,
     /// What the store permits to single apps.
     pub profiles: Profiles,
+    /// What Seawall itself permits to a machine's own plumbing, where nothing else decides.
+    pub built_in: BuiltIns,
     /// How many of the rules for all are the file's; the others are the store's.
     pub managed: ManagedRules,
     /// Whether a decided flow leaves the queue.
@@ -221,6 +236,8 @@ pub struct ManagedRules {
     pub outgoing: usize,
     /// Of `incoming_rules`.
     pub incoming: usize,
+    /// And how many of the networks.
+    pub networks: usize,
 }
 
 impl Filter {
@@ -257,6 +274,7 @@ impl Snapshot {
             filter: Filter { default_action: DefaultAction::Block, ..Filter::permit_all() },
             apps: Vec::new(),
             profiles: Profiles::default(),
+            built_in: BuiltIns::default(),
             managed: ManagedRules::default(),
             permanent_verdicts: false,
             mode: Mode::Open,
@@ -285,12 +303,26 @@ impl Snapshot {
     /// Whether a verdict may depend on whose connection it is: where there are
     /// apps, and where the user is asked.
     pub fn asks_for_apps(&self) -> bool {
-        self.speaks_of_apps() || self.lists().any(Rules::looks_at_users)
+        self.speaks_of_apps() || self.looks_at_users() || self.built_in_counts()
+    }
+
+    /// The same of the verdict on one connection.
+    pub fn asks_for_app_of(&self, flow: &Flow) -> bool {
+        self.speaks_of_apps() || self.looks_at_users() || self.built_in_may_permit(flow)
+    }
+
+    fn looks_at_users(&self) -> bool {
+        self.lists().any(Rules::looks_at_users)
     }
 
     /// Whether something is said of single apps, or the user is asked about them.
     pub fn speaks_of_apps(&self) -> bool {
         !self.apps.is_empty() || !self.profiles.is_empty() || self.asks_user()
+    }
+
+    /// Whether it may matter which programs started an app.
+    pub fn asks_for_parents(&self) -> bool {
+        self.all_apps().any(|app| app.filter.use_parent == Some(true))
     }
 
     /// Whether the user may be asked about a connection.

@@ -113,6 +113,10 @@ pub struct Process {
     pub command_line: Vec<String>,
     /// Path of the parent's file; empty where it is not known.
     pub parent_path: Arc<str>,
+    /// The programs that started it, the nearest first; at most [`MOST_ANCESTORS`], of which none
+    /// has its own. Only where the policy may look at them.
+    #[serde(skip)]
+    pub ancestors: Vec<Arc<Process>>,
     /// Control group below the root of its hierarchy, such as `/system.slice/ssh.service`; empty where it is not known.
     pub cgroup: Arc<str>,
     /// SHA-256 of the file, in hexadecimal; only where a rule asks for one.
@@ -133,12 +137,16 @@ impl Process {
             deleted: false,
             command_line: Vec::new(),
             parent_path: Arc::from(""),
+            ancestors: Vec::new(),
             cgroup: Arc::from(""),
             sha256: None,
             app,
         }
     }
 }
+
+/// Most programs that are looked through for one that something is said of.
+pub const MOST_ANCESTORS: usize = 8;
 
 /// What people think of as one program, whatever its version, process or place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -470,6 +478,7 @@ mod tests {
             deleted: false,
             command_line: Vec::new(),
             parent_path: text(),
+            ancestors: Vec::new(),
             cgroup: text(),
             sha256: None,
             app: App { id: text(), kind: AppKind::Path, name: text(), icon: None },

@@ -27,7 +27,7 @@ pub use self::only::{InNetwork, InterfaceMatch, Only, Present, User, UserMatch};
 pub use self::place::{Continent, Country, NoCountry};
 pub use self::service::Service;
 pub use self::subject::{Port, Subject};
-pub use self::when::{DAY_MINUTES, Moment, Weekly, When};
+pub use self::when::{Boot, DAY_MINUTES, End, Moment, Weekly, When};
 
 /// What a matching rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +149,12 @@ impl Rule {
             }
             _ => self.when.why_not().to_owned(),
         }
+    }
+
+    /// Whether it counts in that network, or elsewhere, only.
+    pub fn names_network(&self, name: &str) -> bool {
+        let network = self.only.as_ref().and_then(|only| only.network.as_ref());
+        network.is_some_and(|network| *network.name == *name)
     }
 
     /// Whether what it says depends on the interface.

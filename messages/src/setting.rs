@@ -50,6 +50,8 @@ pub enum Kind {
     },
     /// Rules, of which the first that matches decides; those in the file come first.
     Rules,
+    /// Names of profiles.
+    Names,
     /// Text of a form.
     Text(&'static str),
 }
@@ -63,6 +65,8 @@ pub enum Place {
     All,
     /// For all, or for one app.
     App,
+    /// For one app alone.
+    AppAlone,
 }
 
 /// What was said.
@@ -75,7 +79,7 @@ pub enum Value {
     Number(u64),
     /// A word, or text.
     Word(String),
-    /// Rules as they were written, comments included.
+    /// Rules as they were written, comments included, or names.
     Rules(Vec<String>),
 }
 
@@ -141,6 +145,27 @@ pub const ALL: &[Setting] = &[
         doc: "how long a connection waits for the user's answer before it is denied",
     },
     Setting {
+        name: "filter.built_in_profiles",
+        kind: Kind::Switch,
+        default: "true",
+        place: Place::All,
+        doc: "profiles that come with Seawall permit what DNS, DHCP, time and the kernel need",
+    },
+    Setting {
+        name: "filter.built_in_profiles_off",
+        kind: Kind::Names,
+        default: "[]",
+        place: Place::All,
+        doc: "those of them that don't count",
+    },
+    Setting {
+        name: "app.use_parent",
+        kind: Kind::Switch,
+        default: "false",
+        place: Place::AppAlone,
+        doc: "what isn't said of the app is as it is said of the program that started it",
+    },
+    Setting {
         name: "service.mode",
         kind: Kind::Choice(&[
             ("open", "new connections pass while Seawall is absent"),
@@ -192,21 +217,26 @@ pub const ALL: &[Setting] = &[
     },
 ];
 
-/// The setting of that name, with or without `filter.`.
+/// The setting of that name, with or without its section.
 pub fn find(name: &str) -> Option<&'static Setting> {
     ALL.iter().find(|setting| setting.name == name || setting.key() == Some(name))
+}
+
+/// The name of a setting that can be stored without its section; `None` for one that can't.
+pub fn key_of(name: &str) -> Option<&str> {
+    name.strip_prefix("filter.").or_else(|| name.strip_prefix("app."))
 }
 
 impl Setting {
     /// Its key in `[filter]`, `[[app]]` and the store; `None` for one of another section.
     pub fn key(&self) -> Option<&'static str> {
-        self.name.strip_prefix("filter.")
+        key_of(self.name)
     }
 
     /// What holds where nothing is said.
     pub fn default_value(&self) -> Value {
         match self.kind {
-            Kind::Rules => Value::Rules(Vec::new()),
+            Kind::Rules | Kind::Names => Value::Rules(Vec::new()),
             kind => kind.read(&[self.default.to_owned()]).unwrap_or(Value::Word(String::new())),
         }
     }
@@ -227,6 +257,7 @@ impl Kind {
                 format!("a whole number of {least} to {most} ({unit})")
             }
             Self::Rules => "rules such as \"- 10.0.0.5 TCP/80\"".to_owned(),
+            Self::Names => "names of profiles".to_owned(),
             Self::Text(expected) => expected.to_owned(),
         }
     }
@@ -238,7 +269,7 @@ impl Kind {
             _ => None,
         };
         let value = match (self, single) {
-            (Self::Rules, _) => Some(Value::Rules(words.to_vec())),
+            (Self::Rules | Self::Names, _) => Some(Value::Rules(words.to_vec())),
             (_, None) => None,
             (Self::Switch, Some("true" | "on" | "yes")) => Some(Value::Switch(true)),
             (Self::Switch, Some("false" | "off" | "no")) => Some(Value::Switch(false)),
@@ -253,7 +284,7 @@ impl Kind {
     /// Whether a value is of this kind. What rules say is another question.
     pub fn fits(self, value: &Value) -> bool {
         match (self, value) {
-            (Self::Switch, Value::Switch(_)) | (Self::Rules, Value::Rules(_)) => true,
+            (Self::Switch, Value::Switch(_)) | (Self::Rules | Self::Names, Value::Rules(_)) => true,
             (Self::Choice(words), Value::Word(word)) => {
                 words.iter().any(|(known, _)| known == word)
             }

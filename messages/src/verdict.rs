@@ -77,6 +77,8 @@ pub enum Layer {
     Loopback,
     /// A service that was listening when Seawall first started.
     AdoptedListener,
+    /// A profile that comes with Seawall.
+    BuiltIn,
     /// `default_action`.
     DefaultAction,
     /// An answer of the user.
@@ -113,6 +115,7 @@ impl Layer {
             Self::InvalidAddress => "invalid_address",
             Self::Loopback => "loopback",
             Self::AdoptedListener => "adopted_listener",
+            Self::BuiltIn => "built_in_profile",
             Self::DefaultAction => "default_action",
             Self::Answered => "answered",
             Self::NobodyAnswered => "nobody_answered",
@@ -123,6 +126,24 @@ impl Layer {
             Self::Poison => "poison",
             Self::Inherited => "inherited",
         }
+    }
+}
+
+/// Of whom something is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Whose {
+    /// Of the connection's owner, or of all.
+    #[default]
+    Own,
+    /// Of a program that started it.
+    Parent,
+}
+
+impl Whose {
+    /// Whether it is said of the owner itself.
+    pub fn is_own(&self) -> bool {
+        *self == Self::Own
     }
 }
 
@@ -137,6 +158,9 @@ pub struct Reason {
     /// The `[[app]]` whose settings decided; `None` where those for all did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub app: Option<Arc<str>>,
+    /// Whether that is said of the connection's owner.
+    #[serde(skip_serializing_if = "Whose::is_own", default)]
+    pub whose: Whose,
     /// The `[[network]]` whose settings decided.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub network: Option<Arc<str>>,
@@ -147,7 +171,8 @@ pub struct Reason {
 impl Reason {
     /// A reason that names no rule.
     pub const fn plain(layer: Layer, text: &'static str) -> Self {
-        Self { layer, rule: None, app: None, network: None, text: Cow::Borrowed(text) }
+        let text = Cow::Borrowed(text);
+        Self { layer, rule: None, app: None, whose: Whose::Own, network: None, text }
     }
 }
 
@@ -160,6 +185,9 @@ impl fmt::Display for Reason {
         }
         if let Some(app) = &self.app {
             write!(f, ", for {app}")?;
+            if self.whose == Whose::Parent {
+                f.write_str(", which started it")?;
+            }
         }
         match &self.network {
             Some(network) => write!(f, ", in the network {network}"),

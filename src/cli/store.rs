@@ -31,7 +31,7 @@ pub(crate) enum SettingVerb {
         /// Its name, such as block_lan
         #[arg(value_parser = names(Place::All))]
         name: String,
-        /// What it shall be; of lists of rules, one rule a line
+        /// What it shall be; of lists, one rule or name a line
         #[arg(allow_hyphen_values = true)]
         value: String,
         /// For one app: the name of its profile, or its path or id, which makes a profile where there is none
@@ -51,7 +51,7 @@ pub(crate) enum SettingVerb {
 /// What to do with profiles.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ProfileVerb {
-    /// Show those that say something: whom they are about, and what they say
+    /// Show those that say something, and those that come with Seawall: whom they are about, and what they say
     List {
         /// Also those that say nothing: of every app that was on the network
         #[arg(long, short)]
@@ -86,6 +86,18 @@ pub(crate) enum ProfileVerb {
     /// Forget one: what is said for all holds for its app
     Remove {
         /// Its name, or the path or id that it is about
+        #[arg(value_name = "NAME|PATH|TAG")]
+        app: String,
+    },
+    /// Switch one off that comes with Seawall
+    Disable {
+        /// Its name, or a program or app that it is about
+        #[arg(value_name = "NAME|PATH|TAG")]
+        app: String,
+    },
+    /// Switch one on again that comes with Seawall
+    Enable {
+        /// Its name, or a program or app that it is about
         #[arg(value_name = "NAME|PATH|TAG")]
         app: String,
     },

@@ -49,9 +49,9 @@ fn clients_take_run_dir_and_json_wherever_they_stand() {
         | Verb::Components(common)
         | Verb::Connections { common, .. }
         | Verb::Adopted { common, .. }
+        | Verb::Network { common, .. }
         | Verb::Monitor { common, .. }
         | Verb::Rule { common, .. }
-        | Verb::Network(common)
         | Verb::Reload(common)) = verb
         else {
             panic!("{line} is no client")

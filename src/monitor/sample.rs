@@ -42,6 +42,7 @@ pub(crate) fn connection(name: &str, socket: u16, to: &str) -> Connection {
         deleted: false,
         command_line: vec![name.to_owned(), "--verbose".to_owned(), format!("{to}")],
         parent_path: Arc::from("/usr/bin/bash"),
+        ancestors: Vec::new(),
         cgroup: Arc::from("/user.slice"),
         sha256: None,
         app,

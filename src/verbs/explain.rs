@@ -89,6 +89,8 @@ fn settings(answer: &Explanation) -> String {
     let layers = [
         named("[[app]]", &answer.section),
         named("the profile", &answer.profile),
+        named("of what started it [[app]]", &answer.parent_section),
+        named("of what started it the profile", &answer.parent_profile),
         named("[[network]]", &answer.network),
     ];
     let layers: Vec<_> = layers.into_iter().flatten().collect();

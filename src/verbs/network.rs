@@ -1,16 +1,108 @@
-//! `seawall network`: where this machine is, and which network of the policy that is.
+//! `seawall network`: where this machine is, and which network of the policy that is; networks of
+//! the store named, changed and forgotten.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hyper::Method;
+use seawall_messages::api::NetworkChanged;
 use seawall_messages::network::{
     Gateway, Interface, NetworkAnswer, NetworkMatch, NetworkShown, Surroundings,
 };
 
+use seawall_messages::policy::{KeptNetwork, NetworkChange};
+use seawall_messages::setting::{self, Value, Values};
+
 use super::Outcome;
-use crate::cli::Common;
-use crate::client::{Client, ClientError};
+use crate::cli::{Common, NetworkArguments, NetworkVerb};
+use crate::client::{Client, ClientError, Repeat, SLOW};
 use crate::output::{self, Cell, Style, Table};
 
-pub(super) fn perform(common: &Common) -> Result<Outcome, ClientError> {
-    let answer: NetworkAnswer = Client::new(&common.run_dir).get("/v1/network")?;
+pub(super) fn perform(what: Option<NetworkVerb>, common: &Common) -> Result<Outcome, ClientError> {
+    match what {
+        None | Some(NetworkVerb::Show) => show(common),
+        Some(NetworkVerb::Add(asked)) => {
+            let network = named(asked, || look(common))?;
+            change(&NetworkChange::Add(network), "named", common)
+        }
+        Some(NetworkVerb::Remove { name }) => {
+            change(&NetworkChange::Remove { name }, "forgotten", common)
+        }
+        Some(NetworkVerb::Set { name, setting, value }) => {
+            let known = setting::find(&setting);
+            let read = known.map(|known| known.kind.read(std::slice::from_ref(&value)));
+            match read {
+                Some(Ok(value)) => set(name, setting, Some(value), common),
+                Some(Err(problem)) => Err(ClientError::Refused(format!("{setting}: {problem}"))),
+                None => Err(ClientError::Refused(format!("there is no setting {setting}"))),
+            }
+        }
+        Some(NetworkVerb::Reset { name, setting }) => set(name, setting, None, common),
+    }
+}
+
+fn look(common: &Common) -> Result<NetworkAnswer, ClientError> {
+    Client::new(&common.run_dir).get("/v1/network")
+}
+
+fn set(
+    name: String,
+    setting: String,
+    value: Option<Value>,
+    common: &Common,
+) -> Result<Outcome, ClientError> {
+    let changes = BTreeMap::from([(setting, value)]);
+    change(&NetworkChange::Set { name, changes }, "changed", common)
+}
+
+/// The network that is meant: as it was said, or the present one.
+fn named(
+    asked: NetworkArguments,
+    look: impl FnOnce() -> Result<NetworkAnswer, ClientError>,
+) -> Result<KeptNetwork, ClientError> {
+    let NetworkArguments { name, gateway, gateway_mac, subnet, interface, ssid } = asked;
+    let said = NetworkMatch { gateway, gateway_mac, subnet, interface, ssid };
+    let looks = match said.is_empty() {
+        false => said,
+        true => present(&look()?.surroundings).ok_or_else(|| {
+            let problem = "no gateway is here that has an address: say what the network looks like, by --subnet or --interface";
+            ClientError::Refused(problem.to_owned())
+        })?,
+    };
+    Ok(KeptNetwork { name: Arc::from(name), looks, settings: Values::new() })
+}
+
+/// The present network, by its gateway; where it isn't known who stands there, by all else that is seen.
+fn present(surroundings: &Surroundings) -> Option<NetworkMatch> {
+    let all = looks(surroundings)?;
+    let NetworkMatch { gateway, gateway_mac, .. } = all;
+    let by_gateway = NetworkMatch { gateway, gateway_mac, ..NetworkMatch::default() };
+    Some(if gateway_mac.is_some() { by_gateway } else { all })
+}
+
+/// Done when live flows follow.
+fn change(change: &NetworkChange, done: &str, common: &Common) -> Result<Outcome, ClientError> {
+    let client = Client::new(&common.run_dir);
+    // Asked again, one that was named is there already, and one that is gone isn't found.
+    let answer: NetworkChanged =
+        client.send(Method::POST, "/v1/networks", Some(change), SLOW, Repeat::Never)?;
+    if common.json {
+        output::json(&answer);
+        return Ok(Outcome::Done);
+    }
+    let (KeptNetwork { name, looks, settings }, policy) = (&answer.network, &answer.policy);
+    let settings = settings.iter().map(|(key, value)| format!(", {key} = {value}"));
+    let settings: String = settings.collect();
+    let generation = policy.generation.0;
+    let looks = said(looks);
+    output::line(format_args!(
+        "network {name} ({looks}{settings}) {done} (generation {generation})"
+    ));
+    Ok(Outcome::Done)
+}
+
+fn show(common: &Common) -> Result<Outcome, ClientError> {
+    let answer = look(common)?;
     if common.json {
         output::json(&answer);
         return Ok(Outcome::Done);
@@ -25,7 +117,9 @@ pub(super) fn perform(common: &Common) -> Result<Outcome, ClientError> {
     let is_named = answer.networks.iter().any(|network| network.is_here);
     if let Some(words) = words(&answer.surroundings).filter(|_| !is_named) {
         output::line("");
-        output::line("These lines name the present one in the policy file:");
+        output::line(
+            "`seawall network add NAME` names the present one, or these lines of the policy file:",
+        );
         output::line("");
         output::line("[[network]]");
         output::line("name = \"here\"");
@@ -76,15 +170,16 @@ fn list(items: impl Iterator<Item = String>) -> String {
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
-fn networks(networks: &[NetworkShown]) -> Table<3> {
-    let mut table = Table::new(["NETWORK", "HERE", "MATCH"]).flowing();
-    for NetworkShown { name, looks, is_here, counts } in networks {
+fn networks(networks: &[NetworkShown]) -> Table<4> {
+    let mut table = Table::new(["NETWORK", "HERE", "FROM", "MATCH"]).flowing();
+    for NetworkShown { name, looks, is_here, counts, origin } in networks {
         let (style, here) = match (is_here, counts) {
             (true, true) => (Style::Good, "yes, and its settings count"),
             (true, false) => (Style::Good, "yes"),
             (false, _) => (Style::Faint, "no"),
         };
-        table.row([Cell::from(&**name), Cell::styled(style, here), Cell::from(said(looks))]);
+        let (here, from) = (Cell::styled(style, here), Cell::from(origin.as_str()));
+        table.row([Cell::from(&**name), here, from, Cell::from(said(looks))]);
     }
     table
 }
@@ -105,8 +200,13 @@ fn said(looks: &NetworkMatch) -> String {
     pairs.collect::<Vec<_>>().join(", ")
 }
 
-/// The `match` of the network behind the first gateway that has an address, if there is one.
+/// The `match` of the present network, as the policy file says it.
 fn words(surroundings: &Surroundings) -> Option<String> {
+    Some(format!("match = {{ {} }}", said(&looks(surroundings)?)))
+}
+
+/// The network behind the first gateway that has an address, if there is one.
+fn looks(surroundings: &Surroundings) -> Option<NetworkMatch> {
     let is_up = |gateway: &&Gateway| {
         surroundings.interface(gateway.interface).is_some_and(|interface| interface.up)
     };
@@ -115,20 +215,18 @@ fn words(surroundings: &Surroundings) -> Option<String> {
     let subnet = first.address.and_then(|address| {
         interface.addresses.iter().find(|own| own.contains(&address)).map(|own| own.trunc())
     });
-    let looks = NetworkMatch {
+    Some(NetworkMatch {
         gateway: first.address,
         gateway_mac: first.mac,
         subnet,
         ssid: interface.ssid.clone(),
         ..NetworkMatch::default()
-    };
-    Some(format!("match = {{ {} }}", said(&looks)))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Arc;
 
     use seawall_messages::network::Ssid;
 
@@ -177,6 +275,32 @@ mod tests {
             assert!(file.networks[0].looks.fits(&here), "{words}");
         }
         assert_eq!(super::words(&Surroundings::default()), None);
+    }
+
+    #[test]
+    fn the_present_network_is_named_by_its_gateway_unless_something_is_said() {
+        let asked = |interface: Option<&str>| NetworkArguments {
+            name: "home".to_owned(),
+            gateway: None,
+            gateway_mac: None,
+            subnet: None,
+            interface: interface.map(Arc::from),
+            ssid: None,
+        };
+        let look = |surroundings| move || Ok(NetworkAnswer { surroundings, networks: Vec::new() });
+        let looks =
+            |asked, surroundings| named(asked, look(surroundings)).map(|it| said(&it.looks));
+        let found = looks(asked(None), surroundings()).expect("there is a gateway");
+        assert_eq!(found, "gateway = \"192.168.1.1\", gateway_mac = \"00:1a:2b:3c:4d:5e\"");
+        let mut unknown = surroundings();
+        unknown.gateways[1].mac = None;
+        unknown.interfaces[1].ssid = "cafe".parse().ok();
+        let found = looks(asked(None), unknown).expect("there is a gateway");
+        let expected = "gateway = \"192.168.1.1\", subnet = \"192.168.1.0/24\", ssid = \"cafe\"";
+        assert_eq!(found, expected);
+        assert!(looks(asked(None), Surroundings::default()).is_err());
+        let found = looks(asked(Some("wg*")), Surroundings::default()).expect("it is said");
+        assert_eq!(found, "interface = \"wg*\"");
     }
 
     #[test]

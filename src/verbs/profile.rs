@@ -30,6 +30,12 @@ pub(super) fn perform(what: &ProfileVerb, common: &Common) -> Result<Outcome, Cl
         ProfileVerb::Remove { app } => {
             change(&ProfileChange::Remove { app: app.clone() }, "removed", common)
         }
+        ProfileVerb::Disable { app } => {
+            change(&ProfileChange::Disable { app: app.clone() }, "switched off", common)
+        }
+        ProfileVerb::Enable { app } => {
+            change(&ProfileChange::Enable { app: app.clone() }, "switched on", common)
+        }
         ProfileVerb::Presets => {
             presets(common);
             Ok(Outcome::Done)
@@ -39,27 +45,33 @@ pub(super) fn perform(what: &ProfileVerb, common: &Common) -> Result<Outcome, Cl
 
 fn list(all: bool, common: &Common) -> Result<Outcome, ClientError> {
     let mut answer: ProfileList = Client::new(&common.run_dir).get("/v1/profiles")?;
-    let known = answer.profiles.len();
+    let known = answer.profiles.iter().filter(|profile| !is_built_in(profile)).count();
     answer.profiles.retain(|profile| all || !profile.settings.is_empty());
     if common.json {
         output::json(&answer);
-    } else if answer.profiles.is_empty() {
-        output::line(match known {
-            0 => "there are no profiles; `seawall profile make` makes one".to_owned(),
-            known => {
-                format!("no profile says anything; --all shows the {known} apps that were seen")
-            }
-        });
-    } else {
-        let mut table = Table::new(["NAME", "MATCHES", "SAYS"]).flowing();
-        for profile in &answer.profiles {
-            table.row([
-                Cell::from(&*profile.name),
-                Cell::from(matches(profile)),
-                Cell::from(says(&profile.settings)),
-            ]);
-        }
-        table.print();
+        return Ok(Outcome::Done);
+    }
+    let mut table = Table::new(["NAME", "FROM", "MATCHES", "SAYS"]).flowing();
+    for profile in &answer.profiles {
+        table.row([
+            Cell::from(&*profile.name),
+            Cell::from(from(profile)),
+            Cell::from(matches(profile)),
+            Cell::from(says(&profile.settings)),
+        ]);
+    }
+    table.print();
+    if answer.profiles.iter().all(is_built_in) {
+        output::note(
+            Style::Faint,
+            "note:",
+            &match known {
+                0 => "there are no others; `seawall profile make` makes one".to_owned(),
+                known => {
+                    format!("no other says anything; --all shows the {known} apps that were seen")
+                }
+            },
+        );
     }
     Ok(Outcome::Done)
 }
@@ -67,7 +79,11 @@ fn list(all: bool, common: &Common) -> Result<Outcome, ClientError> {
 fn show(app: &str, common: &Common) -> Result<Outcome, ClientError> {
     let answer: ProfileList = Client::new(&common.run_dir).get("/v1/profiles")?;
     let wanted = fingerprint(app);
-    let by_name = answer.profiles.iter().find(|profile| *profile.name == *app);
+    let is_named = |profile: &&Profile| match is_built_in(profile) {
+        true => profile.name.eq_ignore_ascii_case(app),
+        false => *profile.name == *app,
+    };
+    let by_name = answer.profiles.iter().find(is_named);
     let found = by_name
         .or_else(|| answer.profiles.iter().find(|profile| profile.matches.contains(&wanted)));
     let Some(profile) = found else {
@@ -78,7 +94,8 @@ fn show(app: &str, common: &Common) -> Result<Outcome, ClientError> {
         output::json(profile);
         return Ok(Outcome::Done);
     }
-    output::line(format_args!("{} ({})", profile.name, matches(profile)));
+    let built_in = if is_built_in(profile) { ", built-in" } else { "" };
+    output::line(format_args!("{} ({}){built_in}", profile.name, matches(profile)));
     for (key, value) in &profile.settings {
         match value {
             Value::Rules(rules) => {
@@ -124,6 +141,19 @@ fn presets(common: &Common) {
     table.print();
 }
 
+fn is_built_in(profile: &Profile) -> bool {
+    profile.id == 0
+}
+
+/// Where it is from, and whether it counts.
+fn from(profile: &Profile) -> &'static str {
+    match (is_built_in(profile), profile.problems.is_empty()) {
+        (false, _) => "store",
+        (true, true) => "built-in",
+        (true, false) => "built-in, off",
+    }
+}
+
 /// What is meant by a word for an app.
 fn fingerprint(app: &str) -> Fingerprint {
     match AppMatch::of_text(app) {
@@ -136,8 +166,22 @@ fn fingerprint(app: &str) -> Fingerprint {
     }
 }
 
+/// Whom it is about. Programs of the system are named once, not for each folder of the system.
 fn matches(profile: &Profile) -> String {
-    profile.matches.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    if !is_built_in(profile) {
+        return profile.matches.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    }
+    let mut names: Vec<String> = Vec::new();
+    for of in &profile.matches {
+        let name = match &of.path {
+            Some(path) => path.as_str().rsplit('/').next().unwrap_or_default().to_owned(),
+            None => of.to_string(),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
 }
 
 /// Settings in a line.

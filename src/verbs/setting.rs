@@ -32,7 +32,7 @@ pub(super) fn perform(what: &SettingVerb, common: &Common) -> Result<Outcome, Cl
 fn words(setting: &Setting, value: &str) -> Vec<String> {
     let lines = value.lines().map(str::trim).filter(|line| !line.is_empty());
     match setting.kind {
-        Kind::Rules => lines.map(str::to_owned).collect(),
+        Kind::Rules | Kind::Names => lines.map(str::to_owned).collect(),
         _ => vec![value.to_owned()],
     }
 }
@@ -53,7 +53,7 @@ fn list(app: Option<&str>, common: &Common) -> Result<Outcome, ClientError> {
 fn get(name: &str, app: Option<&str>, common: &Common) -> Result<Outcome, ClientError> {
     let answer = ask(app, common)?;
     let is_it = |status: &&SettingStatus| {
-        status.name == name || status.name.strip_prefix("filter.") == Some(name)
+        status.name == name || setting::key_of(&status.name) == Some(name)
     };
     let Some(status) = answer.settings.iter().find(is_it) else {
         return Err(ClientError::Refused(format!("{name} is one for all apps")));
@@ -84,7 +84,7 @@ fn change(
     }
     let settings = ask(app, common);
     let is_it = |status: &&SettingStatus| {
-        status.name == name || status.name.strip_prefix("filter.") == Some(name)
+        status.name == name || setting::key_of(&status.name) == Some(name)
     };
     let generation = answer.policy.generation.0;
     let whose = app.map(|app| format!(" for {app}")).unwrap_or_default();
@@ -105,7 +105,7 @@ fn ask(app: Option<&str>, common: &Common) -> Result<SettingsStatus, ClientError
 fn table(settings: &[SettingStatus]) -> Table<4> {
     let mut table = Table::new(["SETTING", "VALUE", "FROM", "WHAT IT DOES"]).flowing();
     for status in settings {
-        let name = status.name.strip_prefix("filter.").unwrap_or(&status.name);
+        let name = setting::key_of(&status.name).unwrap_or(&status.name);
         let style = if status.origin == Origin::Default { Style::Faint } else { Style::Plain };
         let from = match (status.origin, &status.stored) {
             (Origin::File, Some(_)) => "file (the store is not asked)",

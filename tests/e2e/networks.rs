@@ -220,3 +220,74 @@ fn while_network_is_down_the_last_one_counts_and_no_connection_suffers() {
     wait_until_in(&seawall, "home");
     eventually("what was forbidden there passes here", MOVED, || send() == Outcome::Connected);
 }
+
+#[test]
+fn a_network_is_named_by_command_and_its_rules_and_settings_count_at_once() {
+    let world = World::new();
+    let mut seawall = Seawall::on(&world.desk).start();
+    let path = path(&world, Family::V4);
+    let _listeners = [7401, 7402].map(|port| path.listen(Kind::Tcp, port));
+    let send = |port| path.send(Kind::Tcp, port, PATIENCE).outcome;
+    let done = |seawall: &Seawall<'_>, words: &[&str]| {
+        let answer = seawall.verb(words);
+        assert_eq!(answer.code, Some(0), "{words:?}: {answer:?}");
+        answer.stdout
+    };
+    let refused = |seawall: &Seawall<'_>, words: &[&str], why: &str| {
+        let answer = seawall.verb(words);
+        assert_eq!(answer.code, Some(1), "{words:?}: {answer:?}");
+        assert!(answer.stderr.contains(why), "{words:?}: {answer:?}");
+    };
+    refused(&seawall, &["rule", "add", "- * TCP/7401 network=home"], "home");
+    let added = done(&seawall, &["network", "add", "home"]);
+    assert!(added.contains("network home (gateway = "), "{added}");
+    assert_eq!(counts(&seawall).as_deref(), Some("home"), "the present one");
+    done(&seawall, &["rule", "add", "- * TCP/7401 network=home"]);
+    assert_eq!((send(7401), send(7402)), (Outcome::Refused, Outcome::Connected));
+    let mut talk = Talk::open(&path, 7403);
+    let set = done(&seawall, &["network", "set", "home", "default_action", "block"]);
+    assert!(set.contains("default_action = block) changed"), "{set}");
+    assert_eq!(send(7402), Outcome::Refused);
+    assert!(talk.caller_sees_the_end(CUT), "a live connection follows");
+
+    // What was acknowledged is there, whatever is killed.
+    let killed = seawall.kill_worker();
+    seawall.wait_for_successor(killed, Duration::from_secs(5)).expect("another worker");
+    assert_eq!(send(7402), Outcome::Refused);
+    let text = done(&seawall, &["export"]);
+    assert!(text.contains("[[network]]") && text.contains("default_action"), "{text}");
+    done(&seawall, &["network", "reset", "home", "default_action"]);
+    assert_eq!(send(7402), Outcome::Connected);
+
+    done(&seawall, &["network", "add", "far", "--subnet", "10.99.0.0/16", "--interface", "x*"]);
+    refused(&seawall, &["network", "add", "far", "--interface", "x"], "already");
+    refused(&seawall, &["network", "remove", "home"], "take it out first");
+    assert_eq!(seawall.verb(&["network", "set", "far", "use_parent", "on"]).code, Some(2));
+    let shown = done(&seawall, &["network"]);
+    assert!(shown.contains("store"), "{shown}");
+
+    // A text gives it back what it said.
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), &text).expect("written");
+    let name = file.path().to_str().expect("plain");
+    let dry = done(&seawall, &["import", name, "--dry-run", "--replace"]);
+    assert!(dry.contains("+ network \"home\".default_action = block"), "{dry}");
+    assert!(dry.contains("- network \"far\""), "{dry}");
+    assert_eq!(send(7402), Outcome::Connected, "only shown");
+    done(&seawall, &["import", name, "--replace"]);
+    assert_eq!(send(7402), Outcome::Refused);
+
+    // The file's come first, and lock their names.
+    let file = "[[network]]\nname = \"home\"\nmatch = { subnet = \"0.0.0.0/0\" }\n";
+    seawall.set_policy(file);
+    assert_eq!(send(7402), Outcome::Connected, "the file says nothing of it");
+    refused(&seawall, &["network", "add", "home", "--interface", "x"], "locks it");
+    let status = done(&seawall, &["status", "--json"]);
+    assert!(status.contains("one of the policy file is called so"), "{status}");
+    let (_, folder) = seawall.stop();
+    let seawall = Seawall::on(&world.desk).folder(folder.expect("its folder")).policy("").start();
+    assert_eq!(send(7402), Outcome::Refused, "of another start");
+    done(&seawall, &["rule", "remove", "- * TCP/7401 network=home"]);
+    done(&seawall, &["network", "remove", "home"]);
+    assert_eq!((send(7401), send(7402)), (Outcome::Connected, Outcome::Connected));
+}

@@ -1,5 +1,9 @@
 //! The policy file, changed, broken, and adopted entries beside it.
 
+#[path = "policy/built_in.rs"]
+mod built_in;
+#[path = "policy/parents.rs"]
+mod parents;
 #[path = "policy/pause.rs"]
 mod pause;
 #[path = "policy/rules.rs"]

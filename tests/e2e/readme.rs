@@ -7,6 +7,7 @@ use std::process::Command;
 
 use lab::process::Finished;
 use lab::{Seawall, World, run};
+use seawall_messages::setting::Place;
 use tempfile::TempDir;
 
 const POLICY: &str = "[[app]]\nname = \"curl\"\nmatch = { path = \"/usr/bin/curl\" }\n\
@@ -104,7 +105,9 @@ fn the_table_of_keys_is_what_the_program_knows_and_takes() {
         }
         keys.insert((section.clone(), key));
     }
-    let registry = seawall_messages::setting::ALL.iter().map(|setting| setting.name.to_owned());
+    let registry = seawall_messages::setting::ALL.iter();
+    let registry = registry.filter(|setting| setting.place != Place::AppAlone);
+    let registry = registry.map(|setting| setting.name.to_owned());
     let told = keys.iter().filter(|(section, _)| !section.starts_with("[["));
     let told = told.map(|(section, key)| format!("{}.{key}", section.trim_matches(['[', ']'])));
     assert_eq!(told.collect::<BTreeSet<_>>(), registry.collect(), "what `setting list` shows");
@@ -116,10 +119,13 @@ fn the_table_of_keys_is_what_the_program_knows_and_takes() {
     let mut told = expected("[filter]\nx = 1\n");
     told.remove("permanent_verdicts");
     told.remove("ask_timeout");
-    told.extend(words(["match", "name"]));
+    told.remove("built_in_profiles");
+    told.remove("built_in_profiles_off");
+    let own = keys.iter().filter(|(of, _)| of == "[[app]]").map(|(_, key)| key.as_str());
+    told.extend(words(own));
     assert_eq!(told, of_app, "what is said of [[app]]");
-    for rules in ["incoming_rules", "outgoing_rules"] {
-        told.remove(rules);
+    for of_apps in ["incoming_rules", "outgoing_rules", "use_parent"] {
+        told.remove(of_apps);
     }
     let network = "[[network]]\nname = \"x\"\n";
     let of_network = expected(&format!("{network}match = {{ ssid = \"x\" }}\nx = 1\n"));
@@ -156,6 +162,11 @@ fn words_of_rules_are_understood() {
     let rules: Vec<_> = whom.chain(protocols).chain(ports).chain(others).chain(times).collect();
     let rules: Vec<_> = rules.into_iter().chain(conditions).collect();
     assert!(rules.len() >= 40, "{rules:?}");
+    // A file isn't of one run of the machine: by command alone.
+    let (by_command, rules): (Vec<_>, Vec<_>) =
+        rules.into_iter().partition(|rule| rule.ends_with("until=restart"));
+    let said = seawall(&["rule", "check", by_command.first().expect("it is explained")]);
+    assert_eq!(said.code, Some(0), "{said:?}");
     let policy = format!(
         "[filter]\noutgoing_rules = {rules:?}\nincoming_rules = {rules:?}\n\
          [[network]]\nname = \"home\"\nmatch = {{ interface = \"eth0\" }}\n"

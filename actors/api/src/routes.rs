@@ -78,6 +78,7 @@ pub(crate) fn router(services: Services) -> Router {
         .route("/v1/rules/change", post(change_rule))
         .route("/v1/settings", get(settings::settings).post(settings::change_settings))
         .route("/v1/profiles", get(settings::profiles).post(settings::change_profile))
+        .route("/v1/networks", post(crate::network::change))
         .route("/v1/export", get(settings::export))
         // Its own limit, inside of the one for all.
         .route("/v1/import", post(settings::import).layer(DefaultBodyLimit::max(MAX_IMPORT_BYTES)));

@@ -82,7 +82,7 @@ pub(crate) async fn import(
     Ok(Json(Imported { difference, policy }))
 }
 
-async fn changed<T: Send + 'static>(
+pub(crate) async fn changed<T: Send + 'static>(
     services: &Services,
     PeerUid(uid): PeerUid,
     question: impl Fn(Reply<Result<T, PolicyRefusal>>) -> policy::Message,

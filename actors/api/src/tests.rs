@@ -17,8 +17,8 @@ use seawall_messages::datapath::{self, DatapathStatus};
 use seawall_messages::keeper::{KeeperFacts, Layout};
 use seawall_messages::network::{Interface, NetworkAnswer, Surroundings};
 use seawall_messages::policy::{
-    self, AddedRule, Adopted, AdoptedEntry, Difference, Filter, PolicyRefusal, PolicySource,
-    PolicyStatus, SettingsStatus,
+    self, AddedRule, Adopted, AdoptedEntry, Difference, Filter, NetworkChange, PolicyRefusal,
+    PolicySource, PolicyStatus, SettingsStatus,
 };
 use seawall_messages::{PolicyGeneration, Protocol, Snapshot, process, prompt, verdict};
 use seawall_runtime::{
@@ -97,6 +97,10 @@ impl Component for Policy {
             policy::Message::ChangeProfile { reply, .. } => {
                 reply.send(Err(PolicyRefusal::Failed("no such profile".to_owned())));
             }
+            policy::Message::ChangeNetwork { change, reply } => reply.send(match change {
+                NetworkChange::Add(network) => Ok((network, policy_status())),
+                _ => Err(PolicyRefusal::Failed("no such network".to_owned())),
+            }),
             policy::Message::Export { reply, .. } => reply.send(Ok("[filter]\n".to_owned())),
             policy::Message::Import { import, reply } => {
                 let lines = vec![import.text.len().to_string()];
@@ -368,6 +372,9 @@ fn settings_profiles_and_texts_are_changed_or_refused_with_a_reason() {
         ("/v1/settings", r#"{"changes": {"block_lan": 1.5}}"#, 422),
         ("/v1/profiles", r#"{"remove": {"app": "curl"}}"#, 409),
         ("/v1/profiles", r#"{"forget": {"app": "curl"}}"#, 422),
+        ("/v1/networks", r#"{"add": {"name": "x", "match": {"interface": "wg0"}}}"#, 200),
+        ("/v1/networks", r#"{"remove": {"name": "x"}}"#, 409),
+        ("/v1/networks", r#"{"add": {"name": "x", "match": {"gateway_mac": "x"}}}"#, 422),
         ("/v1/import", r#"{"text": "", "dry_run": true}"#, 200),
         ("/v1/import", r#"{"dry_run": true}"#, 422),
         ("/v1/import", large.as_str(), 200),

@@ -2,13 +2,16 @@
 
 mod edits;
 mod pausing;
+mod seen;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use seawall_messages::network::Surroundings;
-use seawall_messages::policy::{Adopted, IdleRule, Message, PolicyGeneration, PolicyStatus};
+use seawall_messages::policy::{
+    Adopted, IdleRule, Message, PolicyGeneration, PolicyStatus, SeenApp,
+};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
     Address, Component, Context, Failure, Lease, LeaseError, Lender, Published, Publisher,
@@ -21,6 +24,7 @@ use crate::effective;
 use crate::error::{Error, chain};
 use crate::events;
 use crate::file::ServiceSettings;
+use crate::networks;
 use crate::pause::Pause;
 use crate::rule;
 use crate::startup::copy_of_last_good;
@@ -74,6 +78,10 @@ pub struct Policy {
     generation: PolicyGeneration,
     /// What the store says of settings and profiles.
     stored: Stored,
+    /// Apps that were seen while the store could not be written: taken up with its next success.
+    unstored: Vec<SeenApp>,
+    /// When profiles of no use were looked for.
+    tidied: Option<Instant>,
     /// The text of the file that the store remembers.
     last_good: Option<String>,
     /// Whether `datapath` has yet to be told of the generation.
@@ -122,9 +130,10 @@ impl Component for Policy {
             }
             Message::Profiles { reply } => reply.send(self.profiles()?),
             Message::ChangeProfile { change, reply } => reply.send(self.change_profile(&change)?),
+            Message::ChangeNetwork { change, reply } => reply.send(self.change_network(&change)?),
             Message::Export { app, reply } => reply.send(self.export(app.as_deref())?),
             Message::Import { import, reply } => reply.send(self.import(&import)?),
-            Message::AppsSeen(apps) => self.take_up_seen(&apps)?,
+            Message::AppsSeen(apps) => self.take_up_seen(apps)?,
             Message::FileChanged => self.reread()?,
             Message::TimePassed | Message::NetworkChanged => self.publish()?,
         }
@@ -138,7 +147,10 @@ impl Policy {
         let published = arguments.published.load();
         let found = Found::look(&arguments.file);
         let remembered = store.with(Store::last_good)??;
-        let stored = Stored::new(store.with(Store::settings)??, store.with(Store::profiles)??);
+        let mut stored = Stored::new(store.with(Store::settings)??, store.with(Store::profiles)??);
+        stored = stored.with_networks(store.with(Store::networks)??);
+        let seen = store.with(Store::seen)??;
+        stored.note_seen(&seen.into_iter().map(|(id, at)| (id, Some(at))).collect::<Vec<_>>());
         let last_good = match found {
             Found::Good { .. } => None,
             _ => store.with(|store| copy_of_last_good(store, &arguments.file))??,
@@ -154,6 +166,8 @@ impl Policy {
             pause: None,
             generation: published.generation,
             stored,
+            unstored: Vec::new(),
+            tidied: None,
             last_good: remembered,
             untold: true,
             alarm: None,
@@ -375,13 +389,17 @@ impl Policy {
     }
 
     fn unused_settings(&self) -> Vec<String> {
-        let named = |name: &str| self.choice.settings.networks.iter().any(|it| *it.name == *name);
+        let (file, kept) = (&self.choice.settings.networks, self.stored.networks());
+        let known = self.networks();
+        let named = |name: &Arc<str>| known.contains(name);
         let without = self.stored.lists().flatten().filter_map(|rule| {
             let network = &rule.only.as_ref()?.network.as_ref()?.name;
             let problem = || format!("`{}`: no [[network]] is called {network}", rule.text);
             (!named(network)).then(problem)
         });
-        self.stored.problems().chain(without).take(PolicyStatus::MOST_IDLE_RULES).collect()
+        let of_networks = networks::problems(file, kept);
+        let problems = self.stored.problems().chain(of_networks);
+        problems.chain(without).take(PolicyStatus::MOST_IDLE_RULES).collect()
     }
 
     fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {

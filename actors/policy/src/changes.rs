@@ -6,8 +6,8 @@ use seawall_messages::policy::{
     AppMatch, ChangeRule, NewProfile, NewRule, PolicyRefusal, Profile, RuleChange, RuleList,
     SettingsChange,
 };
-use seawall_messages::rule::{Rule, When};
-use seawall_messages::setting::{MAX_PROFILES, Place, Value, Values};
+use seawall_messages::rule::{Boot, End, Rule, When};
+use seawall_messages::setting::{MAX_PROFILES, Place, Value, Values, key_of};
 
 use crate::file::{MAX_RULES, fingerprint_problem, is_name, name_expected};
 use crate::layer;
@@ -16,6 +16,17 @@ use crate::stored::{Stored, fingerprint_of};
 
 /// Most fingerprints of one profile.
 const MAX_MATCHES: usize = 64;
+
+/// What is asked, said in this run of the machine.
+pub(crate) fn said_in(asked: &SettingsChange, boot: Option<Boot>) -> SettingsChange {
+    let line = |line: &String| rule::said_in(line, boot);
+    let value = |value: &Value| match value {
+        Value::Rules(lines) => Value::Rules(lines.iter().map(line).collect()),
+        other => other.clone(),
+    };
+    let changes = asked.changes.iter().map(|(key, said)| (key.clone(), said.as_ref().map(value)));
+    SettingsChange { app: asked.app.clone(), changes: changes.collect() }
+}
 
 /// What is said after a change of settings. All of it must be right.
 pub(crate) fn change_settings(
@@ -26,7 +37,7 @@ pub(crate) fn change_settings(
 ) -> Result<Values, PolicyRefusal> {
     let mut values = values.clone();
     for (name, value) in &asked.changes {
-        let key = name.strip_prefix("filter.").unwrap_or(name);
+        let key = key_of(name).unwrap_or(name);
         match value {
             Some(value) => {
                 if let Some(problem) = layer::problem(key, value, place, networks) {
@@ -54,6 +65,12 @@ pub(crate) fn add_rule(
 ) -> Result<Option<Values>, PolicyRefusal> {
     let rule = layer::new_rule(&new.rule, networks).map_err(PolicyRefusal::Invalid)?;
     let mut lines = lines_of(values, new.list);
+    // What counts until the next restart takes the place of what an earlier restart ended.
+    let anew = Rule { when: rule.when.whenever_said(), ..rule.clone() };
+    let has_ended = |old: &Rule| {
+        old.when.until != rule.when.until && anew.when != rule.when && is_meant(old, &anew)
+    };
+    lines.retain(|line| !rule::parse(line).is_ok_and(|old| has_ended(&old)));
     if lines.first().and_then(|first| rule::parse(first).ok()).is_some_and(|it| it == rule) {
         return Ok(None);
     }
@@ -90,7 +107,11 @@ pub(crate) fn change_rule(
 
 /// The same rule, be it off or on.
 pub(crate) fn is_meant(rule: &Rule, wanted: &Rule) -> bool {
-    let on = |when: When| When { off: false, ..when };
+    let on = |when: When| match wanted.when.until {
+        // As people write it, it is the one of any run of the machine.
+        Some(End::Restart(None)) => When { off: false, ..when.whenever_said() },
+        _ => When { off: false, ..when },
+    };
     (rule.permission, &rule.entity, rule.service, on(rule.when), &rule.only)
         == (wanted.permission, &wanted.entity, wanted.service, on(wanted.when), &wanted.only)
 }
@@ -205,7 +226,7 @@ fn with_lines(values: &Values, list: RuleList, lines: Vec<String>) -> Values {
 fn switched(line: &str, off: bool) -> Option<String> {
     let switched = rule::switched(&rule::parse(line).ok()?, off);
     let comment = rule::comment(line).map(|comment| format!(" {comment}")).unwrap_or_default();
-    Some(format!("{}{comment}", switched.text))
+    Some(format!("{}{comment}", rule::kept(&switched)))
 }
 
 #[cfg(test)]
@@ -241,6 +262,25 @@ mod tests {
             add_rule(&Values::new(), &new("- *\n"), &[]),
             Err(PolicyRefusal::Invalid(_))
         ));
+    }
+
+    #[test]
+    fn what_counts_until_the_restart_is_said_anew_after_it() {
+        let [now, before] = ["- * until=restart@0fcbee07bad8", "- * until=restart@000000000000"];
+        let values = rules(&["+ LAN", before]);
+        let after = add_rule(&values, &new(now), &[]).expect("a rule").expect("a change");
+        assert_eq!(after, rules(&[now, "+ LAN"]));
+        assert_eq!(add_rule(&after, &new(now), &[]).expect("a rule"), None);
+        let unknown = add_rule(&values, &new("- * until=restart"), &[]);
+        assert!(matches!(unknown, Err(PolicyRefusal::Invalid(_))), "{unknown:?}");
+        let asked = ChangeRule {
+            app: None,
+            list: RuleList::Outgoing,
+            rule: "- * until=restart".to_owned(),
+            change: RuleChange::Disable,
+        };
+        let (values, _) = change_rule(&after, &asked).expect("a rule").expect("found");
+        assert_eq!(values, rules(&["- * off until=restart@0fcbee07bad8", "+ LAN"]));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) enum Found {
         /// As it was read.
         text: String,
         /// What it says.
-        file: PolicyFile,
+        file: Box<PolicyFile>,
     },
     /// There is none.
     Missing(String),
@@ -38,7 +38,7 @@ impl Found {
     pub(crate) fn look(path: &Path) -> Self {
         match file::read(path) {
             Ok(text) => match file::parse(&text, path) {
-                Ok(file) => Self::Good { text, file },
+                Ok(file) => Self::Good { text, file: Box::new(file) },
                 Err(problems) => Self::Bad(problems.to_string()),
             },
             Err(error @ ReadError::Missing(_)) => Self::Missing(error.to_string()),
@@ -71,7 +71,7 @@ impl Choice {
             refused,
         };
         match (found, last_good) {
-            (Found::Good { file, .. }, _) => Ok(Self::from_file(file)),
+            (Found::Good { file, .. }, _) => Ok(Self::from_file(*file)),
             (Found::Missing(reason) | Found::Bad(reason), Some(settings)) => {
                 Ok(Self { settings, source: PolicySource::LastGood, refused: Some(reason) })
             }
@@ -84,7 +84,7 @@ impl Choice {
     /// When the file may have changed: what is in force then.
     pub(crate) fn after(&self, found: Found) -> Self {
         match found {
-            Found::Good { file, .. } => Self::from_file(file),
+            Found::Good { file, .. } => Self::from_file(*file),
             Found::Missing(_) if self.source == PolicySource::Defaults => {
                 Self { refused: None, ..self.clone() }
             }

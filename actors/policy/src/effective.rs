@@ -17,7 +17,7 @@ use seawall_messages::setting::{self, Kind, Origin, Place, Setting, Value, Value
 use crate::file::{BackendChoice, PolicyFile};
 use crate::layer::Layer;
 use crate::stored::Stored;
-use crate::users;
+use crate::{networks, users};
 
 /// What is so at a moment somewhere, as far as rules look at it. Looks users up.
 pub fn present(
@@ -27,7 +27,8 @@ pub fn present(
     surroundings: &Surroundings,
 ) -> Present {
     let lists = || file.lists().chain(stored.lists());
-    let here = file.networks.iter().filter(|network| network.looks.fits(surroundings));
+    let networks = networks::all(&file.networks, stored.networks());
+    let here = networks.iter().filter(|network| network.looks.fits(surroundings));
     // None where no rule names one, so that nothing changes when they do.
     let interfaces = match lists().any(Rules::looks_at_interfaces) {
         true => interfaces(surroundings),
@@ -60,19 +61,21 @@ pub fn snapshot(
         app.filter.outgoing_rules = app.filter.outgoing_rules.at(at);
         app.filter.incoming_rules = app.filter.incoming_rules.at(at);
     }
-    let mut networks = file.networks.clone();
+    let mut networks = networks::all(&file.networks, stored.networks());
     for network in &mut networks {
         network.is_here = at.networks.contains(&network.name);
     }
-    let Layer { filter: kept, permanent_verdicts, ask_timeout, .. } = stored.for_all();
+    let Layer { filter: kept, permanent_verdicts, ask_timeout, built_in, .. } = stored.for_all();
     Snapshot {
         generation,
         filter: filter(&file.filter, kept, at),
         apps,
         profiles: stored.profiles_at(at),
+        built_in: file.built_in.over(built_in),
         managed: ManagedRules {
             outgoing: file.filter.outgoing_rules.len(),
             incoming: file.filter.incoming_rules.len(),
+            networks: file.networks.len(),
         },
         permanent_verdicts: file.permanent_verdicts.or(*permanent_verdicts).unwrap_or(true),
         mode: file.service.mode,
@@ -117,13 +120,14 @@ pub fn for_all(file: &PolicyFile, kept: &Values) -> Vec<SettingStatus> {
         }
         None => status_of(setting, Some(of_service(file, setting)), None),
     };
-    setting::ALL.iter().map(status).collect()
+    let of_all = setting::ALL.iter().filter(|setting| setting.place != Place::AppAlone);
+    of_all.map(status).collect()
 }
 
 /// How each setting of an app stands. `section`: what the file says of the app;
 /// `kept`: what its profile says.
 pub fn for_app(section: Option<&AppFilter>, kept: &Values) -> Vec<SettingStatus> {
-    let of_app = setting::ALL.iter().filter(|setting| setting.place == Place::App);
+    let of_app = setting::ALL.iter().filter(|setting| setting.place >= Place::App);
     let status = |setting: &'static Setting| {
         let key = setting.key()?;
         let in_file = section.and_then(|section| in_filter(section, key));
@@ -136,7 +140,8 @@ pub fn for_app(section: Option<&AppFilter>, kept: &Values) -> Vec<SettingStatus>
 pub fn is_locked(settings: &[SettingStatus], name: &str) -> bool {
     let Some(setting) = setting::find(name) else { return false };
     let status = settings.iter().find(|status| status.name == setting.name);
-    setting.kind != Kind::Rules && status.is_some_and(|status| status.origin == Origin::File)
+    let adds_up = matches!(setting.kind, Kind::Rules | Kind::Names);
+    !adds_up && status.is_some_and(|status| status.origin == Origin::File)
 }
 
 fn status_of(setting: &Setting, in_file: Option<Value>, kept: Option<&Value>) -> SettingStatus {
@@ -168,6 +173,8 @@ fn status_of(setting: &Setting, in_file: Option<Value>, kept: Option<&Value>) ->
 fn for_all_alone(file: &PolicyFile, key: &str) -> Option<Value> {
     match key {
         "permanent_verdicts" => file.permanent_verdicts.map(Value::Switch),
+        "built_in_profiles" => file.built_in.on.map(Value::Switch),
+        "built_in_profiles_off" => file.built_in.names(),
         "ask_timeout" => file.ask_timeout.map(|timeout| Value::Number(timeout.as_secs())),
         _ => None,
     }
@@ -185,6 +192,7 @@ fn in_filter(of: &AppFilter, key: &str) -> Option<Value> {
         "block_lan" => of.block_lan.map(Value::Switch),
         "block_internet" => of.block_internet.map(Value::Switch),
         "block_local" => of.block_local.map(Value::Switch),
+        "use_parent" => of.use_parent.map(Value::Switch),
         "outgoing_rules" => rules(&of.outgoing_rules),
         "incoming_rules" => rules(&of.incoming_rules),
         _ => None,
@@ -250,7 +258,7 @@ mod tests {
         assert!(!snapshot.permanent_verdicts);
         let rules: Vec<_> = filter.outgoing_rules.iter().map(|rule| &*rule.text).collect();
         assert_eq!(rules, ["- LAN", "+ *"]);
-        assert_eq!(snapshot.managed, ManagedRules { outgoing: 1, incoming: 0 });
+        assert_eq!(snapshot.managed, ManagedRules { outgoing: 1, ..ManagedRules::default() });
 
         let all = for_all(&file, &kept);
         let origin = |key: &str| {
@@ -268,7 +276,8 @@ mod tests {
     fn each_setting_of_the_file_is_told_as_it_was_read() {
         let text = "[filter]\ndefault_action = \"block\"\nblock_inbound = true\nblock_lan = true\n\
                     block_internet = true\nblock_local = true\noutgoing_rules = [\"- *\"]\n\
-                    incoming_rules = [\"- *\"]\npermanent_verdicts = false\nask_timeout = 30\n[service]\n\
+                    incoming_rules = [\"- *\"]\npermanent_verdicts = false\nask_timeout = 30\n\
+                    built_in_profiles = false\nbuilt_in_profiles_off = [\"Seawall\"]\n[service]\n\
                     mode = \"lockdown\"\nbackend = \"nft\"\nqueue_base = 8000\nmark_shift = 8\n\
                     label_base = 0\n[metrics]\nlisten = \"off\"\n";
         for status in for_all(&file(text), &Values::new()) {

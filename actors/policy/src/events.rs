@@ -5,8 +5,8 @@ use std::path::Path;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::Snapshot;
 use seawall_messages::policy::{
-    AddedRule, AdoptedEntry, AppFilter, ChangeRule, ChangedRule, IdleRule, NewRule, PolicySource,
-    Profile, ProfileChange, SettingsChange,
+    AddedRule, AdoptedEntry, AppFilter, ChangeRule, ChangedRule, IdleRule, KeptNetwork,
+    NetworkChange, NewRule, PolicySource, Profile, ProfileChange, SettingsChange,
 };
 use seawall_messages::rule::Rules;
 
@@ -228,6 +228,24 @@ impl SettingsChanged<'_> {
     }
 }
 
+/// A network of the store was named, changed or forgotten.
+pub(crate) struct NetworkChanged<'a> {
+    pub(crate) asked: &'a NetworkChange,
+    pub(crate) network: &'a KeptNetwork,
+}
+
+impl NetworkChanged<'_> {
+    pub(crate) fn emit(&self) {
+        let change = match self.asked {
+            NetworkChange::Add(_) => "named",
+            NetworkChange::Remove { .. } => "forgotten",
+            NetworkChange::Set { .. } => "changed",
+        };
+        counter!(CHANGES, "of" => "networks").increment(1);
+        tracing::info!(change, name = %self.network.name, "Network changed on request");
+    }
+}
+
 /// A profile was made, removed or renamed.
 pub(crate) struct ProfileChanged<'a> {
     pub(crate) asked: &'a ProfileChange,
@@ -240,9 +258,24 @@ impl ProfileChanged<'_> {
             ProfileChange::Make(_) => "made",
             ProfileChange::Remove { .. } => "removed",
             ProfileChange::Rename { .. } => "renamed",
+            ProfileChange::Disable { .. } => "switched off",
+            ProfileChange::Enable { .. } => "switched on",
         };
         counter!(CHANGES, "of" => "profiles").increment(1);
         tracing::info!(change, name = %self.profile.name, "Profile changed on request");
+    }
+}
+
+/// Profiles of apps that weren't seen for long, and that said nothing, are gone.
+pub(crate) struct Tidied {
+    pub(crate) profiles: usize,
+}
+
+impl Tidied {
+    pub(crate) fn emit(&self) {
+        if self.profiles > 0 {
+            tracing::info!(profiles = self.profiles, "Profiles of no use are tidied away");
+        }
     }
 }
 

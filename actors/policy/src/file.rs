@@ -14,12 +14,15 @@
 //! outgoing_rules = ["- 10.0.0.5 TCP/80", "+ *"]
 //! incoming_rules = ["+ LAN TCP/SSH"]
 //! permanent_verdicts = true      # decided connections leave the packet queue
+//! built_in_profiles = true       # what DNS, DHCP, time and the kernel need passes instead of being blocked or asked about
+//! built_in_profiles_off = []     # those of them that don't count, by name
 //!
 //! [[app]]                        # any number; the first that fits a connection's owner counts
 //! name = "curl"                  # what reasons call it; without it, the words of `match`
 //! match = { path = "/usr/bin/curl" }  # whom it is about: all that is said has to fit
 //! default_action = "block"       # the keys of [filter]; one that isn't said is as there
 //! outgoing_rules = ["+ 10.0.0.0/8 TCP/443"]  # looked at before those of [filter]
+//! use_parent = false             # true: what isn't said here is as it is said of what started the app
 //!
 //! [[network]]                    # up to 64; the settings of the first that the machine is in count
 //! name = "cafe"                  # what rules call it: network=cafe
@@ -69,6 +72,7 @@ use seawall_messages::policy::{
 use seawall_messages::rule::{Moment, Present, Rules};
 use toml::de::{DeTable, DeValue};
 
+use crate::built_in;
 use crate::effective::{present, snapshot};
 use crate::stored::Stored;
 
@@ -101,6 +105,8 @@ pub struct PolicyFile {
     pub permanent_verdicts: Option<bool>,
     /// `ask_timeout` of `[filter]`: how long a connection waits for the user's answer.
     pub ask_timeout: Option<Duration>,
+    /// `built_in_profiles` and `built_in_profiles_off` of `[filter]`.
+    pub built_in: built_in::Choice,
     /// `[[app]]`, in the order of the file: what is permitted to single apps.
     pub apps: Vec<AppPolicy>,
     /// `[[network]]`, in the order of the file: networks that have names.
@@ -142,11 +148,14 @@ pub enum BackendChoice {
 
 /// Reads the text of a policy file. `path` is only for error messages.
 pub fn parse(text: &str, path: &Path) -> Result<PolicyFile, Problems> {
-    parse_within(text, path, MAX_APPS, &[])
+    let mut collector = Collector::new(text);
+    collector.refuse_restart();
+    parse_with(collector, text, path, MAX_APPS)
 }
 
-/// The same, with so many `[[app]]` sections at most, and where networks of these names are known already.
-pub(crate) fn parse_within(
+/// The same of a text that somebody says now, to be kept: with so many `[[app]]` sections at most,
+/// and where networks of these names are known already.
+pub(crate) fn parse_said(
     text: &str,
     path: &Path,
     most_apps: usize,
@@ -154,8 +163,17 @@ pub(crate) fn parse_within(
 ) -> Result<PolicyFile, Problems> {
     let mut collector = Collector::new(text);
     for name in networks {
-        collector.name_network(name);
+        collector.know_network(name);
     }
+    parse_with(collector, text, path, most_apps)
+}
+
+fn parse_with<'t>(
+    mut collector: Collector<'t>,
+    text: &'t str,
+    path: &Path,
+    most_apps: usize,
+) -> Result<PolicyFile, Problems> {
     let root = syntax(text, &mut collector);
     let file = root.map(|root| document(root.get_ref(), &mut collector, most_apps));
     let file = file.unwrap_or_default();
@@ -257,11 +275,15 @@ fn document(root: &DeTable<'_>, collector: &mut Collector<'_>, most_apps: usize)
     let permanent_verdicts = section.boolean("permanent_verdicts");
     let ask_timeout = section.integer("ask_timeout", *ASK_TIMEOUT_S.start(), *ASK_TIMEOUT_S.end());
     let ask_timeout = ask_timeout.map(|seconds| Duration::from_secs(u64::from(seconds)));
+    let built_in = built_in::Choice {
+        on: section.boolean("built_in_profiles"),
+        off: section.built_in_profiles("built_in_profiles_off"),
+    };
     section.close();
     let apps = app::apps(root, collector, most_apps);
     let mut service = service(&mut Section::open("service", root, collector));
     service.metrics_listen = metrics(&mut Section::open("metrics", root, collector));
-    PolicyFile { filter, permanent_verdicts, ask_timeout, apps, networks, service }
+    PolicyFile { filter, permanent_verdicts, ask_timeout, built_in, apps, networks, service }
 }
 
 /// The keys that `[filter]` and `[[app]]` have in common.

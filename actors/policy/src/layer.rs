@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seawall_messages::policy::{AppFilter, DefaultAction};
-use seawall_messages::rule::{Rule, Rules};
-use seawall_messages::setting::{self, Place, Setting, Value, Values};
+use seawall_messages::rule::{Boot, End, Rule, Rules};
+use seawall_messages::setting::{self, Kind, Place, Setting, Value, Values};
 
 use crate::file::MAX_RULES;
-use crate::rule;
+use crate::{built_in, rule};
+
+/// Of a rule that ends with the next restart.
+const UNKNOWN_RUN: &str = "until=restart: found no word of which run of the machine this is (/proc/sys/kernel/random/boot_id); expected a date";
 
 /// Some settings, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct Layer {
     pub permanent_verdicts: Option<bool>,
     /// `ask_timeout`.
     pub ask_timeout: Option<Duration>,
+    /// `built_in_profiles` and `built_in_profiles_off`.
+    pub built_in: built_in::Choice,
     /// What doesn't count, and why.
     pub problems: Vec<String>,
 }
@@ -38,6 +43,11 @@ pub fn read(values: &Values, place: Place) -> Layer {
             }
         };
         match value {
+            Value::Rules(names) if setting.kind == Kind::Names => {
+                let known = |name: &String| built_in::find(name).map(|built_in| built_in.name);
+                layer.built_in.off = names.iter().filter_map(known).collect();
+                layer.problems.extend(unknown_profile(key, names));
+            }
             Value::Rules(lines) => {
                 let rules = read_rules(key, lines, &mut layer.problems);
                 take_rules(&mut layer.filter, key, rules);
@@ -60,6 +70,9 @@ pub fn problem(key: &str, value: &Value, place: Place, networks: &[Arc<str>]) ->
         return Some(misfit(setting, value));
     }
     let Value::Rules(lines) = value else { return None };
+    if setting.kind == Kind::Names {
+        return unknown_profile(key, lines);
+    }
     if lines.len() > MAX_RULES {
         return Some(format!("{key}: found {} rules; expected at most {MAX_RULES}", lines.len()));
     }
@@ -69,10 +82,16 @@ pub fn problem(key: &str, value: &Value, place: Place, networks: &[Arc<str>]) ->
     })
 }
 
+/// What is wrong with names of profiles that come with Seawall, if anything is.
+fn unknown_profile(key: &str, names: &[String]) -> Option<String> {
+    let unknown = names.iter().find(|name| built_in::find(name).is_none())?;
+    Some(format!("{key}: found {unknown:?}; expected one of {}", built_in::names()))
+}
+
 /// Reads a rule that somebody wants to say from now on: one that names a network which nobody
 /// has named is a slip, and would never count.
 pub fn new_rule(line: &str, networks: &[Arc<str>]) -> Result<Rule, String> {
-    let rule = read_rule(line)?;
+    let rule = read_kept(line)?;
     match rule::unknown_network(line, &rule, networks) {
         Some(error) => Err(error.to_string()),
         None => Ok(rule),
@@ -85,6 +104,47 @@ pub fn read_rule(line: &str) -> Result<Rule, String> {
         return Err("a rule is one line, without control characters".to_owned());
     }
     rule::parse(line).map_err(|error| error.to_string())
+}
+
+/// Reads a rule that is kept: one that ends with the next restart says after which it was said.
+fn read_kept(line: &str) -> Result<Rule, String> {
+    let rule = read_rule(line)?;
+    match rule.when.until {
+        Some(End::Restart(None)) => Err(UNKNOWN_RUN.to_owned()),
+        _ => Ok(rule),
+    }
+}
+
+/// What is said now as it is kept. `boot`: this run of the machine.
+pub fn said_in(values: &Values, boot: Option<Boot>) -> Values {
+    with_lines(values, |line| Some(rule::said_in(line, boot)))
+}
+
+/// What is kept as people write it.
+pub fn as_written(values: &Values, boot: Option<Boot>) -> Values {
+    with_lines(values, |line| Some(rule::as_written(line, boot)))
+}
+
+/// What is kept as people write it, without what an earlier restart of the machine ended.
+pub fn still_written(values: &Values, boot: Option<Boot>) -> Values {
+    let is_over = |line: &str| {
+        let until = rule::parse(line).ok().and_then(|rule| rule.when.until);
+        matches!(until, Some(End::Restart(said_in)) if said_in != boot)
+    };
+    let written = with_lines(values, |line| (!is_over(line)).then(|| rule::as_written(line, boot)));
+    // A list of which nothing is left says nothing.
+    let is_emptied = |key: &String, value: &Value| {
+        *value == Value::Rules(Vec::new()) && values.get(key) != Some(value)
+    };
+    written.into_iter().filter(|(key, value)| !is_emptied(key, value)).collect()
+}
+
+fn with_lines(values: &Values, line: impl Fn(&str) -> Option<String>) -> Values {
+    let value = |value: &Value| match value {
+        Value::Rules(lines) => Value::Rules(lines.iter().filter_map(|it| line(it)).collect()),
+        other => other.clone(),
+    };
+    values.iter().map(|(key, kept)| (key.clone(), value(kept))).collect()
 }
 
 /// What is wrong with a key that is no setting's.
@@ -104,6 +164,7 @@ fn lookup(key: &str, place: Place) -> Result<&'static Setting, String> {
     };
     match setting.place {
         Place::File => Err(format!("{key}: it can only be said in the policy file")),
+        Place::AppAlone if place < Place::App => Err(format!("{key}: it is one for a single app")),
         allowed if allowed < place => Err(format!("{key}: it is one for all apps")),
         _ => Ok(setting),
     }
@@ -114,7 +175,7 @@ fn misfit(setting: &Setting, value: &Value) -> String {
 }
 
 fn read_rules(key: &str, lines: &[String], problems: &mut Vec<String>) -> Rules {
-    let read = |(position, line): (usize, &String)| match read_rule(line) {
+    let read = |(position, line): (usize, &String)| match read_kept(line) {
         Ok(rule) => Some(rule),
         Err(problem) => {
             problems.push(format!("{key}[{position}]: {problem}"));
@@ -134,9 +195,11 @@ fn take(layer: &mut Layer, key: &str, value: &Value) {
         ("block_lan", Value::Switch(on)) => filter.block_lan = Some(*on),
         ("block_internet", Value::Switch(on)) => filter.block_internet = Some(*on),
         ("block_local", Value::Switch(on)) => filter.block_local = Some(*on),
+        ("use_parent", Value::Switch(on)) => filter.use_parent = Some(*on),
         ("ask_timeout", Value::Number(seconds)) => {
             layer.ask_timeout = Some(Duration::from_secs(*seconds));
         }
+        ("built_in_profiles", Value::Switch(on)) => layer.built_in.on = Some(*on),
         ("permanent_verdicts", Value::Switch(on)) => layer.permanent_verdicts = Some(*on),
         _ => {}
     }
@@ -161,12 +224,13 @@ mod tests {
     #[test]
     fn each_setting_of_the_registry_that_can_be_stored_takes_effect() {
         for setting in setting::ALL.iter().filter(|setting| setting.place != Place::File) {
-            let key = setting.key().expect("one of [filter]");
+            let key = setting.key().expect("one that has a key");
             let value = match setting.kind {
-                setting::Kind::Rules => Value::Rules(vec!["- *".to_owned()]),
+                Kind::Rules => Value::Rules(vec!["- *".to_owned()]),
+                Kind::Names => Value::Rules(vec!["Seawall".to_owned()]),
                 _ => setting.default_value(),
             };
-            let layer = read(&values(&[(key, value)]), Place::All);
+            let layer = read(&values(&[(key, value)]), setting.place);
             let nothing = Layer::default();
             assert_eq!(layer.problems, Vec::<String>::new(), "{key}");
             assert_ne!(layer, nothing, "{key} is read and says nothing");
@@ -195,6 +259,25 @@ mod tests {
     }
 
     #[test]
+    fn what_counts_until_the_restart_is_kept_with_its_run_and_written_without() {
+        let boot = Boot::parse("0fcbee07bad8");
+        let rules = |lines: &[&str]| {
+            let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+            values(&[("block_lan", Value::Switch(true)), ("outgoing_rules", Value::Rules(lines))])
+        };
+        let said = rules(&["- * until=restart # x", "+ *"]);
+        let kept = rules(&["- * until=restart@0fcbee07bad8 # x", "+ *"]);
+        let old = rules(&["- * until=restart@000000000000"]);
+        assert_eq!(said_in(&said, boot), kept);
+        assert_eq!((as_written(&kept, boot), still_written(&kept, boot)), (said.clone(), said));
+        assert_eq!(as_written(&old, boot), old);
+        assert_eq!(still_written(&old, boot), values(&[("block_lan", Value::Switch(true))]));
+        let nowhere = read(&rules(&["- * until=restart"]), Place::All);
+        assert!(nowhere.filter.outgoing_rules.is_empty(), "{nowhere:?}");
+        assert_eq!(nowhere.problems.len(), 1);
+    }
+
+    #[test]
     fn what_is_wrong_is_refused_with_what_was_expected() {
         let rule = |line: &str| Value::Rules(vec![line.to_owned()]);
         let cases = [
@@ -203,9 +286,13 @@ mod tests {
             ("blok_lan", Value::Switch(true), Place::App, Some("`block_lan`, perhaps")),
             ("permanent_verdicts", Value::Switch(true), Place::All, None),
             ("permanent_verdicts", Value::Switch(true), Place::App, Some("for all apps")),
+            ("use_parent", Value::Switch(true), Place::App, None),
+            ("use_parent", Value::Switch(true), Place::All, Some("a single app")),
             ("service.mode", Value::Word("open".to_owned()), Place::All, Some("policy file")),
             ("outgoing_rules", Value::Rules(vec!["+".to_owned()]), Place::All, Some("expected")),
             ("outgoing_rules", rule("- * network=home"), Place::All, None),
+            ("built_in_profiles_off", rule("the KERNEL"), Place::All, None),
+            ("built_in_profiles_off", rule("x"), Place::All, Some("\"The kernel\"")),
             ("outgoing_rules", rule("- * network!=hme"), Place::All, Some("outgoing_rules[1]")),
         ];
         for (key, value, place, expected) in cases {

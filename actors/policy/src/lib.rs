@@ -20,6 +20,7 @@
 
 mod actor;
 pub mod adopt;
+pub mod built_in;
 mod changes;
 mod choice;
 pub mod effective;
@@ -27,6 +28,7 @@ pub mod error;
 mod events;
 pub mod file;
 pub mod layer;
+mod networks;
 mod pause;
 pub mod rule;
 mod startup;
@@ -34,6 +36,7 @@ pub mod store;
 pub mod stored;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod time;
 pub mod transfer;
 pub mod users;

@@ -5,7 +5,8 @@
 //! and what was expected. Rules that need data which isn't there yet (names of
 //! connections, geographic data, filter lists) are read, and decide nothing.
 //!
-//! Printing is canonical: parsing what was printed gives an equal rule.
+//! Printing is canonical: parsing what was printed gives an equal rule, but for the run of the
+//! machine in which `until=restart` was said, which only what is [`kept`] says.
 
 mod condition;
 mod domain;
@@ -20,7 +21,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use seawall_messages::rule::{InNetwork, Only, Permission, Rule, When};
+use seawall_messages::rule::{Boot, End, InNetwork, Only, Permission, Rule, When};
 
 use self::condition::{Conditions, is_condition, network_span, print_conditions};
 use self::entity::parse_entity;
@@ -31,7 +32,8 @@ pub use self::names::protocol_number as protocol_by_name;
 
 pub use self::entity::print_entity;
 pub use self::service::print_service;
-pub use self::when::now;
+use self::when::{RESTART, SAID_IN, UNTIL, restart_span};
+pub use self::when::{now, this_boot};
 
 /// Longest rule, in bytes, comment included. The longest useful one has two
 /// words of 50 bytes.
@@ -91,6 +93,56 @@ pub fn switched(rule: &Rule, off: bool) -> Rule {
     Rule { when, text, ..rule.clone() }
 }
 
+/// The rule as it is kept: with the run of the machine in which `until=restart` was said.
+pub fn kept(rule: &Rule) -> String {
+    match rule.when.until {
+        Some(End::Restart(Some(boot))) => {
+            let shown = format!(" {UNTIL}={RESTART}");
+            rule.text.replacen(&shown, &format!("{shown}{SAID_IN}{boot}"), 1)
+        }
+        _ => rule.text.to_string(),
+    }
+}
+
+/// The line as it is kept where it is said now. What is no rule stays as it is.
+pub fn said_in(line: &str, boot: Option<Boot>) -> String {
+    let is_said_now = parse(line).is_ok_and(|rule| rule.when.until == Some(End::Restart(None)));
+    let end = restart_end(line).filter(|_| is_said_now);
+    match (end, boot) {
+        (Some(end), Some(boot)) => {
+            format!("{}{SAID_IN}{boot}{}", &line[..end], &line[end..])
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// A kept line as people write it, where it is of this run of the machine. One of another stays as
+/// it is, so that nobody who says the same again has it count again.
+pub fn as_written(line: &str, boot: Option<Boot>) -> String {
+    let Some((end, boot)) = restart_end(line).zip(boot) else { return line.to_owned() };
+    let said_in = format!("{SAID_IN}{boot}");
+    match line[..end].strip_suffix(&said_in) {
+        Some(before) => format!("{before}{}", &line[end..]),
+        None => line.to_owned(),
+    }
+}
+
+/// What is wrong with a rule in a file that says `until=restart`.
+pub(crate) fn restart_in_file(line: &str, rule: &Rule) -> Option<RuleError> {
+    if !matches!(rule.when.until, Some(End::Restart(_))) {
+        return None;
+    }
+    let span = words(line).into_iter().find_map(|(at, word)| restart_span(at, word));
+    let found = "`restart` in a file, which isn't of one run of the machine".to_owned();
+    let expected = "a date, or a date and time; `seawall rule add` takes until=restart";
+    Some(error(line, Fault::new(span.unwrap_or(0..0), found, expected)))
+}
+
+/// Where the word that says `until=restart` ends.
+fn restart_end(line: &str) -> Option<usize> {
+    words(line).into_iter().find_map(|(at, word)| Some(restart_span(at, word)?.end))
+}
+
 /// What is wrong with a rule of that line, if it names a network that isn't among these.
 pub(crate) fn unknown_network(line: &str, rule: &Rule, known: &[Arc<str>]) -> Option<RuleError> {
     let InNetwork { name, .. } = rule.only.as_ref()?.network.as_ref()?;
@@ -100,7 +152,7 @@ pub(crate) fn unknown_network(line: &str, rule: &Rule, known: &[Arc<str>]) -> Op
     let span = words(line).into_iter().find_map(|(at, word)| network_span(at, word));
     let expected = match nearest_name(name, known.iter().map(|name| &**name)) {
         Some(meant) => format!("`{meant}`, perhaps"),
-        None => "the name of a [[network]] in the policy file".to_owned(),
+        None => "the name of a [[network]], or of one that `seawall network` shows".to_owned(),
     };
     let found = format!("{}, which no [[network]] is called", quoted(name));
     Some(error(line, Fault::new(span.unwrap_or(0..0), found, expected)))

@@ -9,12 +9,13 @@ mod tests;
 
 use std::path::Path;
 
-use seawall_messages::policy::{Adopted, Profile};
+use seawall_messages::policy::{Adopted, KeptNetwork, Profile};
 use seawall_messages::setting::Values;
 use seawall_runtime::durable::{Durable, Keeping};
 
 use self::format::{
-    ADOPTED, FIRST_FORMAT, FORMAT_VERSION, Key, LAST_GOOD, PAUSE, SETTINGS, decode, encode,
+    ADOPTED, FIRST_FORMAT, FORMAT_VERSION, Key, LAST_GOOD, NETWORKS, PAUSE, SETTINGS,
+    WITHOUT_NETWORKS, decode, encode,
 };
 
 /// Name of the folder below the state folder of Seawall.
@@ -32,6 +33,11 @@ pub struct Edit {
     pub profiles: Vec<Profile>,
     /// Ids of those that go.
     pub removed: Vec<u32>,
+    /// All networks that have a name, if that changes.
+    pub networks: Option<Vec<KeptNetwork>>,
+    /// Profiles that are there because an app was seen, and when that was, in seconds since 1970;
+    /// `None` for those that somebody made theirs.
+    pub seen: Vec<(u32, Option<u64>)>,
 }
 
 /// What can go wrong with the store.
@@ -135,19 +141,46 @@ impl Store {
         Ok(profiles)
     }
 
+    /// Networks that have a name, in order.
+    pub fn networks(&mut self) -> Result<Vec<KeptNetwork>, StoreError> {
+        let Some(bytes) = self.0.get(NETWORKS)? else { return Ok(Vec::new()) };
+        format::decode_networks(&bytes).map_err(|why| self.0.damaged(why))
+    }
+
+    /// When apps were seen last that have a profile because of it, by its id.
+    pub fn seen(&mut self) -> Result<Vec<(u32, u64)>, StoreError> {
+        let mut seen = Vec::new();
+        for (key, value) in self.0.entries(Key::SEEN_PREFIX)? {
+            let id = Key::seen_id(&key).ok_or_else(|| self.0.damaged("a key is too short"))?;
+            seen.push((id, decode(&value).map_err(|why| self.0.damaged(why))?));
+        }
+        Ok(seen)
+    }
+
     /// Changes settings and profiles, all in one go.
     pub fn edit(&mut self, edit: &Edit) -> Result<(), StoreError> {
+        let has_networks = edit.networks.is_some() || self.0.get(NETWORKS)?.is_some();
         self.0.write(|batch| {
-            batch.set_format(FORMAT_VERSION);
+            batch.set_format(if has_networks { FORMAT_VERSION } else { WITHOUT_NETWORKS });
+            if let Some(networks) = &edit.networks {
+                batch.insert(NETWORKS, format::encode_networks(networks));
+            }
             if let Some(settings) = &edit.settings {
                 batch.insert(SETTINGS, format::encode_values(settings));
             }
             for id in &edit.removed {
                 batch.remove(Key::profile(*id));
+                batch.remove(Key::seen(*id));
             }
             for profile in &edit.profiles {
                 let value = profile_bytes(profile);
                 batch.insert(Key::profile(profile.id), value);
+            }
+            for (id, last_seen_s) in &edit.seen {
+                match last_seen_s {
+                    Some(last_seen_s) => batch.insert(Key::seen(*id), encode(last_seen_s)),
+                    None => batch.remove(Key::seen(*id)),
+                }
             }
         })
     }

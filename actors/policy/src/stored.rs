@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use seawall_messages::policy::{AppFilter, AppMatch, AppPolicy, Fingerprint, Profile, Profiles};
+use seawall_messages::policy::{
+    AppFilter, AppMatch, AppPolicy, Fingerprint, KeptNetwork, Profile, Profiles,
+};
 use seawall_messages::rule::{Present, Rules};
 use seawall_messages::setting::{Place, Values};
 
@@ -19,6 +21,9 @@ pub struct Stored {
     names: HashMap<Arc<str>, u32>,
     /// Whom they are about; of the same the one that was made first.
     about: HashMap<Fingerprint, u32>,
+    networks: Vec<KeptNetwork>,
+    /// When apps were seen last that have a profile because of it, in seconds since 1970.
+    seen: HashMap<u32, u64>,
     /// Those that say something, as they are read now.
     in_force: Profiles,
 }
@@ -29,6 +34,8 @@ struct Kept {
     name: Arc<str>,
     matches: Vec<Fingerprint>,
     filter: AppFilter,
+    /// Whether nothing is said in it.
+    is_empty: bool,
     problems: Vec<String>,
 }
 
@@ -50,7 +57,11 @@ impl Stored {
             stored.for_all = read(settings, Place::All);
             stored.settings = settings.clone();
         }
-        edit.removed.iter().for_each(|id| stored.take_out(*id));
+        if let Some(networks) = &edit.networks {
+            stored.networks.clone_from(networks);
+        }
+        edit.removed.iter().for_each(|id| stored.forget(*id));
+        stored.note_seen(&edit.seen);
         edit.profiles.iter().for_each(|profile| stored.put(profile));
         if !(edit.removed.is_empty() && edit.profiles.is_empty()) {
             stored.in_force = stored.built(None);
@@ -85,6 +96,48 @@ impl Stored {
                 None => self.about.remove(&fingerprint),
             };
         }
+    }
+
+    /// With these networks.
+    #[must_use]
+    pub fn with_networks(self, networks: Vec<KeptNetwork>) -> Self {
+        Self { networks, ..self }
+    }
+
+    /// Networks that have a name, in order.
+    pub fn networks(&self) -> &[KeptNetwork] {
+        &self.networks
+    }
+
+    /// Takes one out for good. What is in force is not renewed: for one that says nothing.
+    pub fn forget(&mut self, id: u32) {
+        self.take_out(id);
+        self.seen.remove(&id);
+    }
+
+    /// Notes when apps were seen.
+    pub fn note_seen(&mut self, seen: &[(u32, Option<u64>)]) {
+        for (id, last_seen_s) in seen {
+            match last_seen_s {
+                Some(last_seen_s) => self.seen.insert(*id, *last_seen_s),
+                None => self.seen.remove(id),
+            };
+        }
+    }
+
+    /// Profiles that are there because an app was seen, and when that was.
+    pub fn of_seen(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.seen.iter().map(|(id, last_seen_s)| (*id, *last_seen_s))
+    }
+
+    /// When the app of such a profile was seen last.
+    pub fn last_seen_s(&self, id: u32) -> Option<u64> {
+        self.seen.get(&id).copied()
+    }
+
+    /// Whether nothing is said in a profile.
+    pub fn says_nothing(&self, id: u32) -> bool {
+        self.profiles.get(&id).is_some_and(|kept| kept.is_empty)
     }
 
     /// What is said for all, word for word.
@@ -123,9 +176,9 @@ impl Stored {
         found.or_else(|| app.parse().ok().filter(|id| self.profiles.contains_key(id)))
     }
 
-    /// Whether a profile is about the very same.
-    pub fn is_about(&self, fingerprint: &Fingerprint) -> bool {
-        self.about.contains_key(fingerprint)
+    /// The profile that is about the very same.
+    pub fn about(&self, fingerprint: &Fingerprint) -> Option<u32> {
+        self.about.get(fingerprint).copied()
     }
 
     /// Whether a profile is called that.
@@ -193,7 +246,9 @@ impl Stored {
 impl From<&Profile> for Kept {
     fn from(profile: &Profile) -> Self {
         let Layer { filter, problems, .. } = read(&profile.settings, Place::App);
-        Self { name: Arc::clone(&profile.name), matches: profile.matches.clone(), filter, problems }
+        let is_empty = profile.settings.is_empty();
+        let (name, matches) = (Arc::clone(&profile.name), profile.matches.clone());
+        Self { name, matches, filter, is_empty, problems }
     }
 }
 
@@ -270,6 +325,8 @@ mod tests {
             settings: Some(settings.clone()),
             profiles: vec![profile(3, "/c", &[("block_local", Value::Switch(true))])],
             removed: vec![1],
+            seen: vec![(2, Some(7))],
+            ..Edit::default()
         };
         let after = stored.after(&edit);
         assert_eq!(after.settings(), &settings);

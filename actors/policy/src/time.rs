@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use seawall_messages::rule::Rule;
+use seawall_messages::rule::{End, Rule};
 
 /// Times of day are in whole minutes, and nobody tells when the clock is set.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -16,12 +16,16 @@ pub(crate) fn next_look<'a>(
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let of_this_minute = Duration::new(since.as_secs() % MINUTE.as_secs(), since.subsec_nanos());
     let to_next_minute = MINUTE - of_this_minute;
+    let end = |rule: &Rule| match rule.when.until? {
+        End::Time(seconds) => Some(seconds),
+        End::Restart(_) => None,
+    };
     let until = |rule: &Rule| {
-        let end = u64::try_from(rule.when.until?).ok()?;
+        let end = u64::try_from(end(rule)?).ok()?;
         Duration::from_secs(end).checked_sub(since)
     };
     let is_over = |rule: &Rule| {
-        rule.when.until.is_some_and(|end| end <= i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        end(rule).is_some_and(|end| end <= i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
     };
     rules
         .filter(|rule| rule.when.depends_on_time() && !is_over(rule))
@@ -42,6 +46,8 @@ mod tests {
         let cases = [
             (&["- *"][..], None),
             (&["- * off during=Mon"], None),
+            (&["- * until=restart"], None),
+            (&["- * until=restart during=Mon"], Some(in_ms(39_500))),
             (&["- * during=Mon"], Some(in_ms(39_500))),
             (&["- * until=2026-11-25T10:00:30Z"], Some(in_ms(9_500))),
             (&["- * until=2026-11-25T10:00:30Z", "- * during=Mon"], Some(in_ms(9_500))),

@@ -1,6 +1,6 @@
 //! What the store says as a text that people can keep, and back again. Pure.
 //!
-//! The text has the form of the policy file: `[filter]` and `[[app]]`. A profile
+//! The text has the form of the policy file: `[filter]`, `[[network]]` and `[[app]]`. A profile
 //! with several fingerprints is several sections of one name. What a text says
 //! of an app becomes the whole of its profile; of `[filter]`, keys that the text
 //! doesn't say stay as they are, unless all is to be replaced.
@@ -10,17 +10,19 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use seawall_messages::network::NetworkMatch;
 use seawall_messages::policy::{
-    Difference, Fingerprint, Import, NewProfile, PolicyRefusal, Profile,
+    Difference, Fingerprint, Import, KeptNetwork, NewProfile, PolicyRefusal, Profile,
 };
+use seawall_messages::rule::Boot;
 use seawall_messages::setting::{MAX_PROFILES, Value, Values};
 use serde::Deserialize;
 
 use crate::changes::new_profile;
-use crate::file;
-use crate::layer;
+use crate::file::{self, MAX_NETWORKS};
 use crate::store::Edit;
 use crate::stored::Stored;
+use crate::{layer, networks};
 
 /// Largest text that is taken.
 pub const MAX_IMPORT_BYTES: usize = 16 * 1024 * 1024;
@@ -34,7 +36,18 @@ struct Written {
     #[serde(default)]
     filter: Values,
     #[serde(default)]
+    network: Vec<WrittenNetwork>,
+    #[serde(default)]
     app: Vec<WrittenApp>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WrittenNetwork {
+    name: Arc<str>,
+    #[serde(rename = "match")]
+    looks: NetworkMatch,
+    #[serde(flatten)]
+    settings: Values,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,11 +59,19 @@ struct WrittenApp {
     settings: Values,
 }
 
-/// The text of settings and profiles.
-pub fn export(settings: &Values, profiles: &[Profile]) -> String {
+/// The text of settings, networks and profiles.
+pub fn export(settings: &Values, networks: &[KeptNetwork], profiles: &[Profile]) -> String {
     let mut text = String::new();
     if !settings.is_empty() {
         text.push_str("[filter]\n");
+        write_values(&mut text, settings);
+    }
+    for KeptNetwork { name, looks, settings } in networks {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let (name, looks) = (quoted(name), table(&said_of(looks)));
+        let _ = writeln!(text, "[[network]]\nname = {name}\nmatch = {looks}");
         write_values(&mut text, settings);
     }
     for profile in profiles {
@@ -66,21 +87,32 @@ pub fn export(settings: &Values, profiles: &[Profile]) -> String {
     text
 }
 
-/// What a text changes. `profiles`: all that are kept, word for word; `networks`: those that
+/// What a text changes, which is said in this run of the machine. `profiles`: all that are kept, word for word; `networks`: those that
 /// have a name, for rules that say it.
 pub fn import(
     stored: &Stored,
     profiles: &[Profile],
     import: &Import,
     networks: &[Arc<str>],
+    boot: Option<Boot>,
     now_s: u64,
 ) -> Result<(Edit, Difference), PolicyRefusal> {
-    let written = read(&import.text, networks)?;
+    let written = read(&import.text, networks)?.said_in(boot);
+    let differ = |lines: &mut Vec<String>, before: &str, old: &Values, new: &Values| {
+        differ(lines, before, &layer::as_written(old, boot), &layer::as_written(new, boot));
+    };
     let mut difference = Difference::default();
     let settings = settings_after(stored.settings(), written.filter, import.replace);
     differ(&mut difference.lines, "filter.", stored.settings(), &settings);
-    let mut edit =
-        Edit { settings: (settings != *stored.settings()).then_some(settings), ..Edit::default() };
+    let networks_after = networks_after(stored.networks(), written.network, import.replace)?;
+    differ_in_networks(&mut difference.lines, stored.networks(), &networks_after);
+    let mut edit = Edit {
+        settings: (settings != *stored.settings()).then_some(settings),
+        networks: (networks_after != stored.networks()).then_some(networks_after),
+        ..Edit::default()
+    };
+    // Rules of the text may name those that it names.
+    let networks = &named_with(networks, edit.networks.as_deref());
     // New profiles are named and numbered one after the other.
     let mut known = stored.clone();
     let mut named = HashSet::new();
@@ -123,21 +155,29 @@ pub fn import(
     Ok((edit, difference))
 }
 
+impl Written {
+    /// As it is kept.
+    fn said_in(mut self, boot: Option<Boot>) -> Self {
+        self.filter = layer::said_in(&self.filter, boot);
+        for app in &mut self.app {
+            app.settings = layer::said_in(&app.settings, boot);
+        }
+        self
+    }
+}
+
 fn read(text: &str, networks: &[Arc<str>]) -> Result<Written, PolicyRefusal> {
     let refuse = |problem: String| PolicyRefusal::Invalid(problem);
-    let file = file::parse_within(text, Path::new(TEXT), MAX_PROFILES, networks)
+    let file = file::parse_said(text, Path::new(TEXT), MAX_PROFILES, networks)
         .map_err(|problems| refuse(problems.to_string()))?;
     if file.service != file::ServiceSettings::default() {
         let problem = "[service] and [metrics] can only be said in the policy file";
         return Err(refuse(format!("{TEXT}: {problem}")));
     }
-    if !file.networks.is_empty() {
-        let problem = "[[network]] can only be said in the policy file";
-        return Err(refuse(format!("{TEXT}: {problem}")));
-    }
     let root: toml::Table =
         toml::from_str(text).map_err(|error| refuse(format!("{TEXT}: {error}")))?;
-    let said = root.into_iter().filter(|(key, _)| matches!(key.as_str(), "filter" | "app"));
+    let said =
+        root.into_iter().filter(|(key, _)| matches!(key.as_str(), "filter" | "network" | "app"));
     let said: toml::Table = said.collect();
     said.try_into().map_err(|error| refuse(format!("{TEXT}: {error}")))
 }
@@ -147,6 +187,82 @@ fn settings_after(before: &Values, said: Values, replace: bool) -> Values {
         true => said,
         false => before.clone().into_iter().chain(said).collect(),
     }
+}
+
+/// A network of a name that is there is what the text says; another comes behind.
+fn networks_after(
+    before: &[KeptNetwork],
+    said: Vec<WrittenNetwork>,
+    replace: bool,
+) -> Result<Vec<KeptNetwork>, PolicyRefusal> {
+    let mut after = if replace { Vec::new() } else { before.to_vec() };
+    for WrittenNetwork { name, looks, settings } in said {
+        let new = networks::checked(KeptNetwork { name, looks, settings })
+            .map_err(|problem| PolicyRefusal::Invalid(format!("{TEXT}: {problem}")))?;
+        match after.iter_mut().find(|kept| kept.name == new.name) {
+            Some(kept) => *kept = new,
+            None => after.push(new),
+        }
+    }
+    if after.len() > MAX_NETWORKS {
+        let problem = format!("there is room for {MAX_NETWORKS} networks");
+        return Err(PolicyRefusal::Failed(problem));
+    }
+    Ok(after)
+}
+
+fn named_with(known: &[Arc<str>], kept: Option<&[KeptNetwork]>) -> Vec<Arc<str>> {
+    let kept = kept.unwrap_or_default().iter().map(|network| Arc::clone(&network.name));
+    known.iter().map(Arc::clone).chain(kept).collect()
+}
+
+fn differ_in_networks(lines: &mut Vec<String>, old: &[KeptNetwork], new: &[KeptNetwork]) {
+    let find = |of: &'_ [KeptNetwork], name: &str| of.iter().find(|it| *it.name == *name).cloned();
+    for KeptNetwork { name, looks, settings } in new {
+        let before = find(old, name);
+        let told = pairs(&said_of(looks));
+        match &before {
+            None => lines.push(format!("+ network \"{name}\" ({told})")),
+            Some(before) if before.looks != *looks => {
+                lines.push(format!("~ network \"{name}\" matches {told}"));
+            }
+            Some(_) => {}
+        }
+        let said = before.map(|before| before.settings).unwrap_or_default();
+        differ(lines, &format!("network \"{name}\"."), &said, settings);
+    }
+    for KeptNetwork { name, .. } in old.iter().filter(|kept| find(new, &kept.name).is_none()) {
+        lines.push(format!("- network \"{name}\""));
+    }
+    let names = |of: &[KeptNetwork], in_both: &[KeptNetwork]| -> Vec<Arc<str>> {
+        let both = of.iter().filter(|kept| find(in_both, &kept.name).is_some());
+        both.map(|kept| Arc::clone(&kept.name)).collect()
+    };
+    if names(old, new) != names(new, old) {
+        lines.push("~ networks: another order".to_owned());
+    }
+}
+
+/// The words of `match` of a network.
+fn said_of(looks: &NetworkMatch) -> Vec<(&'static str, String)> {
+    let NetworkMatch { gateway, gateway_mac, subnet, interface, ssid } = looks;
+    let said = [
+        ("gateway", gateway.map(|it| it.to_string())),
+        ("gateway_mac", gateway_mac.map(|it| it.to_string())),
+        ("subnet", subnet.map(|it| it.to_string())),
+        ("interface", interface.as_ref().map(|it| it.to_string())),
+        ("ssid", ssid.as_ref().map(|it| it.to_string())),
+    ];
+    said.into_iter().filter_map(|(key, text)| Some((key, text?))).collect()
+}
+
+fn pairs(said: &[(&'static str, String)]) -> String {
+    said.iter().map(|(key, text)| format!("{key}={text}")).collect::<Vec<_>>().join(", ")
+}
+
+fn table(said: &[(&'static str, String)]) -> String {
+    let said = said.iter().map(|(key, text)| format!("{key} = {}", quoted(text)));
+    format!("{{ {} }}", said.collect::<Vec<_>>().join(", "))
 }
 
 /// Sections of one name are one profile: its fingerprints, and what the first that says a key says.
@@ -257,9 +373,7 @@ fn table_of(of: &Fingerprint) -> String {
         ("cgroup", text(&of.cgroup)),
         ("sha256", of.sha256.as_ref().map(ToString::to_string)),
     ];
-    let said =
-        said.into_iter().filter_map(|(key, text)| Some(format!("{key} = {}", quoted(&text?))));
-    format!("{{ {} }}", said.collect::<Vec<_>>().join(", "))
+    table(&said.into_iter().filter_map(|(key, text)| Some((key, text?))).collect::<Vec<_>>())
 }
 
 /// A text as TOML has it, on one line.
@@ -275,10 +389,14 @@ mod tests {
         [[app]]\nname = \"curl\"\nmatch = { path = \"/usr/bin/curl\" }\nblock_internet = true\n\n\
         [[app]]\nname = 'two \"words\"'\nmatch = { parent = \"/bin/*\", tag = \"snap:x\" }\nblock_lan = true\n";
 
+    fn boot() -> Option<Boot> {
+        Boot::parse("0fcbee07bad8")
+    }
+
     fn taken(text: &str, dry: &Stored, profiles: &[Profile], replace: bool) -> (Edit, Vec<String>) {
         let asked = Import { text: text.to_owned(), dry_run: false, replace };
         let (edit, difference) =
-            import(dry, profiles, &asked, &[Arc::from("home")], 7).expect("good");
+            import(dry, profiles, &asked, &[Arc::from("home")], boot(), 7).expect("good");
         (edit, difference.lines)
     }
 
@@ -288,7 +406,7 @@ mod tests {
         let (edit, lines) = taken(TEXT, &nothing, &[], false);
         assert_eq!(lines.len(), 6, "{lines:?}");
         let stored = nothing.after(&edit);
-        let text = export(stored.settings(), &edit.profiles);
+        let text = export(stored.settings(), &[], &edit.profiles);
         assert_eq!(text, TEXT);
         let (again, lines) = taken(&text, &stored, &edit.profiles, true);
         assert_eq!((again, lines), (Edit::default(), Vec::new()));
@@ -323,7 +441,49 @@ mod tests {
         let (edit, _) = taken(text, &nothing, &[], false);
         assert_eq!(edit.profiles.len(), 1);
         assert_eq!(edit.profiles[0].matches.len(), 2);
-        assert_eq!(export(&Values::new(), &edit.profiles), text);
+        assert_eq!(export(&Values::new(), &[], &edit.profiles), text);
+    }
+
+    #[test]
+    fn what_counts_until_the_restart_is_taken_as_of_now() {
+        let nothing = Stored::new(Values::new(), Vec::new());
+        let text = "[filter]\noutgoing_rules = [\"- * until=restart\"]\n";
+        let (edit, lines) = taken(text, &nothing, &[], false);
+        assert_eq!(lines, ["+ filter.outgoing_rules = \"- * until=restart\""]);
+        let stored = nothing.after(&edit);
+        let rules = &stored.for_all().filter.outgoing_rules;
+        assert_eq!(rules[0].when.until, Some(seawall_messages::rule::End::Restart(boot())));
+        assert_eq!(taken(text, &stored, &[], false), (Edit::default(), Vec::new()));
+    }
+
+    #[test]
+    fn networks_are_taken_with_the_rules_that_name_them() {
+        const TEXT: &str = "[filter]\noutgoing_rules = [\n  \"- * network=lab\",\n]\n\n\
+            [[network]]\nname = \"lab\"\nmatch = { gateway = \"10.0.0.1\", gateway_mac = \"00:1a:2b:3c:4d:5e\" }\nblock_lan = true\n\n\
+            [[network]]\nname = \"tunnel\"\nmatch = { interface = \"wg*\" }\n";
+        let nothing = Stored::new(Values::new(), Vec::new());
+        let (edit, lines) = taken(TEXT, &nothing, &[], false);
+        let expected = [
+            "+ filter.outgoing_rules = \"- * network=lab\"",
+            "+ network \"lab\" (gateway=10.0.0.1, gateway_mac=00:1a:2b:3c:4d:5e)",
+            "+ network \"lab\".block_lan = true",
+            "+ network \"tunnel\" (interface=wg*)",
+        ];
+        assert_eq!(lines, expected);
+        let stored = nothing.after(&edit);
+        assert_eq!(export(stored.settings(), stored.networks(), &[]), TEXT);
+        assert_eq!(taken(TEXT, &stored, &[], true), (Edit::default(), Vec::new()));
+        let text = "[[network]]\nname = \"tunnel\"\nmatch = { interface = \"tun0\" }\n";
+        let (edit, lines) = taken(text, &stored, &[], false);
+        assert_eq!(lines, ["~ network \"tunnel\" matches interface=tun0"]);
+        let names = |edit: &Edit| -> Vec<String> {
+            let networks = edit.networks.as_deref().unwrap_or_default();
+            networks.iter().map(|network| network.name.to_string()).collect()
+        };
+        assert_eq!(names(&edit), ["lab", "tunnel"]);
+        let (edit, lines) = taken(text, &stored, &[], true);
+        assert_eq!(names(&edit), ["tunnel"]);
+        assert!(lines.contains(&"- network \"lab\"".to_owned()), "{lines:?}");
     }
 
     #[test]
@@ -335,12 +495,12 @@ mod tests {
             ("[service]\nmode = \"lockdown\"\n", "policy file"),
             ("[[app]]\nblock_lan = true\n", "match"),
             ("[filter]\nincoming_rules = [\"- * network=hme\"]\n", "import:2"),
-            ("[[network]]\nname = \"x\"\nmatch = { interface = \"x\" }\n", "policy file"),
+            ("[[network]]\nname = \"x\"\nmatch = { interface = \"x/y\" }\n", "import:3"),
             ("nonsense", "import:1"),
         ];
         for (text, expected) in cases {
             let asked = Import { text: text.to_owned(), dry_run: false, replace: false };
-            match import(&nothing, &[], &asked, &[Arc::from("home")], 0) {
+            match import(&nothing, &[], &asked, &[Arc::from("home")], boot(), 0) {
                 Err(PolicyRefusal::Invalid(told)) => assert!(told.contains(expected), "{told}"),
                 other => panic!("{text}: {other:?}"),
             }

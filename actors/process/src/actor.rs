@@ -180,7 +180,7 @@ impl Processes {
                 self.look(now)?;
                 events::followed(self.ledger.with(|ledger| ledger.expire(now))?);
                 self.finder.roster.tidy(now);
-                self.tell_seen()?;
+                self.tell_seen(now)?;
                 self.learn_names(now);
             }
         }
@@ -440,11 +440,11 @@ impl Processes {
     }
 
     /// What could not be told is told at the next look.
-    fn tell_seen(&self) -> Result<(), LeaseError> {
+    fn tell_seen(&self, now: Instant) -> Result<(), LeaseError> {
         let seen = self.ledger.with(|ledger| ledger.seen())?;
         if !seen.is_empty() && self.arguments.policies.tell(policy::Message::AppsSeen(seen)).is_ok()
         {
-            self.ledger.with(Ledger::told)?;
+            self.ledger.with(|ledger| ledger.told(now))?;
         }
         Ok(())
     }

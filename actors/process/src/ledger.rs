@@ -33,6 +33,8 @@ const MOST_CLOSED: usize = 16_384;
 /// Apps that have metrics of their own; what more there are count as one there.
 const MOST_MEASURED_APPS: usize = 200;
 const OTHERS: &str = "others";
+/// How long it is before an app that is seen again is told of again.
+const TOLD_FOR: Duration = Duration::from_hours(24);
 /// A socket that moves nothing for so long may have closed.
 const RESTS: Duration = Duration::from_secs(120);
 
@@ -66,6 +68,8 @@ struct Totals {
     traffic: Traffic,
     /// The number of its last change.
     changed: u64,
+    /// When it was last told of.
+    told: Option<Instant>,
 }
 
 /// What a socket leaves behind.
@@ -109,6 +113,7 @@ impl Ledger {
     /// A connection's owner was found.
     pub(crate) fn note(&mut self, flow: Flow, found: &Found, now: Instant) {
         let app = self.account(&found.attribution);
+        self.tell_again(&app, now);
         let connection = self.counts_connections.then_some(Counter::Connection(flow));
         let socket = found.cookie.map(Counter::Socket);
         for counter in [connection, socket].into_iter().flatten() {
@@ -345,8 +350,21 @@ impl Ledger {
     }
 
     /// They were told of.
-    pub(crate) fn told(&mut self) {
-        self.untold.clear();
+    pub(crate) fn told(&mut self, now: Instant) {
+        for id in self.untold.drain(..) {
+            if let Some(totals) = self.apps.get_mut(&id) {
+                totals.told = Some(now);
+            }
+        }
+    }
+
+    /// An app that has a connection after a day without a word of it is told of again.
+    fn tell_again(&mut self, id: &Arc<str>, now: Instant) {
+        let Some(totals) = self.apps.get_mut(id) else { return };
+        if totals.told.is_some_and(|told| now.saturating_duration_since(told) >= TOLD_FOR) {
+            totals.told = None;
+            self.untold.push(Arc::clone(id));
+        }
     }
 
     /// Adds to an app's traffic. Gives what metrics call it.
@@ -374,7 +392,8 @@ impl Ledger {
         let is_measured = self.apps.len() < MOST_MEASURED_APPS;
         let label = if is_measured { Arc::clone(&id) } else { Arc::from(OTHERS) };
         let path = path.unwrap_or_default();
-        let totals = Totals { app, label, path, traffic: Traffic::default(), changed: 0 };
+        let totals =
+            Totals { app, label, path, traffic: Traffic::default(), changed: 0, told: None };
         self.apps.insert(Arc::clone(&id), totals);
         self.untold.push(Arc::clone(&id));
         id

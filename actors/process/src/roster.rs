@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use seawall_messages::Snapshot;
-use seawall_messages::process::{Owner, Process, ProcessKey};
+use seawall_messages::process::{MOST_ANCESTORS, Owner, Process, ProcessKey};
 use seawall_platform::linux::ebpf::Notes;
 use seawall_platform::linux::ebpf::abi::{ProcessId, ProcessRecord};
 use seawall_platform::linux::processes::{self, ControlGroups, Environment, FileId, ProcessFacts};
@@ -27,7 +27,7 @@ const NOTED_FOR: Duration = Duration::from_secs(10);
 /// The longest that a packet waits before its owner is looked for.
 const PACKETS_WAIT: Duration = Duration::from_secs(5);
 const PACKETS_WAIT_TICKS: u64 = 500;
-/// Processes whose children are watched.
+/// Processes whose children are watched, or that started others.
 const MOST_PARENTS: usize = 4_096;
 /// How long a look at whether a file still has its name holds.
 const NAMES_LAST: Duration = Duration::from_millis(20);
@@ -40,6 +40,8 @@ const MOST_CHECKSUMS: usize = 4_096;
 pub(crate) struct Roster {
     notes: Option<Arc<Notes>>,
     known: BoundedTable<ProcessKey, Known>,
+    /// Programs that started others, without what started them.
+    ancestors: BoundedTable<ProcessKey, Known>,
     records: BoundedTable<ProcessKey, Arc<ProcessRecord>>,
     /// Processes that the kernel told of, and since when they are known.
     noted: VecDeque<(Instant, ProcessId)>,
@@ -58,6 +60,7 @@ impl Roster {
             own: notes.as_ref().and_then(|notes| notes.own_record()),
             notes,
             known: BoundedTable::new(MOST_PROCESSES),
+            ancestors: BoundedTable::new(MOST_PARENTS),
             records: BoundedTable::new(MOST_RECORDS),
             noted: VecDeque::new(),
             children: BoundedTable::new(MOST_PARENTS),
@@ -71,7 +74,7 @@ impl Roster {
     pub(crate) fn learn_names(&mut self, desktop: DesktopIndex) {
         self.desktop = desktop;
         // Their names may be better now.
-        self.known = BoundedTable::new(MOST_PROCESSES);
+        self.forget_descriptions();
     }
 
     /// The kernel told of a process.
@@ -131,7 +134,8 @@ impl Roster {
             Some(known) => known.without_name(),
             None => {
                 let record = self.record(&key, noted);
-                self.describe(&key, record.as_deref(), snapshot)?
+                let known = self.describe(&key, record.as_deref(), snapshot)?;
+                self.with_ancestors(known, snapshot)
             }
         };
         let process = used_by(&known.process, owner.uid);
@@ -162,6 +166,7 @@ impl Roster {
         }
         let facts = read(pid).filter(|facts| facts.started_ticks == started_ticks)?;
         let known = self.by_facts(key, facts, snapshot);
+        let known = self.with_ancestors(known, snapshot);
         let process = Arc::clone(&known.process);
         self.known.insert(key, known);
         Some(process)
@@ -231,9 +236,14 @@ impl Roster {
         processes::uptime_ticks().saturating_sub(key.started_ticks)
     }
 
-    /// Checksums may be wanted now that were not before.
+    /// Checksums and ancestors may be wanted now that were not before.
     pub(crate) fn policy_changed(&mut self) {
+        self.forget_descriptions();
+    }
+
+    fn forget_descriptions(&mut self) {
         self.known = BoundedTable::new(MOST_PROCESSES);
+        self.ancestors = BoundedTable::new(MOST_PARENTS);
     }
 
     fn record(
@@ -343,10 +353,49 @@ impl Roster {
             deleted: of.deleted,
             command_line: seen.arguments.clone(),
             parent_path,
+            ancestors: Vec::new(),
             cgroup: Arc::from(seen.cgroup.as_str()),
             sha256,
             app: identity.app,
         })
+    }
+
+    /// The same, with the programs that started it, where the policy may look at them.
+    fn with_ancestors(&mut self, known: Known, snapshot: &Snapshot) -> Known {
+        if !snapshot.asks_for_parents() {
+            return known;
+        }
+        let (mut child, mut pid) = (known.process.key, known.process.parent_pid);
+        let mut ancestors = Vec::new();
+        while pid != 0 && ancestors.len() < MOST_ANCESTORS {
+            let Some(parent) = self.ancestor(pid, &child, snapshot) else { break };
+            (child, pid) = (parent.key, parent.parent_pid);
+            ancestors.push(parent);
+        }
+        let process = Process { ancestors, ..Process::clone(&known.process) };
+        Known { process: Arc::new(process), ..known }
+    }
+
+    /// A process's parent. One that started later took over an orphan, and is no parent.
+    fn ancestor(
+        &mut self,
+        pid: u32,
+        child: &ProcessKey,
+        snapshot: &Snapshot,
+    ) -> Option<Arc<Process>> {
+        let facts = read(pid).filter(|facts| facts.started_ticks <= child.started_ticks)?;
+        let key = ProcessKey { pid, started_ticks: facts.started_ticks, exec_id: None };
+        match self.ancestors.get(&key) {
+            // It may have become another program since.
+            Some(known) if known.file.is_some() && known.file == facts.exe_file => {
+                return Some(Arc::clone(&known.process));
+            }
+            _ => {}
+        }
+        let known = self.by_facts(key, facts, snapshot);
+        let process = Arc::clone(&known.process);
+        self.ancestors.insert(key, known);
+        Some(process)
     }
 
     /// Path of the parent's file. One that started later took over an orphan, and is no parent.
@@ -428,6 +477,7 @@ pub(crate) fn kernel() -> Arc<Process> {
         deleted: false,
         command_line: Vec::new(),
         parent_path: Arc::clone(&nothing),
+        ancestors: Vec::new(),
         cgroup: nothing,
         sha256: None,
         app: kernel_app(),

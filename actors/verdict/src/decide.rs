@@ -13,7 +13,8 @@
 //! 7. addresses that nobody may talk to are denied,
 //! 8. loopback passes,
 //! 9. services that were listening when Seawall first started,
-//! 10. `default_action`.
+//! 10. profiles that come with Seawall, which permit what a machine's own plumbing needs,
+//! 11. `default_action`.
 //!
 //! Where the policy says something of the connection's owner (an `[[app]]` of the
 //! file, a profile of the store), each switch and `default_action` is what the
@@ -21,6 +22,12 @@
 //! section are looked at before those of the profile, and these before those for
 //! all of the same direction. The order of steps is the same. Steps 1 to 3 don't depend on the app, so they
 //! hold while nobody can tell whose connection it is ([`for_anyone`]).
+//!
+//! An app that says `use_parent` has what is said of the program that started it behind what is
+//! said of itself, and before all else.
+//!
+//! A profile that comes with Seawall speaks only where nothing is said of the app, and where
+//! `default_action` for all is what would come next and doesn't permit.
 //!
 //! Where the machine is in a named network that says so, each switch and
 //! `default_action` is that network's in place of the one for all.
@@ -53,7 +60,7 @@ use seawall_messages::policy::{
 use seawall_messages::rule::{Permission, Rule, Rules, Subject, User};
 use seawall_messages::{
     Action, Breadth, Direction, Flow, Judgement, Layer, Lifetime, Reach, Reason, Scope, Snapshot,
-    Transport,
+    Transport, Whose,
 };
 
 use crate::always::always_passes;
@@ -92,6 +99,7 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SettingOf<'a> {
     pub(crate) app: Option<&'a Arc<str>>,
+    pub(crate) whose: Whose,
     pub(crate) network: Option<&'a Arc<str>>,
 }
 
@@ -106,7 +114,7 @@ const FOR_ANYONE: [(Step, Look); 3] =
     [(Step::AlwaysPasses, always), (Step::AdoptedSession, adopted_session), (Step::Paused, paused)];
 
 /// All others but the last.
-const BY_OWNER: [(Step, Look); 9] = [
+const BY_OWNER: [(Step, Look); 10] = [
     (Step::BlockInbound, block_inbound),
     (Step::BlockInternet, block_internet),
     (Step::BlockLan, block_lan),
@@ -116,6 +124,7 @@ const BY_OWNER: [(Step, Look); 9] = [
     (Step::InvalidAddress, invalid_address),
     (Step::Loopback, loopback),
     (Step::AdoptedListener, adopted_listener),
+    (Step::BuiltInProfiles, built_in_profile),
 ];
 
 /// Decides where neither user nor interface is known. `app` is what is said of the
@@ -202,13 +211,14 @@ fn unanswered(judgement: Judgement) -> Judgement {
 
 fn judgement(case: &Case<'_>, permission: Permission, reason: Reason) -> Judgement {
     let Case { snapshot, flow, .. } = *case;
+    let breadth = breadth(case, permission, reason.layer);
     Judgement {
         action: action(permission, flow),
         lifetime: lifetime(snapshot, flow),
         reason,
         generation: snapshot.generation,
         reach: reach(case),
-        breadth: breadth(case, permission),
+        breadth,
     }
 }
 
@@ -274,7 +284,7 @@ impl<'a> Case<'a> {
             rules.looks_at_users() || rules.looks_at_interfaces()
         };
         let all = &self.snapshot.filter;
-        let mut of_apps = self.app.iter().map(|app| &app.filter);
+        let mut of_apps = self.app.iter().map(|(_, app)| &app.filter);
         looks(&all.incoming_rules, &all.outgoing_rules)
             || of_apps.any(|own| looks(&own.incoming_rules, &own.outgoing_rules))
     }
@@ -285,14 +295,16 @@ impl<'a> Case<'a> {
         own: impl Fn(&AppFilter) -> Option<T>,
         all: impl Fn(&Filter) -> T,
     ) -> (T, SettingOf<'a>) {
-        let of_app = self.app.iter().find_map(|app| Some((own(&app.filter)?, &app.name)));
-        if let Some((setting, name)) = of_app {
-            return (setting, SettingOf { app: Some(name), network: None });
+        let of_app =
+            self.app.iter().find_map(|(whose, app)| Some((own(&app.filter)?, whose, &app.name)));
+        if let Some((setting, whose, name)) = of_app {
+            return (setting, SettingOf { app: Some(name), whose, network: None });
         }
         if let Some(network) = self.snapshot.network()
             && let Some(setting) = own(&network.filter)
         {
-            return (setting, SettingOf { app: None, network: Some(&network.name) });
+            let network = Some(&network.name);
+            return (setting, SettingOf { network, ..SettingOf::default() });
         }
         (all(&self.snapshot.filter), SettingOf::default())
     }
@@ -320,7 +332,7 @@ impl<'a> Case<'a> {
 impl SettingOf<'_> {
     fn reason(self, layer: Layer, text: &'static str) -> Reason {
         let (app, network) = (self.app.cloned(), self.network.cloned());
-        Reason { app, network, ..Reason::plain(layer, text) }
+        Reason { app, whose: self.whose, network, ..Reason::plain(layer, text) }
     }
 }
 
@@ -374,14 +386,15 @@ fn block_local(case: &Case<'_>) -> Option<Said> {
 }
 
 fn app_rules(case: &Case<'_>) -> Option<Said> {
-    case.app.iter().find_map(|AppPolicy { name, filter, .. }| {
-        first_match((&filter.incoming_rules, &filter.outgoing_rules), Some(name), case)
+    case.app.iter().find_map(|(whose, AppPolicy { name, filter, .. })| {
+        let of = SettingOf { app: Some(name), whose, network: None };
+        first_match((&filter.incoming_rules, &filter.outgoing_rules), of, case)
     })
 }
 
 fn rules_for_all(case: &Case<'_>) -> Option<Said> {
     let Filter { incoming_rules, outgoing_rules, .. } = &case.snapshot.filter;
-    first_match((incoming_rules, outgoing_rules), None, case)
+    first_match((incoming_rules, outgoing_rules), SettingOf::default(), case)
 }
 
 fn invalid_address(case: &Case<'_>) -> Option<Said> {
@@ -418,10 +431,22 @@ fn by_default(case: &Case<'_>) -> Said {
     (permission, of.reason(Layer::DefaultAction, text))
 }
 
+fn built_in_profile(case: &Case<'_>) -> Option<Said> {
+    let AppPolicy { name, filter, .. } = case.app.built_in?;
+    if case.flow.direction != Direction::Outbound || !case.snapshot.built_in_counts() {
+        return None;
+    }
+    let (position, rule) = filter.outgoing_rules.first_match(&case.subject(), |_| true)?;
+    let of = SettingOf { app: Some(name), ..SettingOf::default() };
+    let text = "a built-in profile permits it";
+    let rule = Some((position, rule.text.clone()));
+    Some((Permission::Permit, Reason { rule, ..of.reason(Layer::BuiltIn, text) }))
+}
+
 /// The first that matches, of the incoming or of the outgoing rules.
 fn first_match(
     (incoming, outgoing): (&Rules, &Rules),
-    app: Option<&Arc<str>>,
+    of: SettingOf<'_>,
     case: &Case<'_>,
 ) -> Option<Said> {
     let (rules, layer) = match case.flow.direction {
@@ -436,8 +461,7 @@ fn first_match(
         Permission::Ask => "a rule has the user asked",
     };
     let rule_named = Some((position, rule.text.clone()));
-    let reason = Reason { rule: rule_named, app: app.cloned(), ..Reason::plain(layer, text) };
-    Some((rule.permission, reason))
+    Some((rule.permission, Reason { rule: rule_named, ..of.reason(layer, text) }))
 }
 
 /// Whether a rule doesn't count because it would cut this machine off from itself without naming that.

@@ -11,7 +11,7 @@ const JUDGEMENTS: &str = "seawall_verdict_judgements_total";
 const ACTIONS: [Action; 3] = [Action::Allow, Action::Reject, Action::Drop];
 
 /// The layers that judgements here speak for; others belong to the datapath.
-const LAYERS: [Layer; 16] = [
+const LAYERS: [Layer; 17] = [
     Layer::AlwaysPasses,
     Layer::AdoptedSession,
     Layer::BlockInbound,
@@ -23,6 +23,7 @@ const LAYERS: [Layer; 16] = [
     Layer::InvalidAddress,
     Layer::Loopback,
     Layer::AdoptedListener,
+    Layer::BuiltIn,
     Layer::DefaultAction,
     Layer::Answered,
     Layer::NobodyAnswered,

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use seawall_messages::explain::{Described, Explanation, Known, Step, StepOutcome, StepTaken};
-use seawall_messages::policy::{AdoptedEntry, AppPolicy, Fingerprint};
+use seawall_messages::policy::{AdoptedEntry, AppPolicy, DefaultAction, Fingerprint};
 use seawall_messages::process::{Attribution, Method, Process};
 use seawall_messages::rule::{Match, Permission, Rule, Rules, User};
-use seawall_messages::{Direction, Flow, Judgement, Reach, Reason, Scope, Snapshot};
+use seawall_messages::{Direction, Flow, Judgement, Layer, Reach, Reason, Scope, Snapshot, Whose};
 
 use crate::decide::{Case, Decision, Seen, SettingOf, spares_loopback, traced};
 
@@ -17,6 +17,9 @@ const MOST_NAMED: usize = 10;
 
 /// For rules by user.
 const UNKNOWN_USER: &str = "whose the connection would be isn't known: rules by user deny in doubt and permit nothing; ask about a process that runs, by its id";
+
+/// For `use_parent`.
+const UNKNOWN_PARENT: &str = "which program would start it isn't known, so nothing counts that is said of one: ask about a process that runs, by its id";
 
 /// For rules by interface.
 const UNKNOWN_INTERFACE: &str =
@@ -43,6 +46,9 @@ pub(crate) fn explain(
     let mut notes = whose.notes.clone();
     notes.extend(might_fit(&snapshot.apps, "[[app]]", layers.section, whose));
     notes.extend(might_fit(&snapshot.profiles, "the profile", layers.profile, whose));
+    if whose.known != Known::Process && layers.uses_parent() {
+        notes.push(UNKNOWN_PARENT.to_owned());
+    }
     if case.user == User::Unknown && snapshot.lists().any(Rules::looks_at_users) {
         notes.push(UNKNOWN_USER.to_owned());
     }
@@ -61,6 +67,8 @@ pub(crate) fn explain(
         known: whose.known,
         section: layers.section.map(|section| Arc::clone(&section.name)),
         profile: layers.profile.map(|profile| Arc::clone(&profile.name)),
+        parent_section: layers.parent_section.map(|section| Arc::clone(&section.name)),
+        parent_profile: layers.parent_profile.map(|profile| Arc::clone(&profile.name)),
         network: snapshot.network().map(|network| Arc::clone(&network.name)),
         judgement,
         asks,
@@ -106,7 +114,13 @@ fn reached(
 
 /// The reason, with the rule and whose it is.
 fn decided(case: &Case<'_>, reason: &Reason) -> String {
-    let of = SettingOf { app: reason.app.as_ref(), network: reason.network.as_ref() };
+    if let (Layer::BuiltIn, Some((position, rule)), Some(name)) =
+        (reason.layer, &reason.rule, &reason.app)
+    {
+        return format!("built-in profile for {name}: rule {position}, `{rule}`");
+    }
+    let (app, network) = (reason.app.as_ref(), reason.network.as_ref());
+    let of = SettingOf { app, whose: reason.whose, network };
     let of = said_where(case, of);
     match &reason.rule {
         Some((position, rule)) => format!("{}: rule {position} {of}, `{rule}`", reason.text),
@@ -122,13 +136,17 @@ fn said_where(case: &Case<'_>, of: SettingOf<'_>) -> String {
     let is_of = |layer: Option<&AppPolicy>, name: &Arc<str>| {
         layer.is_some_and(|layer| Arc::ptr_eq(&layer.name, name))
     };
+    let (profile, started_it) = match of.whose {
+        Whose::Own => (case.app.profile, ""),
+        Whose::Parent => (case.app.parent_profile, ", which started it"),
+    };
     match of {
-        SettingOf { app: Some(name), .. } if is_of(case.app.profile, name) => {
-            format!("in the profile \"{name}\"")
+        SettingOf { app: Some(name), .. } if is_of(profile, name) => {
+            format!("in the profile \"{name}\"{started_it}")
         }
-        SettingOf { app: Some(name), .. } => format!("in [[app]] \"{name}\""),
+        SettingOf { app: Some(name), .. } => format!("in [[app]] \"{name}\"{started_it}"),
         SettingOf { network: Some(name), .. } => format!("in [[network]] \"{name}\""),
-        SettingOf { app: None, network: None } => "in [filter]".to_owned(),
+        SettingOf { app: None, network: None, .. } => "in [filter]".to_owned(),
     }
 }
 
@@ -154,8 +172,26 @@ fn why_not(case: &Case<'_>, step: Step) -> String {
         Step::AdoptedListener => {
             none_of(case, "service", |what| matches!(what, AdoptedEntry::Listener { .. }))
         }
+        Step::BuiltInProfiles => why_no_built_in(case),
         // It always speaks.
         Step::DefaultAction => String::new(),
+    }
+}
+
+fn why_no_built_in(case: &Case<'_>) -> String {
+    let snapshot = case.snapshot;
+    let (action, of) = case.setting(|app| app.default_action, |all| all.default_action);
+    let name = case.app.built_in.map(|app| &app.name);
+    match name {
+        _ if snapshot.built_in.is_empty() => "they are switched off".to_owned(),
+        _ if case.app.iter().next().is_some() => "something is said of the app itself".to_owned(),
+        None => "none is for it".to_owned(),
+        _ if case.flow.direction != Direction::Outbound => not_direction(case.flow),
+        _ if action == DefaultAction::Permit => "default_action permits".to_owned(),
+        Some(_) if of.network.is_some() => {
+            format!("default_action is said {}", said_where(case, of))
+        }
+        Some(name) => format!("that for {name} doesn't permit it"),
     }
 }
 
@@ -211,10 +247,12 @@ fn scope(flow: &Flow) -> String {
 fn why_no_rule(case: &Case<'_>, step: Step) -> String {
     let all = &case.snapshot.filter;
     if step != Step::AppRules {
-        return why_not_of(case, (&all.incoming_rules, &all.outgoing_rules), None);
+        let lists = (&all.incoming_rules, &all.outgoing_rules);
+        return why_not_of(case, lists, SettingOf::default());
     }
-    let of_apps = case.app.iter().map(|AppPolicy { name, filter, .. }| {
-        why_not_of(case, (&filter.incoming_rules, &filter.outgoing_rules), Some(name))
+    let of_apps = case.app.iter().map(|(whose, AppPolicy { name, filter, .. })| {
+        let of = SettingOf { app: Some(name), whose, network: None };
+        why_not_of(case, (&filter.incoming_rules, &filter.outgoing_rules), of)
     });
     let said: Vec<String> = of_apps.collect();
     if said.is_empty() { no_section(case.snapshot) } else { said.join("; ") }
@@ -223,9 +261,9 @@ fn why_no_rule(case: &Case<'_>, step: Step) -> String {
 fn why_not_of(
     case: &Case<'_>,
     (incoming, outgoing): (&Rules, &Rules),
-    app: Option<&Arc<str>>,
+    of: SettingOf<'_>,
 ) -> String {
-    let of = said_where(case, SettingOf { app, network: None });
+    let of = said_where(case, of);
     let (rules, key) = match case.flow.direction {
         Direction::Inbound => (incoming, "incoming_rules"),
         Direction::Outbound | Direction::Forwarded => (outgoing, "outgoing_rules"),

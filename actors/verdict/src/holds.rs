@@ -2,7 +2,9 @@
 
 use seawall_messages::policy::{Adopted, AdoptedEntry};
 use seawall_messages::rule::Permission;
-use seawall_messages::{Breadth, Direction, Flow, Lifetime, Reach, Scope, Snapshot, Transport};
+use seawall_messages::{
+    Breadth, Direction, Flow, Layer, Lifetime, Reach, Scope, Snapshot, Transport,
+};
 
 use crate::always::may_be_dhcp;
 use crate::decide::Case;
@@ -41,7 +43,7 @@ pub(crate) fn reach(case: &Case<'_>) -> Reach {
         || may_be_dhcp(flow)
         || case.looks_beyond_addresses()
         || snapshot.adopted.iter().any(is_between_adopted_ends);
-    match (depends_on_port, snapshot.asks_for_apps()) {
+    match (depends_on_port, snapshot.asks_for_app_of(flow)) {
         (true, _) => Reach::Flow,
         (false, true) => Reach::Process,
         (false, false) => Reach::Service,
@@ -50,7 +52,7 @@ pub(crate) fn reach(case: &Case<'_>) -> Reach {
 
 /// How far the verdict would be the same for other addresses and ports. Only
 /// what passes: an adopted session may pass where others don't.
-pub(crate) fn breadth(case: &Case<'_>, permission: Permission) -> Breadth {
+pub(crate) fn breadth(case: &Case<'_>, permission: Permission, decided: Layer) -> Breadth {
     let flow = case.flow;
     let may_be_wide = permission == Permission::Permit
         && flow.direction == Direction::Outbound
@@ -60,7 +62,9 @@ pub(crate) fn breadth(case: &Case<'_>, permission: Permission) -> Breadth {
         return Breadth::Service;
     }
     let scope = Scope::of(flow.remote());
-    let of_apps = case.app.iter().map(|app| app.filter.outgoing_rules.breadth(scope));
+    let built_in = case.app.built_in.filter(|_| decided == Layer::BuiltIn);
+    let apps = case.app.iter().map(|(_, app)| app).chain(built_in);
+    let of_apps = apps.map(|app| app.filter.outgoing_rules.breadth(scope));
     let of_all = case.snapshot.filter.outgoing_rules.breadth(scope);
     of_apps.min().map_or(of_all, |of_apps| of_apps.min(of_all))
 }

@@ -413,11 +413,14 @@ fn lasts(snapshot: &Snapshot, request: &Request, attribution: &Attribution) -> L
 fn without_owner(snapshot: &Snapshot, request: &Request) -> Option<Judgement> {
     let flow = &request.flow;
     let for_all = || decide_seen(snapshot, flow, AppLayers::default(), seen(request)).judged();
-    if !snapshot.asks_for_apps() {
+    if !snapshot.asks_for_app_of(flow) {
         return for_all();
     }
     // Of a datagram socket it has to be learnt when it closes.
-    let uid = uid_of(request).filter(|_| !snapshot.speaks_of_apps() && !may_change_hands(flow));
+    let uid = uid_of(request).filter(|_| {
+        let speaks_of_apps = snapshot.speaks_of_apps() || snapshot.built_in_may_permit(flow);
+        !speaks_of_apps && !may_change_hands(flow)
+    });
     uid.and_then(|_| for_all()).or_else(|| for_anyone(snapshot, flow))
 }
 

@@ -6,7 +6,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{AppPolicy, Snapshot};
-use crate::process::Attribution;
+use crate::process::{Attribution, Process};
+use crate::verdict::Whose;
 
 /// The profiles that say something, most telling fingerprint first, with an
 /// index: who has thousands of them has one for each program.
@@ -28,6 +29,16 @@ struct Index {
 /// Where in a snapshot somebody's settings are: for who remembers it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AppPlace {
+    own: Layers,
+    /// Those of the program that started it.
+    parent: Layers,
+    /// The profile that comes with Seawall, of whom nothing else is said.
+    built_in: Option<u32>,
+}
+
+/// What the file and the store say of one app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Layers {
     section: Option<u32>,
     profile: Option<u32>,
 }
@@ -39,12 +50,19 @@ pub struct AppLayers<'a> {
     pub section: Option<&'a AppPolicy>,
     /// The profile of the store.
     pub profile: Option<&'a AppPolicy>,
+    /// Where those say `use_parent`: the section of the program that started it.
+    pub parent_section: Option<&'a AppPolicy>,
+    /// And the profile.
+    pub parent_profile: Option<&'a AppPolicy>,
+    /// Where there are none of these: the profile that comes with Seawall. Not one of those that
+    /// [`iter`](Self::iter) gives, for it counts last.
+    pub built_in: Option<&'a AppPolicy>,
 }
 
 impl Profiles {
     /// The first that fits somebody.
-    fn position(&self, attribution: &Attribution) -> Option<u32> {
-        let Some(process) = &attribution.process else {
+    fn position(&self, process: Option<&Process>) -> Option<u32> {
+        let Some(process) = process else {
             return self.first(|app| app.fingerprint.means_unidentified());
         };
         let fits = |at: &&u32| self.at(**at).is_some_and(|app| app.fingerprint.fits(process));
@@ -65,6 +83,10 @@ impl Profiles {
 
     fn at(&self, position: u32) -> Option<&AppPolicy> {
         self.all.get(usize::try_from(position).ok()?)
+    }
+
+    fn of(&self, layers: Layers) -> Option<&AppPolicy> {
+        self.at(layers.profile?)
     }
 }
 
@@ -124,15 +146,23 @@ impl AppPlace {
 }
 
 impl<'a> AppLayers<'a> {
-    /// Those there are, the one that counts first first.
-    pub fn iter(self) -> impl DoubleEndedIterator<Item = &'a AppPolicy> {
-        self.section.into_iter().chain(self.profile)
+    /// Whether what isn't said of the app itself is as it is said of what started it.
+    pub fn uses_parent(self) -> bool {
+        let own = [self.section, self.profile];
+        own.into_iter().flatten().find_map(|app| app.filter.use_parent) == Some(true)
+    }
+
+    /// Those there are, the one that counts first first, and of whom each is said.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = (Whose, &'a AppPolicy)> {
+        let own = self.section.into_iter().chain(self.profile);
+        let parents = self.parent_section.into_iter().chain(self.parent_profile);
+        own.map(|app| (Whose::Own, app)).chain(parents.map(|app| (Whose::Parent, app)))
     }
 }
 
 impl<'a> From<Option<&'a AppPolicy>> for AppLayers<'a> {
     fn from(section: Option<&'a AppPolicy>) -> Self {
-        Self { section, profile: None }
+        Self { section, ..Self::default() }
     }
 }
 
@@ -140,22 +170,60 @@ impl Snapshot {
     /// Where the settings of a connection's owner are. A connection that nobody
     /// knows the owner of has only those whose fingerprint says so and no more.
     pub fn app_place(&self, attribution: &Attribution) -> AppPlace {
-        let fits = |app: &AppPolicy| match &attribution.process {
+        let own = self.layers_about(attribution.process.as_deref());
+        let parent = match &attribution.process {
+            Some(process) if self.layers(own, Layers::default()).uses_parent() => {
+                self.layers_of_parent(process, own)
+            }
+            _ => Layers::default(),
+        };
+        let built_in = match &attribution.process {
+            Some(process) if own == Layers::default() => {
+                self.built_in.profiles.position(Some(process))
+            }
+            _ => None,
+        };
+        AppPlace { own, parent, built_in }
+    }
+
+    fn layers_about(&self, process: Option<&Process>) -> Layers {
+        let fits = |app: &AppPolicy| match process {
             Some(process) => app.fingerprint.fits(process),
             None => app.fingerprint.means_unidentified(),
         };
-        AppPlace {
+        Layers {
             section: self.apps.iter().position(fits).and_then(|at| u32::try_from(at).ok()),
-            profile: self.profiles.position(attribution),
+            profile: self.profiles.position(process),
         }
     }
 
+    /// What is said of the nearest program that started a process and that something else is said of.
+    fn layers_of_parent(&self, process: &Process, own: Layers) -> Layers {
+        let says_something = |layers: &Layers| {
+            let said = [self.section(*layers), self.profiles.of(*layers)];
+            *layers != own && said.into_iter().flatten().any(|app| app.filter.says_something())
+        };
+        let layers = process.ancestors.iter().map(|ancestor| self.layers_about(Some(ancestor)));
+        layers.into_iter().find(says_something).unwrap_or_default()
+    }
+
+    fn section(&self, of: Layers) -> Option<&AppPolicy> {
+        self.apps.get(usize::try_from(of.section?).ok()?)
+    }
+
     /// What is at a place of this snapshot.
-    pub fn app_layers(&self, place: AppPlace) -> AppLayers<'_> {
-        let section = place.section.and_then(|at| usize::try_from(at).ok());
+    pub fn app_layers(&self, AppPlace { own, parent, built_in }: AppPlace) -> AppLayers<'_> {
+        let built_in = built_in.and_then(|at| self.built_in.profiles.at(at));
+        AppLayers { built_in, ..self.layers(own, parent) }
+    }
+
+    fn layers(&self, own: Layers, parent: Layers) -> AppLayers<'_> {
         AppLayers {
-            section: section.and_then(|at| self.apps.get(at)),
-            profile: place.profile.and_then(|at| self.profiles.at(at)),
+            section: self.section(own),
+            profile: self.profiles.of(own),
+            parent_section: self.section(parent),
+            parent_profile: self.profiles.of(parent),
+            built_in: None,
         }
     }
 
@@ -178,7 +246,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{AppFilter, Fingerprint, Pattern};
+    use crate::policy::{AppFilter, BuiltIns, Fingerprint, Pattern};
     use crate::process::{App, AppKind, Method, Process};
 
     fn app(name: &str, fingerprint: Fingerprint) -> AppPolicy {
@@ -222,7 +290,7 @@ mod tests {
             (Attribution::unidentified(), None, Some("nobody")),
         ];
         for (attribution, section, profile) in cases {
-            let AppLayers { section: in_file, profile: in_store } =
+            let AppLayers { section: in_file, profile: in_store, .. } =
                 snapshot.layers_of(&attribution);
             let name = |app: Option<&AppPolicy>| app.map(|app| app.name.to_string());
             let found = (name(in_file), name(in_store));
@@ -230,5 +298,78 @@ mod tests {
         }
         assert_eq!(snapshot.all_apps().count(), 8);
         assert!(snapshot.app_place(&attribution("x", "/opt/x")).is_nowhere());
+    }
+
+    #[test]
+    fn an_app_that_says_so_has_what_is_said_of_the_nearest_that_started_it() {
+        let says = |name: &str, use_parent: Option<bool>, block_lan: Option<bool>| AppPolicy {
+            filter: AppFilter { use_parent, block_lan, ..AppFilter::default() },
+            ..app(name, path(&format!("/bin/{name}")))
+        };
+        let [yes, no] = [Some(true), Some(false)];
+        let snapshot = Snapshot {
+            apps: vec![says("make", None, no), says("both", yes, no)],
+            profiles: Profiles::from(vec![
+                says("sh", yes, None),
+                says("alone", no, no),
+                says("term", None, yes),
+                says("make", None, yes),
+                says("both", no, no),
+            ]),
+            ..Snapshot::unloaded()
+        };
+        let process = |name: &str, parents: &[&str]| {
+            let of = |name: &str| {
+                let id = format!("path:/bin/{name}");
+                attribution(&id, &format!("/bin/{name}")).process.expect("one")
+            };
+            let ancestors = parents.iter().map(|parent| of(parent)).collect();
+            let process = Some(Arc::new(Process { ancestors, ..Process::clone(&of(name)) }));
+            Attribution { method: Method::OpenFiles, process }
+        };
+        let cases: [(_, &[&str]); 7] = [
+            (process("sh", &["term"]), &["sh", "term of parent"]),
+            // What says nothing else is looked through, and so is the app itself.
+            (process("sh", &["none", "sh", "term"]), &["sh", "term of parent"]),
+            (process("sh", &["make", "term"]), &["sh", "make of parent", "make of parent"]),
+            (process("sh", &["none"]), &["sh"]),
+            (process("alone", &["term"]), &["alone"]),
+            (process("none", &["term"]), &[]),
+            // The section says it before the profile.
+            (process("both", &["term"]), &["both", "both", "term of parent"]),
+        ];
+        for (attribution, expected) in cases {
+            let layers = snapshot.layers_of(&attribution).iter();
+            let told = layers.map(|(whose, app)| match whose {
+                Whose::Own => app.name.to_string(),
+                Whose::Parent => format!("{} of parent", app.name),
+            });
+            assert_eq!(told.collect::<Vec<_>>(), expected);
+        }
+        assert!(snapshot.asks_for_parents());
+    }
+
+    #[test]
+    fn what_comes_with_seawall_is_for_whom_nothing_else_is_said_of() {
+        let built_in = BuiltIns::from(vec![
+            app("names", path("/usr/bin/named")),
+            app("kernel", tag("kernel")),
+            app("time", path("/nix/store/*/bin/ntpd")),
+        ]);
+        let apps = vec![app("section", path("/usr/bin/ntpd"))];
+        let profiles = Profiles::from(vec![app("profile", tag("kernel"))]);
+        let snapshot = Snapshot { apps, profiles, built_in, ..Snapshot::unloaded() };
+        let cases = [
+            (attribution("path:/usr/bin/named", "/usr/bin/named"), Some("names")),
+            (attribution("path:/opt/named", "/opt/named"), None),
+            (attribution("x", "docker:web:/usr/bin/named"), None),
+            (attribution("nix:ntp", "/nix/store/x-ntp-1/bin/ntpd"), Some("time")),
+            (attribution("kernel", ""), None),
+            (Attribution::unidentified(), None),
+        ];
+        for (attribution, expected) in cases {
+            let found = snapshot.layers_of(&attribution).built_in.map(|app| app.name.to_string());
+            assert_eq!(found.as_deref(), expected, "{attribution:?}");
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use seawall_runtime::Reply;
 
 use super::{
-    AddedRule, ChangeRule, ChangedRule, Difference, Import, NewRule, PolicyGeneration,
-    PolicyRefusal, PolicyStatus, Profile, ProfileChange, SeenApp, SettingsChange, SettingsStatus,
+    AddedRule, ChangeRule, ChangedRule, Difference, Import, KeptNetwork, NetworkChange, NewRule,
+    PolicyGeneration, PolicyRefusal, PolicyStatus, Profile, ProfileChange, SeenApp, SettingsChange,
+    SettingsStatus,
 };
 
 /// What `policy` is asked.
@@ -88,6 +89,14 @@ pub enum Message {
         change: ProfileChange,
         /// The profile as it is, or was, and status of what is in force then.
         reply: Reply<Result<(Profile, PolicyStatus), PolicyRefusal>>,
+    },
+    /// From `api`: change the named networks of the store and publish. Durable before it is answered.
+    /// An error leaves all as it was. Asked again, what is gone is not found.
+    ChangeNetwork {
+        /// What shall become of which.
+        change: NetworkChange,
+        /// The network as it is, or was, and status of what is in force then.
+        reply: Reply<Result<(KeptNetwork, PolicyStatus), PolicyRefusal>>,
     },
     /// From `api`: what the store says, as text. Asking again is safe.
     Export {

@@ -61,6 +61,16 @@ pub enum ProfileChange {
         /// Which one.
         app: String,
     },
+    /// Switch one off that comes with Seawall.
+    Disable {
+        /// Which one: its name, or a program that it is about.
+        app: String,
+    },
+    /// Switch one on again that comes with Seawall.
+    Enable {
+        /// Which one.
+        app: String,
+    },
     /// Call one otherwise.
     Rename {
         /// Which one.

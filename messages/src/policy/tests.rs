@@ -15,6 +15,7 @@ fn process() -> Process {
         deleted: false,
         command_line: ["python3", "/usr/bin/meld", "a b"].map(str::to_owned).into(),
         parent_path: "/usr/bin/bash".into(),
+        ancestors: Vec::new(),
         cgroup: "/user.slice/app.scope".into(),
         sha256: Some("00ff".into()),
         app: App {

@@ -157,7 +157,7 @@ impl InterfaceMatch {
 mod tests {
     use super::*;
 
-    const MOMENT: Moment = Moment { unix_seconds: 0, weekday: 0, minute: 0 };
+    const MOMENT: Moment = Moment { unix_seconds: 0, weekday: 0, minute: 0, boot: None };
 
     fn in_network(name: &str, inside: bool) -> Only {
         let network = Some(InNetwork { name: Arc::from(name), inside });

@@ -1,5 +1,7 @@
 //! When a rule counts.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Minutes of a day.
@@ -10,11 +12,26 @@ pub const DAY_MINUTES: u16 = 24 * 60;
 pub struct When {
     /// `off`: it doesn't, whatever else is said.
     pub off: bool,
-    /// `until=…`: seconds since 1970 (UTC) from which on it counts no more.
-    pub until: Option<i64>,
+    /// `until=…`: from when on it counts no more.
+    pub until: Option<End>,
     /// `during=…`: times of the week, as clocks on the wall show them.
     pub during: Option<Weekly>,
 }
+
+/// When a rule ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// `until=2026-12-24`: seconds since 1970 (UTC).
+    Time(i64),
+    /// `until=restart`: when the machine is started again. `None`: it is said just now.
+    Restart(Option<Boot>),
+}
+
+/// One run of the machine, from one start to the next. Part of the kernel's random id of it:
+/// long enough to tell any two apart, short enough to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot(u64);
 
 /// Times of each week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,19 +53,30 @@ pub struct Moment {
     pub weekday: u8,
     /// Minute of that day.
     pub minute: u16,
+    /// In which run of the machine it is; `None` where the kernel doesn't say.
+    pub boot: Option<Boot>,
 }
 
 impl When {
     /// Whether the rule counts at that moment.
     pub fn holds(&self, at: Moment) -> bool {
         !self.off
-            && self.until.is_none_or(|until| at.unix_seconds < until)
+            && self.until.is_none_or(|end| end.is_ahead(at))
             && self.during.is_none_or(|during| during.contains(at))
     }
 
     /// Whether time alone may change that.
     pub fn depends_on_time(&self) -> bool {
-        !self.off && (self.until.is_some() || self.during.is_some())
+        !self.off && (matches!(self.until, Some(End::Time(_))) || self.during.is_some())
+    }
+
+    /// The same, but for the run of the machine in which it was said.
+    #[must_use]
+    pub fn whenever_said(self) -> Self {
+        match self.until {
+            Some(End::Restart(Some(_))) => Self { until: Some(End::Restart(None)), ..self },
+            _ => self,
+        }
     }
 
     /// Whether nothing is asked for.
@@ -60,9 +88,45 @@ impl When {
     pub fn why_not(&self) -> &'static str {
         match self {
             Self { off: true, .. } => "it is switched off",
-            Self { until: Some(_), during: None, .. } => "its time is over",
+            Self { until: Some(End::Time(_)), during: None, .. } => "its time is over",
+            Self { until: Some(End::Restart(_)), during: None, .. } => {
+                "the machine was restarted since"
+            }
             _ => "it isn't its time",
         }
+    }
+}
+
+impl End {
+    /// Whether it is still to come.
+    fn is_ahead(self, at: Moment) -> bool {
+        match self {
+            Self::Time(seconds) => at.unix_seconds < seconds,
+            Self::Restart(said_in) => said_in.is_none() || said_in == at.boot,
+        }
+    }
+}
+
+impl Boot {
+    /// Hexadecimal digits of one.
+    const DIGITS: usize = 12;
+
+    /// From what the kernel calls it (random(4)): a UUID, of whose last group each bit is random.
+    pub fn of_id(id: &str) -> Option<Self> {
+        Self::parse(id.trim_end().rsplit('-').next()?)
+    }
+
+    /// From its digits.
+    pub fn parse(digits: &str) -> Option<Self> {
+        let is_one = digits.len() == Self::DIGITS
+            && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_one.then(|| u64::from_str_radix(digits, 16).ok().map(Self)).flatten()
+    }
+}
+
+impl fmt::Display for Boot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:0digits$x}", self.0, digits = Self::DIGITS)
     }
 }
 
@@ -87,7 +151,7 @@ mod tests {
     use super::*;
 
     const fn at(weekday: u8, hour: u16, minute: u16) -> Moment {
-        Moment { unix_seconds: 1_000, weekday, minute: hour * 60 + minute }
+        Moment { unix_seconds: 1_000, weekday, minute: hour * 60 + minute, boot: Some(Boot(7)) }
     }
 
     #[test]
@@ -122,18 +186,37 @@ mod tests {
         }
     }
 
+    fn until(end: End) -> When {
+        When { until: Some(end), ..When::default() }
+    }
+
     #[test]
     fn a_rule_counts_where_all_of_it_holds() {
         let never = Weekly { days: 0, from_minute: 0, to_minute: DAY_MINUTES };
         let cases = [
             (When::default(), true),
             (When { off: true, ..When::default() }, false),
-            (When { until: Some(1_001), ..When::default() }, true),
-            (When { until: Some(1_000), ..When::default() }, false),
-            (When { until: Some(1_001), during: Some(never), ..When::default() }, false),
+            (until(End::Time(1_001)), true),
+            (until(End::Time(1_000)), false),
+            (When { during: Some(never), ..until(End::Time(1_001)) }, false),
+            (until(End::Restart(None)), true),
+            (until(End::Restart(Some(Boot(7)))), true),
+            (until(End::Restart(Some(Boot(8)))), false),
         ];
         for (when, expected) in cases {
             assert_eq!(when.holds(at(0, 0, 0)), expected, "{when:?}");
+        }
+        let nowhere = Moment { boot: None, ..at(0, 0, 0) };
+        assert!(!until(End::Restart(Some(Boot(7)))).holds(nowhere));
+    }
+
+    #[test]
+    fn a_run_of_the_machine_is_known_by_the_end_of_its_id() {
+        let boot = Boot::of_id("33184f39-8c1c-4f24-85a8-0fcbee07bad8\n").expect("one");
+        assert_eq!(boot.to_string(), "0fcbee07bad8");
+        assert_eq!(Boot::parse("0fcbee07bad8"), Some(boot));
+        for text in ["", "0fcbee07bad", "0fcbee07bad8a", "0FCBEE07BAD8", "+fcbee07bad8"] {
+            assert_eq!(Boot::parse(text), None, "{text}");
         }
     }
 }

@@ -53,6 +53,49 @@ fn a_denial_that_expires_lets_go() {
 }
 
 #[test]
+fn a_rule_until_the_restart_of_the_machine_outlives_those_of_seawall() {
+    const RULE: &str = "- * TCP/7401 until=restart";
+    let world = World::new();
+    let mut seawall = Seawall::on(&world.desk).start();
+    let path = path(&world, Family::V4);
+    let _listener = path.listen(Kind::Tcp, 7401);
+    let send = || path.send(Kind::Tcp, 7401, PATIENCE).outcome;
+    let added = seawall.verb(&["rule", "add", RULE]);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert_eq!(send(), Outcome::Refused);
+    let exported = seawall.verb(&["export"]);
+    assert!(exported.stdout.contains(RULE), "{exported:?}");
+    let killed = seawall.kill_worker();
+    seawall.wait_for_successor(killed, Duration::from_secs(5)).expect("another worker");
+    assert_eq!(send(), Outcome::Refused);
+    let (_, folder) = seawall.stop();
+    let seawall = Seawall::on(&world.desk).folder(folder.expect("its folder")).start();
+    assert_eq!(send(), Outcome::Refused);
+
+    // As another run of the machine left it.
+    let of_before = format!("{RULE}@000000000000");
+    let set = seawall.verb(&["setting", "set", "outgoing_rules", &of_before]);
+    assert_eq!(set.code, Some(0), "{set:?}");
+    assert_eq!(send(), Outcome::Connected);
+    let listed = seawall.verb(&["rule", "list"]);
+    assert!(listed.stdout.contains("(the machine was restarted since)"), "{listed:?}");
+    let kept = seawall.verb(&["setting", "get", "outgoing_rules"]);
+    assert_eq!(kept.stdout.trim(), of_before, "said again it would count again");
+    let exported = seawall.verb(&["export"]);
+    assert!(!exported.stdout.contains("restart"), "{exported:?}");
+    assert_eq!(seawall.verb(&["rule", "add", RULE]).code, Some(0));
+    assert_eq!(send(), Outcome::Refused);
+    let kept = seawall.verb(&["setting", "get", "outgoing_rules"]);
+    assert_eq!(kept.stdout.trim(), RULE, "in the place of the one that is over");
+
+    let file = "[filter]\noutgoing_rules = [\"- * TCP/7402 until=restart\"]\n";
+    seawall.write_policy(file);
+    let refused = seawall.verb(&["reload"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("isn't of one run of the machine"), "{refused:?}");
+}
+
+#[test]
 fn rules_are_listed_with_what_they_decided() {
     let world = World::new();
     let own = std::env::current_exe().expect("a running program has a file");

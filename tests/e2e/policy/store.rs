@@ -160,7 +160,9 @@ fn profiles_are_made_shown_renamed_and_removed() {
     let send = || path.send(Kind::Tcp, 7401, PATIENCE).outcome;
     let profile = |arguments: &[&str]| seawall.verb(&[&["profile"], arguments].concat());
     let own = own_path();
-    assert!(done(&profile(&["list"])).contains("there are no profiles"));
+    let listed = profile(&["list"]);
+    assert!(listed.stderr.contains("there are no others"), "{listed:?}");
+    assert!(done(&listed).contains("built-in"), "{listed:?}");
     let made = profile(&["make", &own, "/opt/other", "--name", "Tests", "--preset", "blocked"]);
     assert!(done(&made).starts_with("profile \"Tests\" (path="), "{made:?}");
     assert_eq!(send(), Outcome::Refused);

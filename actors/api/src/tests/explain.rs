@@ -42,6 +42,8 @@ impl Component for Explainer {
                 known: Known::Nothing,
                 section: None,
                 profile: None,
+                parent_section: None,
+                parent_profile: None,
                 network: None,
                 judgement,
                 steps: Vec::new(),

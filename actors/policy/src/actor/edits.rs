@@ -4,25 +4,25 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use seawall_messages::policy::{
-    AddedRule, AppFilter, ChangeRule, ChangedRule, Difference, Import, NewProfile, NewRule,
-    PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleList, SeenApp, SettingsChange,
-    SettingsStatus,
+    AddedRule, AppFilter, ChangeRule, ChangedRule, Difference, Import, KeptNetwork, NetworkChange,
+    NewProfile, NewRule, PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleList,
+    SettingsChange, SettingsStatus,
 };
 use seawall_messages::rule::Rules;
-use seawall_messages::setting::{MAX_PROFILES, Place, Values};
+use seawall_messages::setting::{Place, Value, Values};
 
 use super::Policy;
+use crate::built_in;
 use crate::changes;
 use crate::effective;
 use crate::error::{Error, chain};
 use crate::events;
 use crate::layer;
+use crate::networks;
+use crate::rule::{self, this_boot};
 use crate::store::{Edit, Store};
 use crate::stored::fingerprint_of;
 use crate::transfer;
-
-/// Profiles that are made of their own accord, as long as there are no more: room is left for others.
-const MOST_SEEN: usize = MAX_PROFILES / 2;
 
 /// What a question or a change may come to: an error of the component's own, or a refusal.
 pub(super) type Answer<T> = Result<Result<T, PolicyRefusal>, Error>;
@@ -35,7 +35,8 @@ impl Policy {
             Ok(said) => said,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let after = match changes::add_rule(&values, new, &self.networks()) {
+        let kept = NewRule { rule: rule::said_in(&new.rule, this_boot()), ..new.clone() };
+        let after = match changes::add_rule(&values, &kept, &self.networks()) {
             Ok(after) => after,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -83,7 +84,10 @@ impl Policy {
         let Some(app) = app else {
             return Ok(Ok(SettingsStatus {
                 profile: None,
-                settings: effective::for_all(file, self.stored.settings()),
+                settings: effective::for_all(
+                    file,
+                    &layer::as_written(self.stored.settings(), this_boot()),
+                ),
                 problems: self.stored.for_all().problems.clone(),
             }));
         };
@@ -97,7 +101,8 @@ impl Policy {
                 format!("there is no profile or [[app]] that is named or matches {app:?}");
             return Ok(Err(PolicyRefusal::Failed(problem)));
         }
-        let kept = profile.as_ref().map(|profile| profile.settings.clone()).unwrap_or_default();
+        let kept = profile.as_ref().map(|it| layer::as_written(&it.settings, this_boot()));
+        let kept = kept.unwrap_or_default();
         let problems = profile.as_ref().map(|profile| self.stored.problems_of(profile.id));
         Ok(Ok(SettingsStatus {
             settings: effective::for_app(section, &kept),
@@ -108,6 +113,7 @@ impl Policy {
 
     /// Changes settings in the store.
     pub(super) fn change_settings(&mut self, asked: &SettingsChange) -> Answer<PolicyStatus> {
+        let asked = &changes::said_in(asked, this_boot());
         let (profile, values) = match self.said_of(asked.app.as_deref())? {
             Ok(said) => said,
             Err(refusal) => return Ok(Err(refusal)),
@@ -137,13 +143,16 @@ impl Policy {
         }))
     }
 
-    /// All profiles, by name.
+    /// All profiles, by name; then those that come with Seawall.
     pub(super) fn profiles(&mut self) -> Answer<Vec<Profile>> {
         let mut profiles = self.store.with(Store::profiles)??;
         for profile in &mut profiles {
             profile.problems = self.stored.problems_of(profile.id).to_vec();
+            profile.settings = layer::as_written(&profile.settings, this_boot());
         }
         profiles.sort_by(|one, other| one.name.cmp(&other.name));
+        let built_in = &self.choice.settings.built_in;
+        profiles.extend(built_in.profiles(&self.stored.for_all().built_in));
         Ok(Ok(profiles))
     }
 
@@ -158,78 +167,108 @@ impl Policy {
         };
         Ok(self.write(edit)?.map(|()| {
             events::ProfileChanged { asked, profile: &profile }.emit();
-            (profile, self.status())
+            let settings = layer::as_written(&profile.settings, this_boot());
+            (Profile { settings, ..profile }, self.status())
         }))
     }
 
     fn profile_edit(&mut self, asked: &ProfileChange) -> Answer<(Edit, Profile)> {
         let app = match asked {
             ProfileChange::Make(new) => {
+                let settings = layer::said_in(&new.settings, this_boot());
+                let new = &NewProfile { settings, ..new.clone() };
                 let profile = changes::new_profile(&self.stored, new, &self.networks(), now_s());
                 let edit = |profile: Profile| {
                     (Edit { profiles: vec![profile.clone()], ..Edit::default() }, profile)
                 };
                 return Ok(profile.map(edit));
             }
+            ProfileChange::Disable { app } => return Ok(self.switch_built_in(app, false)),
+            ProfileChange::Enable { app } => return Ok(self.switch_built_in(app, true)),
             ProfileChange::Remove { app } | ProfileChange::Rename { app, .. } => app,
         };
         let Some(profile) = self.profile_of(app)? else {
-            let problem = format!("there is no profile that is named or matches {app:?}");
+            let hint = match built_in::find(app) {
+                Some(_) => {
+                    "; that one comes with Seawall: `seawall profile disable` switches it off"
+                }
+                None => "",
+            };
+            let problem = format!("there is no profile that is named or matches {app:?}{hint}");
             return Ok(Err(PolicyRefusal::Failed(problem)));
         };
         Ok(match asked {
             ProfileChange::Rename { name, .. } => {
                 changes::free_name(&self.stored, name).map(|name| {
                     let profile = Profile { name, ..profile };
-                    (Edit { profiles: vec![profile.clone()], ..Edit::default() }, profile)
+                    // Somebody's own from now on, that is not tidied away.
+                    let seen = vec![(profile.id, None)];
+                    (Edit { profiles: vec![profile.clone()], seen, ..Edit::default() }, profile)
                 })
             }
             _ => Ok((Edit { removed: vec![profile.id], ..Edit::default() }, profile)),
         })
     }
 
-    /// Apps that nothing is about yet get a profile that says nothing: people find them there,
-    /// by a name that they know.
-    pub(super) fn take_up_seen(&mut self, apps: &[SeenApp]) -> Result<(), Error> {
-        let now_s = now_s();
-        let mut known = self.stored.clone();
-        let mut edit = Edit::default();
-        for seen in apps {
-            let fingerprint = fingerprint_of(&seen.app);
-            if known.is_about(&fingerprint) || known.len() >= MOST_SEEN {
-                continue;
-            }
-            let matches = vec![fingerprint];
-            let name = changes::nearest_free_name(&known, &seen.name);
-            let new = NewProfile { name, matches, settings: Values::new() };
-            // What can't be named in a profile has none.
-            let Ok(profile) = changes::new_profile(&known, &new, &[], now_s) else { continue };
-            known.put(&profile);
-            edit.profiles.push(profile);
+    /// A profile that comes with Seawall, switched off or on.
+    fn switch_built_in(&self, app: &str, on: bool) -> Result<(Edit, Profile), PolicyRefusal> {
+        let Some(built_in) = built_in::meant(app) else {
+            let known = built_in::names();
+            let problem = format!(
+                "there is no built-in profile that is named or matches {app:?}; expected one of {known}"
+            );
+            return Err(PolicyRefusal::Failed(problem));
+        };
+        if on && self.choice.settings.built_in.off.contains(&built_in.name) {
+            let file = self.arguments.file.display();
+            let problem = format!("built_in_profiles_off is said in {file}: change it there");
+            return Err(PolicyRefusal::Failed(problem));
         }
-        if edit.profiles.is_empty() {
-            return Ok(());
-        }
-        match self.store.with(|store| store.edit(&edit))? {
-            Ok(()) => {
-                events::AppsSeen { profiles: &edit.profiles }.emit();
-                self.stored = known;
-            }
-            Err(error) => events::StoreFailed { error: &error.into() }.emit(),
-        }
-        Ok(())
+        let off = built_in::switched(&self.stored.for_all().built_in.off, built_in.name, on);
+        let mut settings = self.stored.settings().clone();
+        let kept = off.iter().map(|name| (*name).to_owned()).collect();
+        match off.is_empty() {
+            true => settings.remove(built_in::OFF),
+            false => settings.insert(built_in::OFF.to_owned(), Value::Rules(kept)),
+        };
+        let edit = Edit { settings: Some(settings), ..Edit::default() };
+        Ok((edit, built_in.profile(!on)))
+    }
+
+    /// Names, changes or forgets a network of the store.
+    pub(super) fn change_network(
+        &mut self,
+        asked: &NetworkChange,
+    ) -> Answer<(KeptNetwork, PolicyStatus)> {
+        let (file, kept) = (&self.choice.settings.networks, self.stored.networks());
+        let (kept, network) = match networks::changed(file, kept, asked, self.stored.lists()) {
+            Ok(changed) => changed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let edit = Edit { networks: Some(kept), ..Edit::default() };
+        Ok(self.write(edit)?.map(|()| {
+            events::NetworkChanged { asked, network: &network }.emit();
+            (network, self.status())
+        }))
     }
 
     /// What the store says, or one profile of it.
     pub(super) fn export(&mut self, app: Option<&str>) -> Answer<String> {
         let Some(app) = app else {
             let mut profiles = self.store.with(Store::profiles)??;
+            for profile in &mut profiles {
+                profile.settings = layer::still_written(&profile.settings, this_boot());
+            }
             profiles.retain(|profile| !profile.settings.is_empty());
             profiles.sort_by(|one, other| one.name.cmp(&other.name));
-            return Ok(Ok(transfer::export(self.stored.settings(), &profiles)));
+            let settings = layer::still_written(self.stored.settings(), this_boot());
+            return Ok(Ok(transfer::export(&settings, self.stored.networks(), &profiles)));
         };
         Ok(match self.profile_of(app)? {
-            Some(profile) => Ok(transfer::export(&Values::new(), &[profile])),
+            Some(profile) => {
+                let settings = layer::still_written(&profile.settings, this_boot());
+                Ok(transfer::export(&Values::new(), &[], &[Profile { settings, ..profile }]))
+            }
             None => {
                 let problem = format!("there is no profile that is named or matches {app:?}");
                 Err(PolicyRefusal::Failed(problem))
@@ -241,7 +280,7 @@ impl Policy {
     pub(super) fn import(&mut self, asked: &Import) -> Answer<(Difference, PolicyStatus)> {
         let profiles = self.store.with(Store::profiles)??;
         let (stored, networks) = (&self.stored, self.networks());
-        let imported = transfer::import(stored, &profiles, asked, &networks, now_s());
+        let imported = transfer::import(stored, &profiles, asked, &networks, this_boot(), now_s());
         let (edit, difference) = match imported {
             Ok(imported) => imported,
             Err(refusal) => return Ok(Err(refusal)),
@@ -256,8 +295,9 @@ impl Policy {
     }
 
     /// Names of networks that rules may say.
-    fn networks(&self) -> Vec<Arc<str>> {
-        self.choice.settings.networks.iter().map(|network| Arc::clone(&network.name)).collect()
+    pub(super) fn networks(&self) -> Vec<Arc<str>> {
+        let all = networks::all(&self.choice.settings.networks, self.stored.networks());
+        all.into_iter().map(|network| network.name).collect()
     }
 
     /// The profile of an app and what it says, or what is said for all. An app without a
@@ -323,6 +363,9 @@ impl Policy {
         }
         self.stored = self.stored.after(&edit);
         self.publish()?;
+        if !self.unstored.is_empty() {
+            self.take_up_seen(Vec::new())?;
+        }
         Ok(Ok(()))
     }
 
@@ -375,6 +418,6 @@ fn list_name(profile: Option<&Profile>, list: RuleList) -> String {
     }
 }
 
-fn now_s() -> u64 {
+pub(super) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use seawall_messages::rule::Rule;
 use toml::de::{DeTable, Error};
 
-use crate::rule::{RuleError, nearest_name, unknown_network};
+use crate::rule::{RuleError, nearest_name, restart_in_file, unknown_network};
 
 /// Most problems that are told at once.
 const MAX_TOLD: usize = 20;
@@ -54,6 +54,10 @@ pub(super) struct Collector<'t> {
     broken_lines: Vec<usize>,
     /// The names of networks, for rules that say them.
     networks: Vec<Arc<str>>,
+    /// Those that are there whether the text names them or not.
+    known_networks: Vec<Arc<str>>,
+    /// Whether no rule may end when the machine is restarted.
+    refuses_restart: bool,
 }
 
 impl fmt::Display for Problems {
@@ -87,7 +91,19 @@ impl<'t> Collector<'t> {
             not_kept: 0,
             broken_lines: Vec::new(),
             networks: Vec::new(),
+            known_networks: Vec::new(),
+            refuses_restart: false,
         }
+    }
+
+    /// From now on, no rule may end when the machine is restarted: nobody knows when it was written.
+    pub(super) fn refuse_restart(&mut self) {
+        self.refuses_restart = true;
+    }
+
+    /// There is a network of that name, which the text may name again.
+    pub(super) fn know_network(&mut self, name: &Arc<str>) {
+        self.known_networks.push(Arc::clone(name));
     }
 
     /// Takes up the name of a network. `false`: another one has it.
@@ -99,9 +115,12 @@ impl<'t> Collector<'t> {
         is_new
     }
 
-    /// What is wrong with a rule that names a network which isn't there.
-    pub(super) fn unknown_network(&self, line: &str, rule: &Rule) -> Option<RuleError> {
-        unknown_network(line, rule, &self.networks)
+    /// What is wrong with a rule that names a network which isn't there, or ends when nobody
+    /// knows.
+    pub(super) fn misplaced(&self, line: &str, rule: &Rule) -> Option<RuleError> {
+        let ends_unknown = || self.refuses_restart.then(|| restart_in_file(line, rule)).flatten();
+        let known = [self.networks.as_slice(), &self.known_networks].concat();
+        unknown_network(line, rule, &known).or_else(ends_unknown)
     }
 
     /// Notes a problem at a byte of the text.

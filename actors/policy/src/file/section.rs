@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::Collector;
 use super::{MAX_RULES, describe};
-use crate::rule;
+use crate::{built_in, rule};
 
 /// The words of `default_action`.
 pub(super) const DEFAULT_ACTIONS: [(&str, DefaultAction); 3] = [
@@ -209,7 +209,7 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
             match item.get_ref() {
                 DeValue::String(line) => match rule::parse(line) {
                     Ok(rule) => {
-                        if let Some(error) = self.collector.unknown_network(line, &rule) {
+                        if let Some(error) = self.collector.misplaced(line, &rule) {
                             self.collector.rule(item.span(), &field, error);
                         }
                         rules.push(rule);
@@ -225,6 +225,32 @@ impl<'a, 'c, 't> Section<'a, 'c, 't> {
             }
         }
         Some(Rules::from(rules))
+    }
+
+    /// Names of profiles that come with Seawall.
+    pub(super) fn built_in_profiles(&mut self, key: &'static str) -> Vec<&'static str> {
+        let expected = format!("a list of {}", built_in::names());
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let DeValue::Array(items) = value.get_ref() else {
+            let found = describe(value.get_ref());
+            return self.wrong(key, value, found, expected).unwrap_or_default();
+        };
+        let named = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+            DeValue::String(name) => built_in::find(name).map(|built_in| built_in.name),
+            _ => None,
+        };
+        let mut names = Vec::with_capacity(items.len());
+        for item in items {
+            match named(item) {
+                Some(name) => names.push(name),
+                None => {
+                    let field = format!("{}.{key}", self.name);
+                    let found = describe(item.get_ref());
+                    self.collector.note(item.span().start, &field, found, expected.clone());
+                }
+            }
+        }
+        names
     }
 
     fn value(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {

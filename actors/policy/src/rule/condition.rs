@@ -115,7 +115,11 @@ fn parse_network(text: &str) -> Result<Arc<str>, Fault> {
         return Ok(Arc::from(text));
     }
     let found = if text.is_empty() { "no network".to_owned() } else { quoted(text) };
-    Err(Fault::new(0..text.len(), found, "the name of a [[network]] in the policy file"))
+    Err(Fault::new(
+        0..text.len(),
+        found,
+        "the name of a network, as [[network]] or `seawall network` has it",
+    ))
 }
 
 fn parse_interface(text: &str) -> Result<InterfaceMatch, Fault> {

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use seawall_messages::rule::{
-    Continent, Country, DAY_MINUTES, DomainForm, Entity, InNetwork, InterfaceMatch, Only,
-    Permission, Port, Present, ScopeSet, Service, Subject, User, UserMatch, Weekly, When,
+    Boot, Continent, Country, DAY_MINUTES, DomainForm, End, Entity, InNetwork, InterfaceMatch,
+    Moment, Only, Permission, Port, Present, ScopeSet, Service, Subject, User, UserMatch, Weekly,
+    When,
 };
 use seawall_messages::{Direction, Flow, Protocol, Transport};
 
@@ -77,6 +78,7 @@ fn canonical_rules_print_as_they_were_written() {
         "- * user=4294967295",
         "- * user=EXAMPLE.COM$",
         "- * interface=eth0",
+        "- * TCP/SSH until=restart network=home",
         "+ LAN TCP/SSH network=home user=1000 interface=wl*",
     ];
     for line in lines {
@@ -116,6 +118,7 @@ fn other_spellings_print_canonically() {
         ("- * #all of it", "- *"),
         ("- * user=alice network=home off", "- * off network=home user=alice"),
         ("- * user=007", "- * user=7"),
+        ("- * during=Mon until=restart@0fcbee07bad8", "- * until=restart during=Mon"),
     ];
     for (line, printed) in cases {
         assert_eq!(&*parse(line).expect(line).text, printed, "{line}");
@@ -154,6 +157,9 @@ fn errors_point_at_the_part_that_is_wrong() {
         ("- * until=", "", "no time", "2026-12-24"),
         ("- * until=2026-13-01", "2026-13-01", "`2026-13-01`", "a date"),
         ("- * until=tomorrow", "tomorrow", "`tomorrow`", "a date"),
+        ("- * until=reboot", "reboot", "`reboot`", "or restart"),
+        ("- * until=restart@", "restart@", "`restart@`", "or restart"),
+        ("- * until=restart until=restart", "until=restart", "`until` again", "once"),
         ("- * until=2026-12-24 until=2026-12-25", "until=2026-12-25", "`until` again", "once"),
         ("- * during=", "", "nothing", "days such as"),
         ("- * during=Mon-Fri,Moon", "Moon", "`Moon`", "days such as"),
@@ -444,7 +450,12 @@ fn named() -> impl Strategy<Value = Entity> {
 
 fn times() -> impl Strategy<Value = When> {
     // Until the year 9000: later ones have no place in time zones.
-    let until = proptest::option::of(0..221_845_392_000_i64);
+    let until = prop_oneof![
+        (0..221_845_392_000_i64).prop_map(End::Time),
+        Just(End::Restart(None)),
+        "[0-9a-f]{12}".prop_map(|boot| End::Restart(Boot::parse(&boot))),
+    ];
+    let until = proptest::option::of(until);
     let during =
         proptest::option::of((1..128_u8, 0..DAY_MINUTES, 1..=DAY_MINUTES)).prop_map(|during| {
             during.filter(|(_, from, to)| from != to).map(|(days, from_minute, to_minute)| Weekly {
@@ -508,7 +519,20 @@ proptest! {
         let rule = parse(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(&*rule.text, &text);
         prop_assert_eq!((rule.permission, rule.entity, rule.service), (permission, entity, service));
-        prop_assert_eq!((rule.when, rule.only), (when, only));
+        prop_assert_eq!((rule.when, rule.only), (when.whenever_said(), only));
+    }
+
+    #[test]
+    fn what_is_kept_parses_to_the_same_rule(when in times(), comment in "( #.{0,9})?") {
+        let text = print(Permission::Deny, &Entity::Any, None, &when, None);
+        let rule = parse(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let rule = Rule { when, ..rule };
+        prop_assert_eq!(&parse(&kept(&rule)), &Ok(rule.clone()));
+        let boot = Boot::parse("0fcbee07bad8");
+        let line = format!("{text}{comment}");
+        let said = said_in(&line, boot);
+        prop_assert_eq!(&as_written(&said, boot), &line);
+        prop_assert_eq!(&said_in(&said, Boot::parse("000000000000")), &said);
     }
 
     #[test]
@@ -536,7 +560,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+?] [-+*a-zA-Z0-9./:,=# \t\u{e9}\u{7}]{0,40}|[-+] \\* (off|until=[-0-9TZ:+]{0,20}|during=[A-Za-z0-9,:-]{0,20}|network!?=[a-z0-9=._-]{0,9}|user=[a-z0-9$-]{0,9}|interface=[a-z0-9*/]{0,9}| ){0,4}|\\PC{0,40}") {
+    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+?] [-+*a-zA-Z0-9./:,=# \t\u{e9}\u{7}]{0,40}|[-+] \\* (off|until=[-0-9TZ:+]{0,20}|until=restart@?[0-9a-f]{0,12}|during=[A-Za-z0-9,:-]{0,20}|network!?=[a-z0-9=._-]{0,9}|user=[a-z0-9$-]{0,9}|interface=[a-z0-9*/]{0,9}| ){0,4}|\\PC{0,40}") {
         match parse(&line) {
             Ok(rule) => prop_assert_eq!(parse(&rule.text).map(|again| again.text), Ok(rule.text)),
             Err(error) => prop_assert_eq!(error.to_string().lines().count(), 3),
@@ -548,7 +572,7 @@ proptest! {
 fn a_time_without_an_offset_is_this_machines() {
     let until = |text: &str| parse(text).expect(text).when.until;
     assert_eq!(until("- * until=2026-12-24"), until("- * until=2026-12-24T00:00"));
-    assert_eq!(until("- * until=2026-12-24T00:00:00Z"), Some(1_798_070_400));
+    assert_eq!(until("- * until=2026-12-24T00:00:00Z"), Some(End::Time(1_798_070_400)));
 }
 
 #[test]
@@ -610,4 +634,37 @@ fn a_rule_that_does_not_count_matches_nothing() {
     assert!(!over.at(&present).matches(&Subject::default()));
     let lasting = parse("- * until=2999-01-01").expect("a rule");
     assert!(lasting.at(&present).matches(&Subject::default()));
+}
+
+#[test]
+fn a_rule_until_the_restart_is_of_the_run_in_which_it_was_said() {
+    let (this, other) = (Boot::parse("0fcbee07bad8"), Boot::parse("000000000000"));
+    let line = "- *  until=restart off # until=restart";
+    let said = said_in(line, this);
+    assert_eq!(said, "- *  until=restart@0fcbee07bad8 off # until=restart");
+    assert_eq!(said_in(line, None), line);
+    assert_eq!(as_written(&said, this), line);
+    assert_eq!(as_written(&said, other), said, "it would count again");
+    for untouched in ["nonsense until=restart", "- * # until=restart", "- * until=2026-12-24"] {
+        assert_eq!(said_in(untouched, this), untouched);
+        assert_eq!(as_written(untouched, this), untouched);
+    }
+    let rule = parse("- * until=restart@0fcbee07bad8").expect("a rule");
+    let in_run = |boot| Present::from(Moment { boot, ..now() });
+    assert!(rule.at(&in_run(this)).is_active);
+    assert!(!rule.at(&in_run(other)).is_active);
+    assert_eq!(rule.at(&in_run(other)).why_not(), "the machine was restarted since");
+}
+
+#[test]
+fn in_a_file_the_restart_is_pointed_at() {
+    for end in ["restart", "restart@0fcbee07bad8"] {
+        let line = format!("- * off until={end} # until=restart");
+        let rule = parse(&line).expect("a rule");
+        let error = restart_in_file(&line, &rule).expect("not in a file");
+        assert_eq!(&line[error.span.clone()], end);
+        assert!(error.expected.contains("seawall rule add"), "{error}");
+    }
+    let rule = parse("- * until=2026-12-24").expect("a rule");
+    assert_eq!(restart_in_file("- * until=2026-12-24", &rule), None);
 }

@@ -1,17 +1,28 @@
-//! When a rule counts: `off`, `until=2026-12-24T18:00`, `during=Mon-Fri,22:00-06:00`.
+//! When a rule counts: `off`, `until=2026-12-24T18:00`, `until=restart`, `during=Mon-Fri,22:00-06:00`.
+//!
+//! A rule that is kept says in which run of the machine `until=restart` was said:
+//! `until=restart@0fcbee07bad8`. People needn't see that.
 
 use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use seawall_messages::rule::{DAY_MINUTES, Moment, Weekly, When};
+use seawall_messages::rule::{Boot, DAY_MINUTES, End, Moment, Weekly, When};
 
 use super::{Fault, quoted};
 
 pub(super) const OFF: &str = "off";
 pub(super) const UNTIL: &str = "until";
 pub(super) const DURING: &str = "during";
+/// What `until=` may say in place of a time.
+pub(super) const RESTART: &str = "restart";
+/// Between that and the run of the machine in which it was said.
+pub(super) const SAID_IN: char = '@';
+/// Where the kernel says which run of the machine this is (random(4)).
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// Takes up the times that a word says.
@@ -31,13 +42,35 @@ pub(super) fn print_when(when: &When) -> String {
         text.push_str(" off");
     }
     // Writing to a string never fails.
-    if let Some(until) = when.until.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
-        let _ = write!(text, " {UNTIL}={until}");
+    match when.until {
+        Some(End::Time(seconds)) => {
+            if let Ok(until) = Timestamp::from_second(seconds) {
+                let _ = write!(text, " {UNTIL}={until}");
+            }
+        }
+        Some(End::Restart(_)) => {
+            let _ = write!(text, " {UNTIL}={RESTART}");
+        }
+        None => {}
     }
     if let Some(during) = when.during {
         let _ = write!(text, " {DURING}={}", print_during(during));
     }
     text
+}
+
+/// The run of the machine that this is; `None` where the kernel doesn't say.
+pub fn this_boot() -> Option<Boot> {
+    // A process doesn't outlive it.
+    static BOOT: OnceLock<Option<Boot>> = OnceLock::new();
+    *BOOT.get_or_init(|| Boot::of_id(&std::fs::read_to_string(BOOT_ID).ok()?))
+}
+
+/// Where a word of a line says `until=restart`: what stands behind the `=`.
+pub(super) fn restart_span(at: usize, word: &str) -> Option<Range<usize>> {
+    let value = word.strip_prefix(UNTIL)?.strip_prefix('=')?;
+    let is_it = value.split(SAID_IN).next() == Some(RESTART);
+    is_it.then(|| at + word.len() - value.len()..at + word.len())
 }
 
 /// Now, as rules look at it.
@@ -51,13 +84,21 @@ fn moment(now: &Zoned) -> Moment {
         unix_seconds: now.timestamp().as_second(),
         weekday: u8::try_from(now.weekday().to_monday_zero_offset()).unwrap_or_default(),
         minute: u16::try_from(minute).unwrap_or_default(),
+        boot: this_boot(),
     }
 }
 
-/// A date, or a date and time, of this machine's time zone or with its offset from UTC.
-fn parse_until(text: &str) -> Result<i64, Fault> {
+/// `restart`, a date, or a date and time, of this machine's time zone or with its offset from UTC.
+fn parse_until(text: &str) -> Result<End, Fault> {
     const EXPECTED: &str =
-        "a date, or a date and time: 2026-12-24, 2026-12-24T18:00, 2026-12-24T18:00:00Z";
+        "a date, a date and time, or restart: 2026-12-24, 2026-12-24T18:00, 2026-12-24T18:00:00Z";
+    if text == RESTART {
+        return Ok(End::Restart(None));
+    }
+    let said_in = text.strip_prefix(RESTART).and_then(|rest| rest.strip_prefix(SAID_IN));
+    if let Some(boot) = said_in.and_then(Boot::parse) {
+        return Ok(End::Restart(Some(boot)));
+    }
     let local = |time: DateTime| time.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp());
     let timestamp = match (text.parse::<Timestamp>(), text.len()) {
         (Ok(timestamp), _) => Ok(timestamp),
@@ -66,7 +107,7 @@ fn parse_until(text: &str) -> Result<i64, Fault> {
     };
     let found = if text.is_empty() { "no time".to_owned() } else { quoted(text) };
     timestamp
-        .map(|timestamp| timestamp.as_second())
+        .map(|timestamp| End::Time(timestamp.as_second()))
         .map_err(|_| Fault::new(0..text.len(), found, EXPECTED))
 }
 
@@ -165,7 +206,10 @@ mod tests {
     #[test]
     fn a_moment_is_taken_from_the_clock_on_the_wall() {
         let friday: Zoned = "2026-11-27T22:05:59+01:00[+01:00]".parse().expect("a time");
-        let expected = Moment { unix_seconds: 1_795_813_559, weekday: 4, minute: 22 * 60 + 5 };
+        let boot = this_boot();
+        let expected =
+            Moment { unix_seconds: 1_795_813_559, weekday: 4, minute: 22 * 60 + 5, boot };
         assert_eq!(moment(&friday), expected);
+        assert!(boot.is_some(), "the kernel says which run of the machine it is");
     }
 }

@@ -9,18 +9,24 @@
 //!   of them is written: an earlier Seawall, which would read over them and be
 //!   more open than was said, refuses it then; and one that comes back after an
 //!   upgrade that failed reads what it wrote.
+//! - Format 3: named networks, too; raised likewise when the first of them is written.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use seawall_messages::Protocol;
 use seawall_messages::flow::Flow;
-use seawall_messages::policy::{AdoptedEntry, Fingerprint, Pattern, Profile};
+use seawall_messages::network::NetworkMatch;
+use seawall_messages::policy::{AdoptedEntry, Fingerprint, KeptNetwork, Pattern, Profile};
 use seawall_messages::setting::{Value, Values};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The newest format that is read, and the one that is written.
-pub(super) const FORMAT_VERSION: u32 = 2;
+/// The newest format that is read.
+pub(super) const FORMAT_VERSION: u32 = 3;
+
+/// The one of a store in which no network was ever named.
+pub(super) const WITHOUT_NETWORKS: u32 = 2;
 
 /// The one that a new store has.
 pub(super) const FIRST_FORMAT: u32 = 1;
@@ -31,10 +37,12 @@ pub(super) const LAST_GOOD: &str = "last-good";
 pub(super) const PAUSE: &str = "pause";
 /// What is said for all: pairs of key and value.
 pub(super) const SETTINGS: &str = "settings";
+/// All named networks.
+pub(super) const NETWORKS: &str = "networks";
 /// There when the first start is done; the entries have keys of their own.
 pub(super) const ADOPTED: &str = "first-start-done";
 
-/// Keys of adopted entries: a prefix, then the id, its first byte first.
+/// Keys of entries: a prefix, then the id, its first byte first.
 pub(super) struct Key;
 
 /// A profile; its id is in the key.
@@ -49,6 +57,14 @@ struct StoredProfile {
 /// The words of a fingerprint in the order of [`Fingerprint`]'s fields.
 #[derive(Serialize, Deserialize)]
 struct StoredMatch([Option<String>; 6]);
+
+/// A named network; the words of `match` in the order of [`NetworkMatch`]'s fields.
+#[derive(Serialize, Deserialize)]
+struct StoredNetwork {
+    name: String,
+    looks: [Option<String>; 5],
+    settings: StoredValues,
+}
 
 /// Keys and values, ascending.
 type StoredValues = Vec<(String, StoredValue)>;
@@ -70,6 +86,17 @@ enum StoredEntry {
 impl Key {
     pub(super) const ADOPTED_PREFIX: &'static str = "adopted/";
     pub(super) const PROFILE_PREFIX: &'static str = "profile/";
+
+    pub(super) const SEEN_PREFIX: &'static str = "seen/";
+
+    pub(super) fn seen(id: u32) -> Vec<u8> {
+        [Self::SEEN_PREFIX.as_bytes(), &id.to_be_bytes()].concat()
+    }
+
+    pub(super) fn seen_id(key: &[u8]) -> Option<u32> {
+        let id = key.strip_prefix(Self::SEEN_PREFIX.as_bytes())?;
+        id.try_into().ok().map(u32::from_be_bytes)
+    }
 
     pub(super) fn profile(id: u32) -> Vec<u8> {
         [Self::PROFILE_PREFIX.as_bytes(), &id.to_be_bytes()].concat()
@@ -127,6 +154,43 @@ pub(super) fn decode_profile(id: u32, bytes: &[u8]) -> Result<Profile, postcard:
         problems: Vec::new(),
         created_s,
     })
+}
+
+pub(super) fn encode_networks(networks: &[KeptNetwork]) -> Vec<u8> {
+    let stored = |KeptNetwork { name, looks, settings }: &KeptNetwork| {
+        let NetworkMatch { gateway, gateway_mac, subnet, interface, ssid } = looks;
+        let looks = [
+            gateway.map(|it| it.to_string()),
+            gateway_mac.map(|it| it.to_string()),
+            subnet.map(|it| it.to_string()),
+            interface.as_ref().map(|it| it.to_string()),
+            ssid.as_ref().map(|it| it.to_string()),
+        ];
+        StoredNetwork { name: name.to_string(), looks, settings: to_stored_values(settings) }
+    };
+    encode(&networks.iter().map(stored).collect::<Vec<_>>())
+}
+
+pub(super) fn decode_networks(bytes: &[u8]) -> Result<Vec<KeptNetwork>, postcard::Error> {
+    let stored: Vec<StoredNetwork> = decode(bytes)?;
+    stored.into_iter().map(from_stored_network).collect()
+}
+
+fn from_stored_network(
+    StoredNetwork { name, looks, settings }: StoredNetwork,
+) -> Result<KeptNetwork, postcard::Error> {
+    fn read<T: FromStr>(text: Option<String>) -> Result<Option<T>, postcard::Error> {
+        text.map(|text| text.parse().map_err(|_| postcard::Error::SerdeDeCustom)).transpose()
+    }
+    let [gateway, gateway_mac, subnet, interface, ssid] = looks;
+    let looks = NetworkMatch {
+        gateway: read(gateway)?,
+        gateway_mac: read(gateway_mac)?,
+        subnet: read(subnet)?,
+        interface: interface.map(Into::into),
+        ssid: read(ssid)?,
+    };
+    Ok(KeptNetwork { name: name.into(), looks, settings: from_stored_values(settings) })
 }
 
 pub(super) fn encode_values(values: &Values) -> Vec<u8> {

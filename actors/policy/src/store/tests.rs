@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use seawall_messages::Protocol;
 use seawall_messages::flow::{Direction, Flow, Transport};
-use seawall_messages::policy::{AdoptedEntry, Fingerprint, Pattern};
+use seawall_messages::network::NetworkMatch;
+use seawall_messages::policy::{AdoptedEntry, Fingerprint, KeptNetwork, Pattern};
 use seawall_messages::setting::Value;
 
 use super::*;
@@ -91,7 +92,7 @@ fn a_later_format_is_refused_by_name() {
     store.0.write(|batch| batch.set_format(later)).unwrap();
     drop(store);
     let refused = Store::open(folder.path()).map(|_| ()).expect_err("a later format");
-    assert!(matches!(refused, StoreError::Newer { found: 3, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, StoreError::Newer { found: 4, known: 3, .. }), "{refused}");
     assert!(refused.to_string().contains(&folder.path().display().to_string()), "{refused}");
 }
 
@@ -122,7 +123,8 @@ fn settings_and_profiles_are_there_after_a_restart_and_raise_the_format() {
     assert_eq!(store.settings().unwrap(), Values::new());
     let settings = profile(0).settings;
     let profiles = vec![profile(2), profile(256)];
-    let edit = Edit { settings: Some(settings.clone()), profiles, removed: Vec::new() };
+    let seen = vec![(1, Some(7)), (2, Some(8))];
+    let edit = Edit { settings: Some(settings.clone()), profiles, seen, ..Edit::default() };
     store.edit(&edit).unwrap();
     assert_eq!(format(&mut store), Some(2));
     drop(store);
@@ -134,6 +136,36 @@ fn settings_and_profiles_are_there_after_a_restart_and_raise_the_format() {
     store.edit(&Edit { removed: vec![2, 77], ..Edit::default() }).unwrap();
     assert_eq!(store.profile(2).unwrap(), None);
     assert_eq!(store.settings().unwrap(), settings, "what isn't named stays");
+}
+
+#[test]
+fn networks_are_there_after_a_restart_and_raise_the_format_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    let format = |store: &mut Store| store.get::<u32>("format").unwrap();
+    store.edit(&Edit { settings: Some(Values::new()), ..Edit::default() }).unwrap();
+    assert_eq!(format(&mut store), Some(2), "no network was ever named");
+    let looks = NetworkMatch {
+        gateway: "fe80::1".parse().ok(),
+        gateway_mac: "00:1a:2b:3c:4d:5e".parse().ok(),
+        subnet: "10.0.0.0/8".parse().ok(),
+        interface: Some("wl*".into()),
+        ssid: "caf\u{e9}\\xff".parse().ok(),
+    };
+    let settings = Values::from([("block_lan".to_owned(), Value::Switch(true))]);
+    let least = NetworkMatch { interface: Some("wg0".into()), ..NetworkMatch::default() };
+    let networks = vec![
+        KeptNetwork { name: "home".into(), looks, settings },
+        KeptNetwork { name: "tunnel".into(), looks: least, settings: Values::new() },
+    ];
+    store.edit(&Edit { networks: Some(networks.clone()), ..Edit::default() }).unwrap();
+    drop(store);
+    let mut store = Store::open(folder.path()).unwrap();
+    assert_eq!(store.networks().unwrap(), networks);
+    store.edit(&Edit { removed: vec![1], ..Edit::default() }).unwrap();
+    assert_eq!((format(&mut store), store.networks().unwrap()), (Some(3), networks));
+    store.edit(&Edit { networks: Some(Vec::new()), ..Edit::default() }).unwrap();
+    assert_eq!((format(&mut store), store.networks().unwrap()), (Some(3), Vec::new()));
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn block() -> PolicyFile {
 }
 
 fn good() -> Found {
-    Found::Good { text: "text".to_owned(), file: block() }
+    Found::Good { text: "text".to_owned(), file: Box::new(block()) }
 }
 
 fn missing() -> Found {

@@ -42,7 +42,7 @@ fn change(number: u32, settings: &Values) -> Edit {
     };
     let mut settings = settings.clone();
     settings.insert("number".to_owned(), Value::Number(u64::from(number)));
-    Edit { settings: Some(settings), profiles: vec![profile], removed: Vec::new() }
+    Edit { settings: Some(settings), profiles: vec![profile], ..Edit::default() }
 }
 
 /// The last change that the store has, with all that the changes up to it say.

@@ -1,15 +1,19 @@
 //! What is put into the store: in force at once, there after a restart, behind what the file says.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use seawall_messages::policy::{
     AddedRule, AppMatch, ChangeRule, ChangedRule, DefaultAction, Difference, Import, Message,
     NewRule, PolicyGeneration, PolicyRefusal, PolicyStatus, Profile, ProfileChange, RuleChange,
     RuleList, RulePlace, SeenApp, SettingsChange, SettingsStatus,
 };
-use seawall_messages::setting::{Origin, Value};
+use seawall_messages::setting::{Origin, Value, Values};
 
 use super::{Machine, Worker};
+use crate::Store;
+use crate::store::Edit;
+use crate::stored::fingerprint_of;
 
 const CURL: &str = "/usr/bin/curl";
 
@@ -52,6 +56,13 @@ impl Worker {
     }
 
     fn profiles(&self) -> Vec<Profile> {
+        let mut profiles = self.all_profiles();
+        profiles.retain(|profile| profile.id != 0);
+        profiles
+    }
+
+    /// Those that come with Seawall, too.
+    fn all_profiles(&self) -> Vec<Profile> {
         self.ask(|reply| Message::Profiles { reply }).expect("profiles")
     }
 
@@ -250,4 +261,78 @@ fn an_app_that_is_seen_has_a_profile_that_says_nothing_and_its_name() {
     worker.import(&import).expect("good");
     assert_eq!(worker.profiles().len(), 2, "what says nothing isn't replaced");
     worker.stop();
+}
+
+#[test]
+fn a_built_in_profile_is_switched_off_and_on_and_stays_so() {
+    let machine = Machine::with_file("[filter]\nbuilt_in_profiles_off = [\"The kernel\"]\n");
+    let worker = machine.start();
+    let are_off = |worker: &Worker| -> Vec<String> {
+        let off = worker.all_profiles().into_iter().filter(|profile| !profile.problems.is_empty());
+        off.map(|profile| profile.name.to_string()).collect()
+    };
+    assert_eq!(are_off(&worker), ["The kernel"]);
+    assert!(!worker.snapshot().built_in.is_empty());
+    let disable = |app: &str| ProfileChange::Disable { app: app.to_owned() };
+    let (profile, _) = worker.change_profile(&disable("/usr/sbin/chronyd")).expect("switched");
+    assert_eq!(&*profile.name, "Time synchronisation");
+    worker.change_profile(&disable("dns clients")).expect("switched");
+    assert_refused(worker.change_profile(&disable("curl")), "expected one of \"DNS clients\"");
+    let enable = |app: &str| ProfileChange::Enable { app: app.to_owned() };
+    assert_refused(worker.change_profile(&enable("kernel")), "change it there");
+    let remove = ProfileChange::Remove { app: "Seawall".to_owned() };
+    assert_refused(worker.change_profile(&remove), "seawall profile disable");
+    worker.stop();
+
+    let worker = machine.start();
+    assert_eq!(are_off(&worker), ["DNS clients", "Time synchronisation", "The kernel"]);
+    worker.change_profile(&enable("DNS clients")).expect("switched");
+    assert_eq!(are_off(&worker), ["Time synchronisation", "The kernel"]);
+    worker.set(None, "built_in_profiles", Some(Value::Switch(false))).expect("set");
+    assert!(worker.snapshot().built_in.is_empty());
+    worker.stop();
+}
+
+#[test]
+fn a_profile_of_an_app_that_was_not_seen_for_long_is_tidied_away_unless_it_is_somebodys() {
+    const DAY_S: u64 = 24 * 3_600;
+    let machine = Machine::with_file("");
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let profile = |id: u32, app: &str| Profile {
+        id,
+        name: app.into(),
+        matches: vec![fingerprint_of(&AppMatch::Path(format!("/opt/{app}")))],
+        settings: Values::new(),
+        problems: Vec::new(),
+        created_s: 0,
+    };
+    let edit = Edit {
+        profiles: vec![
+            profile(1, "old"),
+            profile(2, "new"),
+            profile(3, "mine"),
+            profile(4, "renamed"),
+        ],
+        seen: [(1, 100), (2, 10), (4, 100)]
+            .map(|(id, days)| (id, Some(now_s - days * DAY_S)))
+            .into(),
+        ..Edit::default()
+    };
+    Store::open(&machine.state()).expect("a store").edit(&edit).expect("written");
+    let worker = machine.start();
+    let rename = ProfileChange::Rename { app: "renamed".to_owned(), name: "Renamed".to_owned() };
+    worker.change_profile(&rename).expect("renamed");
+    let names = |worker: &Worker| -> Vec<String> {
+        worker.profiles().iter().map(|profile| profile.name.to_string()).collect()
+    };
+    assert_eq!(names(&worker), ["Renamed", "mine", "new", "old"]);
+    let seen = SeenApp { name: "new".into(), app: AppMatch::of_text("/opt/new") };
+    worker.policy.tell(Message::AppsSeen(vec![seen])).expect("room");
+    assert_eq!(names(&worker), ["Renamed", "mine", "new"]);
+    worker.stop();
+
+    let mut store = Store::open(&machine.state()).expect("a store");
+    let seen = store.seen().expect("read");
+    assert_eq!(seen.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
+    assert!(seen[0].1 >= now_s, "it is noted that it was seen");
 }

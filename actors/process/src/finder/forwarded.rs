@@ -193,6 +193,7 @@ mod tests {
             deleted: false,
             command_line: vec!["x".to_owned()],
             parent_path: Arc::from(""),
+            ancestors: Vec::new(),
             cgroup: Arc::from("/docker/x"),
             sha256: None,
             app,

@@ -27,6 +27,7 @@ fn found(name: &str, pid: u32, cookie: Option<u64>) -> Found {
         deleted: false,
         command_line: Vec::new(),
         parent_path: Arc::from(""),
+        ancestors: Vec::new(),
         cgroup: Arc::from(""),
         sha256: None,
         app: App {
@@ -279,4 +280,25 @@ fn what_moved_or_came_to_rest_since_is_told_and_nothing_else() {
     let moves = ledger.moves(since, at(4));
     assert_eq!(moves.apps[0].rates.sent_bytes_per_s, 500.0);
     assert_eq!(moves.apps[0].traffic.sent_bytes, 1_500);
+}
+
+#[test]
+fn an_app_is_told_of_again_when_it_is_seen_a_day_later() {
+    let start = Instant::now();
+    let mut ledger = Ledger::default();
+    let told = |ledger: &mut Ledger, now| {
+        let seen = ledger.seen().len();
+        ledger.told(now);
+        seen
+    };
+    let day = Duration::from_hours(24);
+    let mut note = |port, after| {
+        ledger.note(flow(port), &found("curl", 7, None), start + after);
+        told(&mut ledger, start + after)
+    };
+    assert_eq!(note(1, Duration::ZERO), 1);
+    assert_eq!(note(2, day / 2), 0);
+    assert_eq!(note(3, day), 1);
+    assert_eq!(note(4, day), 0);
+    assert_eq!(note(5, day * 3), 1);
 }

@@ -1,12 +1,15 @@
 //! What an app's own settings change, and what they don't.
 
-use seawall_messages::policy::{AppFilter, AppPolicy, DefaultAction, Filter, Fingerprint, Pattern};
-use seawall_messages::rule::{Permission, Rule};
-use seawall_messages::{Action, Flow, Layer, Snapshot};
+use seawall_messages::network::{NamedNetwork, NetworkMatch};
+use seawall_messages::policy::{
+    AppFilter, AppLayers, AppPolicy, BuiltIns, DefaultAction, Filter, Fingerprint, Pattern,
+};
+use seawall_messages::rule::{Entity, Permission, Rule};
+use seawall_messages::{Action, Breadth, Flow, Layer, Reach, Snapshot, Whose};
 
 use super::{
     blocks, closed, decide, deny_all, forwarded, inbound, loopback, open, outbound, permit_all,
-    permits, rule, scopes, shut, tcp, under,
+    permits, ports, rule, scopes, shut, tcp, under,
 };
 use crate::decide::{for_anyone, for_unanswered};
 
@@ -206,5 +209,86 @@ fn without_an_answer_nothing_passes() {
     ] {
         let judgement = for_unanswered(&open(), &flow);
         assert_eq!((judgement.action, judgement.reason.layer), (action, Layer::Unanswered));
+    }
+}
+
+#[test]
+fn what_is_said_of_the_parent_comes_behind_the_apps_own_and_before_all_else() {
+    let web = rule(Permission::Permit, scopes(false, false, true), tcp(443));
+    let own = AppFilter { outgoing_rules: vec![web].into(), block_lan: Some(false), ..none() };
+    let parents = AppFilter {
+        outgoing_rules: vec![deny_all()].into(),
+        block_lan: Some(true),
+        block_internet: Some(false),
+        default_action: Some(DefaultAction::Block),
+        ..none()
+    };
+    let (own, parents) = (app("own", own), app("parents", parents));
+    let all = Filter { block_internet: true, ..permits() };
+    let snapshot = under(all);
+    let layers =
+        AppLayers { section: Some(&own), parent_profile: Some(&parents), ..AppLayers::default() };
+    let judged = |flow: &Flow| {
+        let reason = crate::decide(&snapshot, flow, layers).judgement().reason;
+        (reason.layer, reason.app.as_deref().map(str::to_owned), reason.whose)
+    };
+    let of = |layer, app: &str, whose| (layer, Some(app.to_owned()), whose);
+    let web = outbound("9.9.9.9");
+    assert_eq!(judged(&web), of(Layer::OutgoingRule, "own", Whose::Own));
+    assert_eq!(judged(&outbound("10.0.0.9")), of(Layer::OutgoingRule, "parents", Whose::Parent));
+    let text =
+        crate::decide(&snapshot, &outbound("10.0.0.9"), layers).judgement().reason.to_string();
+    assert!(text.ends_with(", for parents, which started it"), "{text}");
+    assert_eq!(
+        judged(&inbound("10.0.0.9", 22)),
+        of(Layer::DefaultAction, "parents", Whose::Parent)
+    );
+}
+
+#[test]
+fn a_built_in_profile_permits_what_default_action_for_all_would_not_and_nothing_else() {
+    let dns = AppFilter {
+        outgoing_rules: vec![rule(Permission::Permit, Entity::Any, tcp(53))].into(),
+        ..none()
+    };
+    let names = app("names", dns);
+    let built_in = BuiltIns::from(vec![names.clone()]);
+    let ask = Filter { default_action: DefaultAction::Ask, ..permits() };
+    let denies = Filter { outgoing_rules: vec![deny_all()].into(), ..ask.clone() };
+    let lan = Filter { block_lan: true, ..blocks() };
+    let network = |default_action| NamedNetwork {
+        name: "cafe".into(),
+        looks: NetworkMatch::default(),
+        filter: AppFilter { default_action, ..none() },
+        is_here: true,
+    };
+    let cafe = [network(Some(DefaultAction::Block))];
+    let quiet_cafe = [network(None)];
+    let to = |address: &str, port| Flow { transport: ports(40_000, port), ..outbound(address) };
+    let (near, far, web) = (to("10.0.0.9", 53), to("9.9.9.9", 53), to("9.9.9.9", 443));
+    let cases: [(&str, Filter, &[NamedNetwork], &Flow, Layer); 9] = [
+        ("blocks", blocks(), &[], &far, Layer::BuiltIn),
+        ("asks", ask.clone(), &[], &far, Layer::BuiltIn),
+        ("another port", ask.clone(), &[], &web, Layer::DefaultAction),
+        ("permits anyway", permits(), &[], &far, Layer::DefaultAction),
+        ("a rule", denies, &[], &far, Layer::OutgoingRule),
+        ("a switch", lan, &[], &near, Layer::BlockLan),
+        ("the network says so", ask.clone(), &cafe, &far, Layer::DefaultAction),
+        ("the network says nothing", ask.clone(), &quiet_cafe, &far, Layer::BuiltIn),
+        ("what others open", ask, &[], &inbound("9.9.9.9", 53), Layer::DefaultAction),
+    ];
+    for (name, filter, networks, flow, expected) in cases {
+        let snapshot =
+            Snapshot { built_in: built_in.clone(), networks: networks.to_vec(), ..under(filter) };
+        let layers = AppLayers { built_in: Some(&names), ..AppLayers::default() };
+        let judgement = crate::decide(&snapshot, flow, layers).judgement();
+        assert_eq!(judgement.reason.layer, expected, "{name}");
+        // Whosever else it is, it is denied.
+        let other = decide(&snapshot, flow, None);
+        assert_ne!(other.reason.layer, Layer::BuiltIn, "{name}");
+        if expected == Layer::BuiltIn {
+            let holds_for = (judgement.reach, judgement.breadth);
+            assert_eq!(holds_for, (Reach::Process, Breadth::Port), "{name}");
+        }
     }
 }

@@ -31,6 +31,7 @@ fn process(path: &str) -> Arc<Process> {
         deleted: false,
         command_line: Vec::new(),
         parent_path: nothing(),
+        ancestors: Vec::new(),
         cgroup: nothing(),
         sha256: None,
         app: App {
@@ -77,6 +78,7 @@ fn step_of(layer: Layer, is_of_app: bool) -> Step {
         Layer::InvalidAddress => Step::InvalidAddress,
         Layer::Loopback => Step::Loopback,
         Layer::AdoptedListener => Step::AdoptedListener,
+        Layer::BuiltIn => Step::BuiltInProfiles,
         Layer::DefaultAction => Step::DefaultAction,
         other => panic!("{other:?} is no step"),
     }
@@ -163,6 +165,7 @@ pub(super) fn any_app_filter() -> impl Strategy<Value = AppFilter> {
             block_local: d,
             outgoing_rules: outgoing_rules.into(),
             incoming_rules: incoming_rules.into(),
+            use_parent: None,
         },
     )
 }

@@ -126,6 +126,7 @@ fn owner_of(question: &process::Question) -> Attribution {
         deleted: false,
         command_line: Vec::new(),
         parent_path: "".into(),
+        ancestors: Vec::new(),
         cgroup: "".into(),
         sha256: None,
         app,

@@ -65,6 +65,7 @@ fn every_setting_of_an_app_is_read() {
         block_local: Some(false),
         outgoing_rules: outgoing_rules.clone(),
         incoming_rules: incoming_rules.clone(),
+        use_parent: None,
     };
     assert_eq!(curl.filter, expected);
 
@@ -115,7 +116,7 @@ fn a_problem_says_where_it_is_and_what_was_expected() {
         (format!("{app}block_lan = 1"), "3:13: app[1].block_lan: found the number 1; expected true or false".to_owned()),
         (format!("{app}permanent_verdicts = true"), "3:22: app[1].permanent_verdicts: found a key of another section; expected it in [filter]: it is one for all apps".to_owned()),
         (format!("{app}ask_timeout = 20"), "3:15: app[1].ask_timeout: found a key of another section; expected it in [filter]: it is one for all apps".to_owned()),
-        (format!("{app}mode = \"open\""), "3:1: app[1].mode: found an unknown key \"mode\"; expected one of name, match, default_action, block_inbound, block_lan, block_internet, block_local, outgoing_rules, incoming_rules".to_owned()),
+        (format!("{app}mode = \"open\""), "3:1: app[1].mode: found an unknown key \"mode\"; expected one of name, match, default_action, block_inbound, block_lan, block_internet, block_local, outgoing_rules, incoming_rules, use_parent".to_owned()),
         (
             format!("{app}\n{app}outgoing_rules = [\"+ *\", 7]"),
             "6:26: app[2].outgoing_rules[2]: found the number 7; expected a rule in quotes".to_owned(),
@@ -176,4 +177,13 @@ proptest! {
             Err(problems) => prop_assert!(!problems.problems.is_empty()),
         }
     }
+}
+
+#[test]
+fn an_app_may_have_what_is_said_of_its_parent() {
+    let file = good("[[app]]\nmatch = { path = \"/bin/sh\" }\nuse_parent = true\n");
+    assert_eq!(file.apps[0].filter.use_parent, Some(true));
+    assert!(!file.apps[0].filter.says_something());
+    let problems = bad("[filter]\nuse_parent = true\n");
+    assert!(problems.to_string().contains("filter.use_parent"), "{problems}");
 }
