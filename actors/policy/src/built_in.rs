@@ -39,15 +39,8 @@ pub struct Choice {
 }
 
 /// Where the system's programs are. A file elsewhere, whatever its name, is somebody else.
-const FOLDERS: [&str; 7] = [
-    "/usr/bin",
-    "/usr/sbin",
-    "/usr/lib/systemd",
-    "/bin",
-    "/sbin",
-    "/lib/systemd",
-    "/nix/store/*/bin",
-];
+const FOLDERS: [&str; 6] =
+    ["/usr/bin", "/usr/sbin", "/usr/lib/systemd", "/bin", "/sbin", "/lib/systemd"];
 
 /// All of them.
 pub const ALL: [BuiltIn; 7] = [

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use lab::{Family, Seawall, World, run_ok, uninterrupted};
 
-/// A client of the system's, which asks for the time and needs nobody's answer.
-const TIMESYNCD: &str = "/usr/lib/systemd/systemd-timesyncd";
-/// Port of NTP, and of VXLAN.
-const NTP: u16 = 123;
+/// A client of the system's, which hands on what it is asked.
+const DNSMASQ: &str = "/usr/sbin/dnsmasq";
+/// Port of DNS, and where the client is asked; port of VXLAN.
+const DNS: u16 = 53;
+const ASKED: u16 = 5300;
 const VXLAN: u16 = 4789;
 /// How soon what is permitted arrives, and how long one waits for what isn't.
 const SOON: Duration = Duration::from_secs(10);
@@ -33,30 +34,43 @@ fn hears(ear: &UdpSocket, within: Duration, mut act: impl FnMut()) -> bool {
     false
 }
 
-/// The client, in a mount namespace of its own, as its service has it, with the peer as its server.
-struct TimeClient {
+/// The client on `desk`, with the peer as its server.
+struct DnsClient {
     child: std::process::Child,
-    _folder: tempfile::TempDir,
+    asker: UdpSocket,
 }
 
-impl TimeClient {
+impl DnsClient {
     fn start(world: &World, program: &str) -> Self {
-        const RUN: &str = "mount --bind \"$1\" /etc/systemd/timesyncd.conf
-            mount -t tmpfs tmpfs /run/systemd && mkdir /run/systemd/timesync
-            mount -t tmpfs tmpfs /var/lib/systemd
-            exec \"$2\"";
-        let folder = tempfile::tempdir().expect("a folder");
         let server = World::address(World::PEER, Family::V4);
-        let settings = folder.path().join("timesyncd.conf");
-        std::fs::write(&settings, format!("[Time]\nNTP={server}\n")).expect("written");
-        let mut command = world.desk.command("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-euc", RUN, "sh"]);
-        let child = command.arg(&settings).arg(program).spawn().expect("unshare runs");
-        Self { child, _folder: folder }
+        let mut command = world.desk.command(program);
+        command.args([
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+        ]);
+        command.args([
+            "--listen-address=127.0.0.1",
+            "--bind-interfaces",
+            "--user=root",
+            "--pid-file",
+        ]);
+        command.arg(format!("--port={ASKED}")).arg(format!("--server={server}"));
+        let child = command.spawn().expect("it runs");
+        let asker = world.desk.datagrams(SocketAddr::from(([127, 0, 0, 1], 0)));
+        Self { child, asker }
+    }
+
+    /// Asks it for an address. That it doesn't listen yet is no matter: it is asked again.
+    fn ask(&self) {
+        let mut question = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00".to_vec();
+        question.extend(b"\x03www\x07example\x00\x00\x01\x00\x01");
+        let _ = self.asker.send_to(&question, ("127.0.0.1", ASKED));
     }
 }
 
-impl Drop for TimeClient {
+impl Drop for DnsClient {
     fn drop(&mut self) {
         // It has ended, or is ended now.
         let _ = self.child.kill();
@@ -65,46 +79,46 @@ impl Drop for TimeClient {
 }
 
 #[test]
-fn a_time_client_of_the_system_is_neither_cut_nor_asked_about_and_nobody_else_gets_through() {
-    assert!(Path::new(TIMESYNCD).is_file(), "the test needs {TIMESYNCD}, of systemd-timesyncd");
+fn a_dns_client_of_the_system_is_neither_cut_nor_asked_about_and_nobody_else_gets_through() {
+    assert!(Path::new(DNSMASQ).is_file(), "the test needs {DNSMASQ}, of dnsmasq-base");
     let world = World::new();
-    let ear = ear(&world, NTP);
+    let ear = ear(&world, DNS);
+    let asks = |program: &str, within| {
+        let client = DnsClient::start(&world, program);
+        hears(&ear, within, || client.ask())
+    };
     for action in ["ask", "block"] {
         let policy = format!("[filter]\ndefault_action = \"{action}\"\n");
         let seawall = Seawall::on(&world.desk).policy(&policy).start();
-        {
-            let _client = TimeClient::start(&world, TIMESYNCD);
-            assert!(hears(&ear, SOON, || ()), "{action}: it asks for the time");
-        }
+        assert!(asks(DNSMASQ, SOON), "{action}: what it was asked goes on");
         let prompts = seawall.verb(&["prompts", "--json"]).json();
         assert_eq!(prompts["prompts"].as_array().map(Vec::len), Some(0), "{action}: {prompts}");
 
         // The same program elsewhere is somebody else, whatever its name.
         let folder = tempfile::tempdir().expect("a folder");
-        let copy = folder.path().join("systemd-timesyncd");
-        std::fs::copy(TIMESYNCD, &copy).expect("a copy");
-        {
-            let _client = TimeClient::start(&world, copy.to_str().expect("plain"));
-            assert!(!hears(&ear, A_WHILE, || ()), "{action}: the copy isn't the system's");
-        }
+        let copy = folder.path().join("dnsmasq");
+        std::fs::copy(DNSMASQ, &copy).expect("a copy");
+        // What was on its way, or in the queue of the socket.
+        while hears(&ear, Duration::from_millis(200), || ()) {}
+        assert!(
+            !asks(copy.to_str().expect("plain"), A_WHILE),
+            "{action}: the copy isn't the system's"
+        );
 
         let done = |words: &[&str]| {
             let answer = seawall.verb(words);
             assert_eq!(answer.code, Some(0), "{words:?}: {answer:?}");
             answer.stdout
         };
-        let explain = ["explain", TIMESYNCD, "9.9.9.9:123", "--protocol", "udp"];
+        let explain = ["explain", DNSMASQ, "9.9.9.9:53", "--protocol", "udp"];
         let explained = done(&explain);
-        assert!(explained.contains("built-in profile for Time synchronisation"), "{explained}");
-        done(&["profile", "disable", "time synchronisation"]);
-        {
-            let _client = TimeClient::start(&world, TIMESYNCD);
-            assert!(!hears(&ear, A_WHILE, || ()), "{action}: it is switched off");
-        }
+        assert!(explained.contains("built-in profile for DNS clients"), "{explained}");
+        done(&["profile", "disable", "dns clients"]);
+        assert!(!asks(DNSMASQ, A_WHILE), "{action}: it is switched off");
         let listed = done(&["profile", "list"]);
         assert!(listed.contains("built-in, off"), "{listed}");
-        done(&["profile", "enable", "Time synchronisation"]);
-        done(&["rule", "add", "--app", TIMESYNCD, "- * TCP/1"]);
+        done(&["profile", "enable", "DNS clients"]);
+        done(&["rule", "add", "--app", DNSMASQ, "- * TCP/1"]);
         let explained = done(&explain);
         assert!(explained.contains("something is said of the app itself"), "{explained}");
     }
