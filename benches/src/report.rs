@@ -117,11 +117,13 @@ impl Row {
         self.promise = promise;
         self.outcome = promise.check(value, strictness);
         let quiet = promise.check(self.compared.lower_quartile, strictness);
+        // What makes the baseline slow makes the difference larger, too.
+        let is_less_than_all = |baseline: &Baseline| value <= baseline.spread.median;
         if self.comparison == Comparison::Difference
             && strictness == Strictness::WithinTen
             && value.is_finite()
             && self.outcome == Outcome::Broken
-            && quiet != Outcome::Broken
+            && (quiet != Outcome::Broken || self.baseline.as_ref().is_some_and(is_less_than_all))
         {
             self.outcome = Outcome::Off;
         }
@@ -258,20 +260,26 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_of_a_slow_hour_is_off_while_some_rounds_keep_it() {
-        let outcome = |with: &[f64], comparison, strictness| {
-            let row = Row::paired("x", "us", with, ("G", &[1.0; 5]), comparison);
+    fn a_difference_of_a_slow_hour_is_off_while_some_rounds_keep_it_or_it_is_not_the_larger_part() {
+        use Comparison::{Difference, Ratio};
+        use Strictness::{Exact, WithinTen};
+        let outcome = |with: &[f64], without: f64, comparison, strictness| {
+            let row = Row::paired("x", "us", with, ("G", &[without; 5]), comparison);
             row.promised(Promise::AtMost(5.0), strictness).outcome
         };
         let slow = [20.0, 30.0, 60.0, 65.0, 70.0];
         let cases = [
-            (slow, Comparison::Difference, Strictness::WithinTen, Outcome::Off),
-            (slow, Comparison::Difference, Strictness::Exact, Outcome::Broken),
-            (slow, Comparison::Ratio, Strictness::WithinTen, Outcome::Broken),
-            ([60.0; 5], Comparison::Difference, Strictness::WithinTen, Outcome::Broken),
+            (slow, 1.0, Difference, WithinTen, Outcome::Off),
+            (slow, 1.0, Difference, Exact, Outcome::Broken),
+            (slow, 1.0, Ratio, WithinTen, Outcome::Broken),
+            ([60.0; 5], 1.0, Difference, WithinTen, Outcome::Broken),
+            ([260.0; 5], 200.0, Difference, WithinTen, Outcome::Off),
+            ([260.0; 5], 200.0, Difference, Exact, Outcome::Broken),
+            ([460.0; 5], 200.0, Difference, WithinTen, Outcome::Broken),
         ];
-        for (with, comparison, strictness, expected) in cases {
-            assert_eq!(outcome(&with, comparison, strictness), expected, "{comparison:?}");
+        for (with, without, comparison, strictness, expected) in cases {
+            let found = outcome(&with, without, comparison, strictness);
+            assert_eq!(found, expected, "{with:?} {without} {comparison:?} {strictness:?}");
         }
     }
 

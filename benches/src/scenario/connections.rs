@@ -161,9 +161,7 @@ fn first_packet_to(
     Ok(())
 }
 
-/// Measures the contenders beside each other under this load. Where it comes at a rate, each has
-/// taken many connections before: a table that grows costs more than the connection that fills it, and
-/// those of a machine that has been up for a minute have grown.
+/// Measures the contenders beside each other under this load.
 pub(super) fn run(
     setting: &Setting<'_>,
     findings: &mut Findings,
@@ -173,12 +171,8 @@ pub(super) fn run(
     let world = setting.arena.world;
     anywhere(world);
     let _server = Serve::start(&world.peer, &[ANY], &[]);
-    let many = Connect::flat_out(WARM_UP, MANY, setting.seconds);
     let warm_up = Connect { to: vec![WARM_UP], seconds: 0.2, ..load.clone() };
     let rounds = Rounds::run(&setting.arena, setting.pairs, contenders, |entered| {
-        if load.rate > 0 {
-            many.run(&world.desk);
-        }
         warm_up.run(&world.desk);
         let before = entered.cpu_time()?;
         let report = load.run(&world.desk);
