@@ -144,7 +144,7 @@ impl Store {
     /// Networks that have a name, in order.
     pub fn networks(&mut self) -> Result<Vec<KeptNetwork>, StoreError> {
         let Some(bytes) = self.0.get(NETWORKS)? else { return Ok(Vec::new()) };
-        format::decode_networks(&bytes).map_err(|why| self.0.damaged(why))
+        read_networks(&bytes).map_err(|why| self.0.damaged(why))
     }
 
     /// When apps were seen last that have a profile because of it, by its id.
@@ -189,6 +189,16 @@ impl Store {
         let value = self.0.get(key)?;
         value.map(|bytes| decode(&bytes)).transpose().map_err(|why| self.0.damaged(why))
     }
+}
+
+/// The named networks from the bytes that are kept of them.
+pub fn read_networks(bytes: &[u8]) -> Result<Vec<KeptNetwork>, postcard::Error> {
+    format::decode_networks(bytes)
+}
+
+/// The bytes that are kept of them.
+pub fn network_bytes(networks: &[KeptNetwork]) -> Vec<u8> {
+    format::encode_networks(networks)
 }
 
 /// A profile from the bytes that are kept of it.
