@@ -45,6 +45,8 @@ pub(crate) struct Found {
 struct Recent {
     pid: u32,
     descriptor: u32,
+    /// Whether it was an answer once. Until then it only spares looks elsewhere that give none.
+    answered: bool,
 }
 
 /// The means of finding owners.
@@ -174,7 +176,15 @@ impl Finder {
         snapshot: &Snapshot,
     ) -> Option<Arc<Process>> {
         let found = match self.among_recent(socket) {
-            Some(pid) => self.alone_has(pid, socket, snapshot)?,
+            Some(of) => {
+                // Whoever else has it open doesn't make that an answer: nobody else is looked for.
+                let started_ticks = self.roster.used_alone(of.pid, socket.inode)?;
+                match of.answered {
+                    true => self.roster.of_started(of.pid, started_ticks, snapshot)?,
+                    // Others may have got the socket since it was seen with this one alone.
+                    false => self.among_all(socket, ends, snapshot)?,
+                }
+            }
             None => self.among_all(socket, ends, snapshot)?,
         };
         if found.app.kind == AppKind::Kernel {
@@ -189,7 +199,7 @@ impl Finder {
 
     /// One of those who had sockets of late: far fewer to look at, and the first look is where the
     /// last one was.
-    fn among_recent(&mut self, socket: &Socket) -> Option<u32> {
+    fn among_recent(&mut self, socket: &Socket) -> Option<Recent> {
         let recent = self.recent.get(&socket.uid)?;
         let by_hint = recent
             .iter()
@@ -197,28 +207,16 @@ impl Finder {
         let scanned = || {
             recent.iter().find_map(|of| {
                 let descriptor = processes::descriptor_of(of.pid, socket.inode).ok().flatten()?;
-                Some(Recent { pid: of.pid, descriptor })
+                Some(Recent { descriptor, ..*of })
             })
         };
         let found = match by_hint {
-            Some(0) => return recent.front().map(|of| of.pid),
+            Some(0) => return recent.front().copied(),
             Some(place) => *recent.get(place)?,
             None => scanned()?,
         };
         self.remember(socket.uid, found);
-        Some(found.pid)
-    }
-
-    /// The process, if nobody else may have used the socket that it has open.
-    fn alone_has(
-        &mut self,
-        pid: u32,
-        socket: &Socket,
-        snapshot: &Snapshot,
-    ) -> Option<Arc<Process>> {
-        // Whoever else has it open doesn't make that an answer: nobody else is looked for.
-        let started_ticks = self.roster.used_alone(pid, socket.inode)?;
-        self.roster.of_started(pid, started_ticks, snapshot)
+        Some(found)
     }
 
     /// By which descriptor a process has the socket open.
@@ -257,7 +255,7 @@ impl Finder {
         if !may_be_others || pids.len() == 1 {
             let pid = first.key.pid;
             let descriptor = processes::descriptor_of(pid, socket.inode).ok().flatten()?;
-            self.remember(socket.uid, Recent { pid, descriptor });
+            self.remember(socket.uid, Recent { pid, descriptor, answered: !may_be_others });
         }
         (!may_be_others).then_some(first)
     }
