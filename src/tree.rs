@@ -28,7 +28,7 @@ use seawall_platform::linux::layout::Epoch;
 use seawall_platform::linux::link::Link;
 use seawall_platform::linux::wake::EventWake;
 use seawall_policy::{Policy, Store, store};
-use seawall_process::{Counting, Processes};
+use seawall_process::Processes;
 use seawall_prompt::Prompts;
 use seawall_runtime::{Address, Lender, Published, TreeBuilder};
 use seawall_verdict::Verdict;
@@ -98,14 +98,10 @@ pub(crate) fn plant(
     give_up: impl FnOnce(String) + Send + 'static,
 ) -> Result<TreeBuilder, WorkerError> {
     let Parts { arguments, started, link, mut handover, listeners, notes, finish } = parts;
-    let Notes { notes, events, problem } = notes;
+    let Notes { notes, events, problem, counting } = notes;
     let owners: Arc<dyn Owners> = match &notes {
         Some(notes) => notes.clone(),
         None => Arc::new(NoOwners),
-    };
-    let counting = match &notes {
-        Some(notes) if notes.counts_traffic() => Counting::Sockets,
-        _ => Counting::Connections,
     };
     let metrics = seawall_api::install_metrics()?;
     describe_metrics();

@@ -30,10 +30,12 @@ pub(crate) enum Contender {
     /// Seawall where each connection's owner is known before it is judged, by
     /// what the kernel notes.
     SeawallAttributing,
-    /// The same without the kernel's notes: by the socket tables and `/proc`.
+    /// The same where nobody counts what sockets move.
+    SeawallAttributingAlone,
+    /// That without the kernel's notes: by the socket tables and `/proc`.
     SeawallByTables,
     /// Seawall that looks for nobody's owner: without notes, without rules of
-    /// apps, and without the thread that finds owners for lists.
+    /// apps, and without the thread that finds owners for lists. Nobody counts what sockets move.
     SeawallLookUpLeftOut,
     /// The same with a rule about an address as far away as those that are called: an
     /// answer holds for the service that it was asked for, and for no other.
@@ -50,6 +52,11 @@ const POLICY_OF_ONE_ADDRESS: &str = "[filter]\noutgoing_rules = [\"- 10.99.99.99
 /// Chooses how Seawall finds owners; see the worker.
 const ATTRIBUTION: &str = "SEAWALL_ATTRIBUTION";
 const SOCKET_TABLES: &str = "socket-tables";
+/// Chooses how it counts bytes.
+const COUNTING: &str = "SEAWALL_COUNTING";
+const OFF: &str = "off";
+/// The hook that does nothing but count.
+const COUNTS: &str = "ingress";
 /// The thread that finds owners.
 const FINDS_OWNERS: &str = "sw-process";
 
@@ -63,7 +70,8 @@ impl Contender {
             Self::BareG => "G",
             Self::Seawall => "Seawall",
             Self::SeawallJudging => "Seawall, every packet judged",
-            Self::SeawallAttributing => "Seawall, owners by the kernel's notes",
+            Self::SeawallAttributing => "Seawall, owners by the kernel's notes, bytes counted",
+            Self::SeawallAttributingAlone => "Seawall, owners by the kernel's notes",
             Self::SeawallByTables => "Seawall, owners by the socket tables",
             Self::SeawallLookUpLeftOut => "look-up left out",
             Self::SeawallAsking => "look-up left out, each asked about",
@@ -114,13 +122,15 @@ impl<'w> Arena<'w> {
                 Ok(self.enter_seawall("[filter]\npermanent_verdicts = false\n"))
             }
             Contender::SeawallAttributing => {
-                let seawall = self.seawall(POLICY_OF_NOBODY).start();
-                let missing = seawall.apps().hooks.into_iter().find_map(|hook| hook.missing);
-                ensure!(missing.is_none(), "the kernel doesn't note all owners: {missing:?}");
-                Ok(self.entered_seawall(seawall))
+                self.enter_noting(self.seawall(POLICY_OF_NOBODY), |_| true)
+            }
+            Contender::SeawallAttributingAlone => {
+                let seawall = self.seawall(POLICY_OF_NOBODY).environment(COUNTING, OFF);
+                self.enter_noting(seawall, |hook| hook != COUNTS)
             }
             Contender::SeawallByTables => {
-                Ok(self.entered_seawall(self.without_notes(POLICY_OF_NOBODY).start()))
+                let seawall = self.without_notes(POLICY_OF_NOBODY).environment(COUNTING, OFF);
+                Ok(self.entered_seawall(seawall.start()))
             }
             Contender::SeawallLookUpLeftOut => Ok(self.enter_without_look_up("")),
             Contender::SeawallAsking => Ok(self.enter_without_look_up(POLICY_OF_ONE_ADDRESS)),
@@ -131,8 +141,22 @@ impl<'w> Arena<'w> {
         }
     }
 
+    /// Seawall that finds owners by what the kernel notes, with all hooks that are wanted.
+    fn enter_noting(
+        &self,
+        seawall: SeawallBuilder<'w>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<Entered<'w>> {
+        let seawall = seawall.start();
+        let hooks = seawall.apps().hooks.into_iter().filter(|hook| wanted(&hook.name));
+        let missing = hooks.filter_map(|hook| hook.missing).next();
+        ensure!(missing.is_none(), "the kernel doesn't note all owners: {missing:?}");
+        Ok(self.entered_seawall(seawall))
+    }
+
     fn enter_without_look_up(&self, policy: &str) -> Entered<'w> {
-        let mut entered = self.entered_seawall(self.without_notes(policy).start());
+        let seawall = self.without_notes(policy).environment(COUNTING, OFF);
+        let mut entered = self.entered_seawall(seawall.start());
         entered.uncounted = Some(FINDS_OWNERS);
         entered
     }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use seawall_messages::process::{Method, Owners};
 use seawall_messages::{Direction, Flow, Protocol, Transport};
-use seawall_platform::linux::ebpf::{self, Event, Notes};
+use seawall_platform::linux::ebpf::{self, CountIn, Event, Notes};
 
 #[path = "support/host.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
@@ -16,7 +16,8 @@ use host::Host;
 
 /// Loads in this thread's network namespace. The descriptors hold it there.
 fn load() -> (Notes, BTreeMap<String, OwnedFd>) {
-    let (notes, kept) = ebpf::load().expect("the programs load: this test needs root");
+    let (notes, kept) =
+        ebpf::load(CountIn::Programs).expect("the programs load: this test needs root");
     for hook in notes.hooks() {
         assert_eq!(hook.missing, None, "{}", hook.name);
     }

@@ -6,14 +6,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use seawall_messages::keeper::ToKeeper;
-use seawall_platform::linux::ebpf::{self, Events};
+use seawall_platform::linux::ebpf::{self, CountIn, Events};
 use seawall_platform::linux::link::Link;
+use seawall_process::Counting;
 use seawall_runtime::Lender;
 
 use crate::verbs::describe;
 
 /// Chooses how owners are found: `socket-tables` does without the kernel's notes.
 const CHOICE: &str = "SEAWALL_ATTRIBUTION";
+
+/// Chooses how bytes are counted: `connections` leaves it to the kernel's connection tracking, `off` to nobody.
+const COUNTING: &str = "SEAWALL_COUNTING";
 
 /// What came of it.
 pub(crate) struct Notes {
@@ -23,6 +27,8 @@ pub(crate) struct Notes {
     pub(crate) events: Option<Lender<Events>>,
     /// Why there are none.
     pub(crate) problem: Option<String>,
+    /// How bytes are counted.
+    pub(crate) counting: Counting,
 }
 
 impl Notes {
@@ -43,7 +49,8 @@ impl Notes {
     }
 
     fn none(problem: String) -> Self {
-        Self { notes: None, events: None, problem: Some(problem) }
+        let counting = chosen_counting().unwrap_or(Counting::Connections);
+        Self { notes: None, events: None, problem: Some(problem), counting }
     }
 
     fn try_open(
@@ -54,7 +61,10 @@ impl Notes {
             Some(notes) => notes?,
             None => {
                 withdraw(kept, link);
-                let (notes, to_keep) = ebpf::load()?;
+                let (notes, to_keep) = ebpf::load(match chosen_counting() {
+                    Some(_) => CountIn::Elsewhere,
+                    None => CountIn::Programs,
+                })?;
                 deposit(&to_keep, link);
                 notes
             }
@@ -69,8 +79,21 @@ impl Notes {
                 );
             }
         }
-        let events = notes.events()?;
-        Ok(Self { notes: Some(Arc::new(notes)), events: Some(Lender::new(events)), problem: None })
+        let counting = chosen_counting().unwrap_or(match notes.counts_traffic() {
+            true => Counting::Sockets,
+            false => Counting::Connections,
+        });
+        let events = Some(Lender::new(notes.events()?));
+        Ok(Self { notes: Some(Arc::new(notes)), events, problem: None, counting })
+    }
+}
+
+/// What was chosen; `None`: whatever this kernel can do best.
+fn chosen_counting() -> Option<Counting> {
+    match std::env::var(COUNTING).as_deref() {
+        Ok("connections") => Some(Counting::Connections),
+        Ok("off") => Some(Counting::Nothing),
+        _ => None,
     }
 }
 

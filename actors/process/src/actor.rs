@@ -45,6 +45,8 @@ pub enum Counting {
     Sockets,
     /// What connections move: switches that on in this network namespace.
     Connections,
+    /// Nothing.
+    Nothing,
 }
 
 /// What an incarnation is made from.
@@ -103,7 +105,7 @@ impl Component for Processes {
         }
         let ledger = arguments.ledger.lend(context.generation()).map_err(|error| refuse(&error))?;
         let tracked = match arguments.counting {
-            Counting::Sockets => None,
+            Counting::Sockets | Counting::Nothing => None,
             Counting::Connections => Tracked::open().inspect_err(events::nobody_counts).ok(),
         };
         if tracked.is_some() {
@@ -379,13 +381,14 @@ impl Processes {
 
     /// Looks at what all sockets moved.
     fn look(&mut self, now: Instant) -> Result<(), LeaseError> {
-        match self.tracked {
-            Some(_) => self.look_at_tracked(now)?,
-            None => {
+        match self.arguments.counting {
+            Counting::Connections => self.look_at_tracked(now)?,
+            Counting::Sockets => {
                 for cookie in self.ledger.with(|ledger| ledger.sockets(now))? {
                     self.look_at(cookie, now)?;
                 }
             }
+            Counting::Nothing => {}
         }
         if let Some(notes) = &self.arguments.notes {
             events::lost(&notes.losses());

@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 use seawall_messages::policy::{Fingerprint, Pattern};
 use seawall_messages::process::{Attribution, Method, Owners, Question};
 use seawall_messages::{Direction, Flow, Protocol};
-use seawall_platform::linux::ebpf::{self, Notes};
+use seawall_platform::linux::ebpf::{self, CountIn, Notes};
 use seawall_process::{Arguments, Counting, Ledger, Processes};
 
 #[path = "../../../platform/tests/support/host.rs"]
@@ -35,7 +35,8 @@ struct Noting {
 
 impl Noting {
     fn begin() -> Self {
-        let (notes, kept) = ebpf::load().expect("the programs load: this test needs root");
+        let (notes, kept) =
+            ebpf::load(CountIn::Programs).expect("the programs load: this test needs root");
         for hook in notes.hooks() {
             assert_eq!(hook.missing, None, "{}", hook.name);
         }

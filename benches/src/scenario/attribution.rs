@@ -1,6 +1,7 @@
 //! What it costs to know whose a new connection is before it is judged: CPU
 //! time of all of Seawall and of the program that connects, in whose system
-//! calls the kernel's notes are taken, against Seawall with the look-up left out.
+//! calls the kernel's notes are taken, against Seawall with the look-up left out. Counting what
+//! each socket moves is another service of the same programs, and has a price of its own.
 //!
 //! An answer holds for further connections of the same process to the same
 //! service, so that the price is taken once so, once each to another service.
@@ -15,9 +16,10 @@ use crate::report::{Comparison, Row};
 use crate::rounds::Rounds;
 
 /// With the kernel's notes and without, and what either may cost in microseconds.
-const MEANS: [(Contender, &str, f64); 2] = [
-    (Contender::SeawallAttributing, "by the kernel's notes", 5.0),
-    (Contender::SeawallByTables, "by the socket tables", 40.0),
+const MEANS: [(Contender, &str, Promise); 3] = [
+    (Contender::SeawallAttributingAlone, "by the kernel's notes", Promise::AtMost(5.0)),
+    (Contender::SeawallAttributing, "and of counting by socket", Promise::None),
+    (Contender::SeawallByTables, "by the socket tables", Promise::AtMost(40.0)),
 ];
 /// Differences of microseconds need more rounds than ratios.
 const AT_LEAST_ROUNDS: usize = 5;
@@ -35,12 +37,11 @@ pub(super) fn price(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::R
         let contenders = MEANS.map(|(contender, ..)| contender);
         let contenders = [&[LEFT_OUT], contenders.as_slice()].concat();
         let rounds = run(setting, findings, &contenders, &load)?;
-        for (contender, means, at_most_us) in MEANS {
+        for (contender, means, promise) in MEANS {
             let all = |measured: &Measured| measured.cpu_us_each() + measured.client_us_each();
             let name = format!("CPU of attribution {means}, {}", places.name());
             findings.rows.push(
-                difference(&rounds, contender, name, all)
-                    .promised(Promise::AtMost(at_most_us), setting.strictness),
+                difference(&rounds, contender, name, all).promised(promise, setting.strictness),
             );
             let name = format!("of it in the program that connects, {}", places.name());
             findings.rows.push(difference(&rounds, contender, name, Measured::client_us_each));

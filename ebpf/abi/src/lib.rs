@@ -129,6 +129,8 @@ pub struct Traffic {
     pub sent_packets: u64,
     /// Packets on the wire to it.
     pub received_packets: u64,
+    /// 1 where the socket is of the guarded network namespace, else 0.
+    pub guarded: u64,
 }
 
 /// A process as it was when it first used the network as this program.

@@ -21,3 +21,5 @@ pub const LOSSES: &str = "LOSSES";
 pub const OFFSETS: &str = "OFFSETS";
 /// Global: cookie of the network namespace that is guarded.
 pub const GUARDED: &str = "GUARDED_NAMESPACE";
+/// Global: 1 where what sockets move is counted, else 0.
+pub const COUNTS_SOCKETS: &str = "COUNTS_SOCKETS";

@@ -13,6 +13,10 @@ pub static OFFSETS: Offsets = NO_OFFSETS;
 #[unsafe(no_mangle)]
 pub static GUARDED_NAMESPACE: u64 = 0;
 
+/// Whether what sockets move is counted: 1 or 0. Filled in by the loader.
+#[unsafe(no_mangle)]
+pub static COUNTS_SOCKETS: u64 = 0;
+
 // SAFETY: integers only, for which zeros are valid.
 const NO_OFFSETS: Offsets = unsafe { core::mem::zeroed() };
 
@@ -33,10 +37,17 @@ pub fn guarded_namespace() -> u64 {
     unsafe { core::ptr::read_volatile(&raw const GUARDED_NAMESPACE) }
 }
 
+/// Whether what sockets move is counted. A constant for the verifier, which leaves out what is not done.
+#[inline(always)]
+pub fn counts_sockets() -> bool {
+    // SAFETY: a plain integer of a static that is never written while programs run.
+    unsafe { core::ptr::read_volatile(&raw const COUNTS_SOCKETS) != 0 }
+}
+
 /// Copies a value out of the kernel's memory. An address that can't be read gives zeros.
 #[inline(always)]
 pub fn read<T: Copy>(address: u64) -> T {
-    // SAFETY: only called for integers and arrays of them, for which zeros are
+    // SAFETY: only called for integers, arrays and structures of them, for which zeros are
     // valid; the helper checks the address and clears the target if it is bad.
     unsafe {
         let mut value: T = core::mem::zeroed();

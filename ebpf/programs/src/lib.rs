@@ -8,6 +8,7 @@
 #![allow(internal_features, reason = "this target's atomics have no other face")]
 
 pub mod kernel;
+pub mod leaving;
 pub mod maps;
 pub mod output;
 pub mod owner;

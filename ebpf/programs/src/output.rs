@@ -19,6 +19,29 @@ const LOCAL_OUT: u8 = 3;
 /// NFPROTO_IPV4 and NFPROTO_IPV6 (linux/netfilter.h).
 const FAMILIES: [u8; 2] = [2, 10];
 
+/// An IPv4 header without options, and what begins behind it (RFC 791, section 3.1). Read at once: each
+/// look into the kernel's memory has its price.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct StartV4 {
+    until_fragment: [u8; 6],
+    flags_and_offset: [u8; 2],
+    until_source: [u8; 4],
+    source: [u8; 4],
+    destination: [u8; 4],
+    transport: [u8; 8],
+}
+
+/// An IPv6 header, and what begins behind it (RFC 8200, section 3).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct StartV6 {
+    until_source: [u8; 8],
+    source: [u8; 16],
+    destination: [u8; 16],
+    transport: [u8; 8],
+}
+
 /// A packet with its socket.
 #[derive(Clone, Copy)]
 pub struct Outgoing {
@@ -64,10 +87,11 @@ impl Outgoing {
         let head: u64 = read(skb + offset!(skb_head));
         let network: u16 = read(skb + offset!(skb_network_header));
         let header = head + u64::from(network);
-        let version = read::<u8>(header) >> 4;
+        let start: [u8; 10] = read(header);
+        let version = start[0] >> 4;
         let protocol = match version {
-            4 => read::<u8>(header + 9),
-            6 => read::<u8>(header + 6),
+            4 => start[9],
+            6 => start[6],
             _ => return None,
         };
         Some(Self { sock, header, version, protocol: u32::from(protocol) })
@@ -88,21 +112,28 @@ impl Outgoing {
     /// Its tuple; `None` for a later fragment.
     #[inline(always)]
     pub fn tuple(&self, namespace: u64) -> Option<Tuple> {
-        let header = self.header;
         let (source, destination, transport) = if self.version == 4 {
-            if is_later_fragment(read(header + 6)) {
+            let start: StartV4 = read(self.header);
+            if is_later_fragment(start.flags_and_offset) {
                 return None;
             }
-            let length = u64::from(read::<u8>(header) & 0xf) * 4;
-            (mapped(read(header + 12)), mapped(read(header + 16)), header + length)
+            let length = u64::from(start.until_fragment[0] & 0xf) * 4;
+            let transport = match length {
+                20 => start.transport,
+                _ => read(self.header + length),
+            };
+            (mapped(start.source), mapped(start.destination), transport)
         } else {
-            (read(header + 8), read(header + 24), header + 40)
+            let start: StartV6 = read(self.header);
+            (start.source, start.destination, start.transport)
         };
+        let (first, second) = (
+            u16::from_be_bytes([transport[0], transport[1]]),
+            u16::from_be_bytes([transport[2], transport[3]]),
+        );
         let (source_port, destination_port) = match self.protocol {
-            ICMP | ICMPV6 => (u16::from_be(read(transport + 4)), 0),
-            UDP | DCCP | SCTP | UDP_LITE => {
-                (u16::from_be(read(transport)), u16::from_be(read(transport + 2)))
-            }
+            ICMP | ICMPV6 => (u16::from_be_bytes([transport[4], transport[5]]), 0),
+            UDP | DCCP | SCTP | UDP_LITE => (first, second),
             _ => (0, 0),
         };
         let protocol = self.protocol as u8;

@@ -22,14 +22,20 @@ impl Socket {
     /// From a program's context, and the address of its `struct sock`.
     #[inline(always)]
     pub fn of(context: *mut c_void, sock: u64) -> Self {
-        // The helper for this is younger than the programs in some of which it is needed.
-        let namespace: u64 = read(sock + offset!(sock_namespace));
         Self {
             // SAFETY: the helper takes the context of every kind of program that is here.
             cookie: unsafe { bpf_get_socket_cookie(context) },
-            namespace: read(namespace + offset!(namespace_cookie)),
+            namespace: namespace_of(sock),
         }
     }
+}
+
+/// Cookie of the network namespace of a socket, by the address of its `struct sock`.
+#[inline(always)]
+pub fn namespace_of(sock: u64) -> u64 {
+    // The helper for this is younger than the programs in some of which it is needed.
+    let namespace: u64 = read(sock + offset!(sock_namespace));
+    read(namespace + offset!(namespace_cookie))
 }
 
 /// Whether a socket is one that the kernel keeps for itself: a tunnel's, say. No process has it open.

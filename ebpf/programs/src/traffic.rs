@@ -7,6 +7,7 @@ use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use seawall_ebpf_abi::{Traffic, Tuple, loss};
 
+use crate::kernel::counts_sockets;
 use crate::maps::{TRAFFIC, lost};
 use crate::socket::{ICMP, ICMPV6, TCP, UDP};
 use crate::tuple::{is_later_fragment, mapped, tuple};
@@ -20,29 +21,25 @@ pub enum Way {
     Sent,
 }
 
-/// Counts a packet for a socket. Whether it is the socket's first.
+/// Whether a socket is counted, and where it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// It isn't, so far.
+    No,
+    /// It is one of the guarded network namespace.
+    Guarded,
+    /// It is one of another.
+    Elsewhere,
+}
+
+/// Counts a packet for a socket, if that is counted already.
 #[inline(always)]
-pub fn count(skb: *mut __sk_buff, cookie: u64, way: Way) -> bool {
-    // SAFETY: fields of the context.
-    let (length, segments) = unsafe { ((*skb).len, (*skb).gso_segs) };
-    let packets = if segments == 0 { 1 } else { u64::from(segments) };
-    let mut bytes = u64::from(length);
-    if packets > 1 {
-        bytes += (packets - 1) * u64::from(header_bytes(skb));
+pub fn count(skb: *mut __sk_buff, cookie: u64, way: Way) -> Counted {
+    if !counts_sockets() {
+        return Counted::No;
     }
-    let Some(traffic) = TRAFFIC.get_ptr_mut(cookie) else {
-        let first = match way {
-            Way::Sent => Traffic { sent_bytes: bytes, sent_packets: packets, ..Traffic::default() },
-            Way::Received => {
-                Traffic { received_bytes: bytes, received_packets: packets, ..Traffic::default() }
-            }
-        };
-        // BPF_NOEXIST is not asked for: two first packets at once cost one count.
-        if TRAFFIC.insert(cookie, &first, 0).is_err() {
-            lost(loss::TRAFFIC);
-        }
-        return true;
-    };
+    let Some(traffic) = TRAFFIC.get_ptr_mut(cookie) else { return Counted::No };
+    let (bytes, packets) = size_of_packet(skb);
     // SAFETY: an entry of the map; fields are aligned, and only ever added to.
     unsafe {
         let (sum, number) = match way {
@@ -53,23 +50,71 @@ pub fn count(skb: *mut __sk_buff, cookie: u64, way: Way) -> bool {
         };
         atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(sum, bytes);
         atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(number, packets);
+        if (*traffic).guarded == 0 { Counted::Elsewhere } else { Counted::Guarded }
     }
-    false
 }
 
-/// Bytes of a packet's headers: IP, and TCP or UDP behind it.
+/// Counts a socket from this packet on. `guarded`: whether it is of the guarded network namespace.
 #[inline(always)]
-fn header_bytes(skb: *mut __sk_buff) -> u32 {
-    let (network, protocol) = match load::<u8>(skb, 0) >> 4 {
-        4 => (u32::from(load::<u8>(skb, 0) & 0xf) * 4, load::<u8>(skb, 9)),
-        _ => (40, load::<u8>(skb, 6)),
+pub fn begin_counting(skb: *mut __sk_buff, cookie: u64, way: Way, guarded: bool) {
+    if !counts_sockets() {
+        return;
+    }
+    let (bytes, packets) = size_of_packet(skb);
+    let nothing = Traffic { guarded: u64::from(guarded), ..Traffic::default() };
+    let first = match way {
+        Way::Sent => Traffic { sent_bytes: bytes, sent_packets: packets, ..nothing },
+        Way::Received => Traffic { received_bytes: bytes, received_packets: packets, ..nothing },
     };
-    let transport = match u32::from(protocol) {
-        TCP => u32::from(load::<u8>(skb, network + 12) >> 4) * 4,
+    // BPF_NOEXIST is not asked for: two first packets at once cost one count.
+    if TRAFFIC.insert(cookie, &first, 0).is_err() {
+        lost(loss::TRAFFIC);
+    }
+}
+
+/// Bytes and packets on the wire.
+#[inline(always)]
+fn size_of_packet(skb: *mut __sk_buff) -> (u64, u64) {
+    // SAFETY: fields of the context.
+    let (length, segments) = unsafe { ((*skb).len, (*skb).gso_segs) };
+    let packets = if segments == 0 { 1 } else { u64::from(segments) };
+    let mut bytes = u64::from(length);
+    if packets > 1 {
+        let (protocol, transport) = transport_of(skb);
+        let headers = transport + transport_bytes(skb, protocol, transport);
+        bytes += (packets - 1) * u64::from(headers);
+    }
+    (bytes, packets)
+}
+
+/// The protocol behind a packet's IP header, and where it begins.
+#[inline(always)]
+fn transport_of(skb: *mut __sk_buff) -> (u32, u32) {
+    let first = load::<u8>(skb, 0);
+    match first >> 4 {
+        4 => (u32::from(load::<u8>(skb, 9)), u32::from(first & 0xf) * 4),
+        _ => (u32::from(load::<u8>(skb, 6)), 40),
+    }
+}
+
+/// Bytes of the header of TCP or UDP.
+#[inline(always)]
+fn transport_bytes(skb: *mut __sk_buff, protocol: u32, transport: u32) -> u32 {
+    match protocol {
+        TCP => u32::from(load::<u8>(skb, transport + 12) >> 4) * 4,
         UDP => 8,
         _ => 0,
-    };
-    network + transport
+    }
+}
+
+/// Whether it is a packet of a TCP connection, but the first one, with SYN and without ACK (RFC 9293,
+/// section 3.1).
+#[inline(always)]
+pub fn goes_on(skb: *mut __sk_buff) -> bool {
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
+    let (protocol, transport) = transport_of(skb);
+    protocol == TCP && load::<u8>(skb, transport + 13) & (SYN | ACK) != SYN
 }
 
 /// A packet's tuple; `None` for a later fragment, and for IPv6 with extension headers.

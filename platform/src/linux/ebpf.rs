@@ -25,7 +25,7 @@ use seawall_messages::process::HookStatus;
 use self::system::Map;
 
 pub use self::events::{Event, Events};
-pub use self::load::load;
+pub use self::load::{CountIn, load};
 pub use self::lookup::{is_of, owner_of, traffic_of};
 pub use seawall_ebpf_abi as abi;
 

@@ -176,21 +176,27 @@ fn bytes_are_counted_to_the_byte_both_ways_whatever_the_kernel_lumps_together() 
     findings.settle();
 }
 
-/// Lumps have one header each: the payload is exact all the same.
 #[test]
 fn without_the_kernels_notes_connection_tracking_counts_and_stops_with_seawall() {
+    counted_by_connection(("SEAWALL_ATTRIBUTION", "socket-tables"), "bytes-tracked");
+}
+
+#[test]
+fn where_sockets_are_not_counted_connections_are() {
+    counted_by_connection(("SEAWALL_COUNTING", "connections"), "bytes-tracked-with-notes");
+}
+
+/// Lumps have one header each: the payload is exact all the same.
+fn counted_by_connection((variable, value): (&str, &str), recorded_as: &str) {
     const SWITCH: &str = "/proc/sys/net/netfilter/nf_conntrack_acct";
     let world = plain_world();
     let is_on = || world.desk.run("cat", &[SWITCH]).trim() == "1";
     assert!(!is_on(), "it is off as a rule");
-    let seawall = Seawall::on(&world.desk)
-        .policy(POLICY)
-        .environment("SEAWALL_ATTRIBUTION", "socket-tables")
-        .start();
+    let seawall = Seawall::on(&world.desk).policy(POLICY).environment(variable, value).start();
     assert!(is_on());
     let mut findings = Findings::new();
     let rows = rows(&world, &seawall, 32 << 20, &mut findings);
-    record("bytes-tracked", &rows);
+    record(recorded_as, &rows);
     let apps = seawall.apps().apps;
     let counted: u64 = apps.iter().map(|of| of.traffic.sent_bytes).sum();
     let sum: u64 = rows.iter().map(|row| row.traffic.sent_bytes).sum();

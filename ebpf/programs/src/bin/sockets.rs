@@ -11,13 +11,15 @@ use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ringbuf_output};
 use aya_ebpf::macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops};
 use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext};
 use seawall_ebpf::kernel::{guarded_namespace, read};
+use seawall_ebpf::leaving::note_leaving;
 use seawall_ebpf::maps::{EVENTS, LISTENERS, OWNERS, TRAFFIC, TUPLES, lost};
 use seawall_ebpf::owner::{
-    Socket, is_kernels_own, note_listener, note_socket, note_taken, note_tuple, owned_by,
+    Socket, is_kernels_own, namespace_of, note_listener, note_socket, note_taken, note_tuple,
+    owned_by,
 };
 use seawall_ebpf::process::{Caller, FORCE_WAKEUP, NO_WAKEUP};
 use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends, socket_of_packet};
-use seawall_ebpf::traffic::{Way, count, tuple_of};
+use seawall_ebpf::traffic::{Counted, Way, begin_counting, count};
 use seawall_ebpf::tuple::{address_of, mapped, mapped_or_any, tuple};
 use seawall_ebpf_abi::{
     Closed, EventHead, Listener, OwnerRecord, Traffic, Tuple, event, hook, loss, side,
@@ -354,8 +356,12 @@ fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord, if_silent: bool
 fn ingress(context: SkBuffContext) -> i32 {
     // SAFETY: the helper takes the context of this kind of program.
     let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
-    if cookie != 0 {
-        count(context.skb.skb, cookie, Way::Received);
+    let skb = context.skb.skb;
+    if cookie == 0 || count(skb, cookie, Way::Received) != Counted::No {
+        return PASS;
+    }
+    if namespace_of(socket_of_packet(context.as_ptr() as u64)) == guarded_namespace() {
+        begin_counting(skb, cookie, Way::Received, true);
     }
     PASS
 }
@@ -364,36 +370,21 @@ fn ingress(context: SkBuffContext) -> i32 {
 /// they are: here they are met before the guarded one forwards them.
 #[cgroup_skb]
 fn egress(context: SkBuffContext) -> i32 {
-    // SAFETY: the helpers take the context of this kind of program.
-    let socket = Socket::of(context.as_ptr(), socket_of_packet(context.as_ptr() as u64));
-    if socket.cookie == 0 {
+    // SAFETY: the helper takes the context of this kind of program.
+    let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
+    if cookie == 0 {
         return PASS;
     }
     let skb = context.skb.skb;
-    let is_first = count(skb, socket.cookie, Way::Sent);
-    if socket.namespace == guarded_namespace() {
+    let counted = count(skb, cookie, Way::Sent);
+    if counted == Counted::Guarded {
         return PASS;
     }
-    let Some(key) = tuple_of(skb, 0) else { return PASS };
-    // A connection has its ends for good; whatever else may call somebody new with each packet.
-    if u32::from(key.protocol) == TCP && !is_first {
-        return PASS;
-    }
-    if let Some(known) = TUPLES.get_ptr(key) {
-        // SAFETY: an entry that goes away meanwhile is noted once more.
-        if unsafe { (*known).cookie } == socket.cookie {
-            return PASS;
-        }
-    }
-    let own = Tuple { namespace: socket.namespace, ..key };
-    let noted = match OWNERS.get_ptr(socket.cookie) {
-        Some(owner) => Some(owner),
-        None => TUPLES.get_ptr(own),
-    };
-    if let Some(owner) = noted {
-        // SAFETY: as above.
-        let owner = unsafe { *owner };
-        note_tuple(&key, &OwnerRecord { hook: hook::EGRESS, ..owner });
+    let namespace = namespace_of(socket_of_packet(context.as_ptr() as u64));
+    let is_guarded = namespace == guarded_namespace();
+    let is_asked_about = is_guarded || note_leaving(skb, Socket { cookie, namespace });
+    if is_asked_about && counted == Counted::No {
+        begin_counting(skb, cookie, Way::Sent, is_guarded);
     }
     PASS
 }

@@ -36,8 +36,20 @@ const HOOKS: [Hook; 11] = [
     hook("egress", 1, "bytes sent, and owners in containers"),
 ];
 
+/// Where bytes are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountIn {
+    /// In these programs, by socket.
+    Programs,
+    /// Elsewhere, or nowhere.
+    Elsewhere,
+}
+
 /// Those that count bytes.
 pub(super) const COUNTING_HOOKS: [&str; 2] = ["ingress", "egress"];
+
+/// The one that does nothing else.
+const ONLY_COUNTS: &str = "ingress";
 
 /// Programs on packets that leave, one link a family.
 pub(super) const OUTPUT_HOOKS: [(&str, u32); 2] = [("output4", 2), ("output6", 10)];
@@ -51,20 +63,29 @@ const fn hook(program: &'static str, attach_type: u32, serves: &'static str) -> 
 /// Loads all and attaches all. Gives the notes, and the descriptors to keep:
 /// without them, all is detached. Needs BPF, PERFMON and NET_ADMIN, and SYS_ADMIN where no mount
 /// shows the control groups.
-pub fn load() -> Result<(Notes, BTreeMap<String, OwnedFd>), NotesError> {
+pub fn load(count_in: CountIn) -> Result<(Notes, BTreeMap<String, OwnedFd>), NotesError> {
     let offsets = offsets::of_this_kernel()?;
     let namespace = system::own_namespace_cookie()?;
+    let counts_sockets = u64::from(count_in == CountIn::Programs);
     let object = |error: aya::EbpfError| NotesError::Object(describe(&error));
     let mut loaded = EbpfLoader::new()
         .btf(None)
         .override_global(names::OFFSETS, offsets.as_bytes(), true)
         .override_global(names::GUARDED, namespace.as_bytes(), true)
+        .override_global(names::COUNTS_SOCKETS, counts_sockets.as_bytes(), true)
         .load(SOCKETS)
         .map_err(object)?;
     let root = cgroup::root().map_err(failed("open the root of the control groups"))?;
     let mut kept = BTreeMap::new();
     let mut missing = BTreeMap::new();
     for hook in &HOOKS {
+        if hook.program == ONLY_COUNTS && count_in == CountIn::Elsewhere {
+            missing.insert(
+                hook.program,
+                "bytes are not counted by socket: SEAWALL_COUNTING".to_owned(),
+            );
+            continue;
+        }
         match attach(&mut loaded, hook, root.as_fd()) {
             Ok(link) => drop(kept.insert(link_name(hook.program), link)),
             Err(problem) => drop(missing.insert(hook.program, problem)),
@@ -96,7 +117,7 @@ pub fn load() -> Result<(Notes, BTreeMap<String, OwnedFd>), NotesError> {
 pub(super) fn hooks_with(attached: &[String]) -> Vec<HookStatus> {
     hook_list(|name| {
         let is_there = attached.iter().any(|found| found == name);
-        (!is_there).then(|| "it could not be attached when the programs were loaded".to_owned())
+        (!is_there).then(|| "it was not attached when the programs were loaded".to_owned())
     })
 }
 
