@@ -28,6 +28,7 @@ mod new_queue;
 mod parking;
 mod rest_queue;
 mod side;
+mod spin;
 mod standing;
 mod suspects;
 mod sweep;

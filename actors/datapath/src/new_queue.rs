@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::events::{self, FlowCounters, PacketCounters};
 use crate::flow_of::{Orientation, flow_of};
 use crate::parking::{Effect, ParkedCount, Parking};
+use crate::spin::Spin;
 use crate::standing::Standing;
 use crate::suspects::Suspects;
 
@@ -31,8 +32,6 @@ const REPORT_BATCH: usize = 256;
 const REPORT_AFTER: Duration = Duration::from_millis(250);
 /// After so many packets in one round there are likely more: look again before sleeping.
 const MORE_WAITS: usize = 8;
-/// How long to look for an answer before sleeping: what `verdict` usually takes.
-const SPIN_FOR_ANSWER: Duration = Duration::from_micros(30);
 
 /// What an incarnation is made from.
 #[derive(Clone)]
@@ -71,6 +70,7 @@ pub struct NewQueue {
     poll_fd: OwnedFd,
     answers: Arc<dyn AnswerSink<verdict::Answer>>,
     parking: Parking,
+    spin: Spin,
     effects: Vec<Effect>,
     outgoing: Vec<(Packet, Answer)>,
     reports: Vec<Connection>,
@@ -102,6 +102,7 @@ impl Thread for NewQueue {
             poll_fd,
             answers,
             parking: Parking::new(arguments.layout),
+            spin: Spin::default(),
             effects: Vec::new(),
             outgoing: Vec::new(),
             reports: Vec::new(),
@@ -172,7 +173,7 @@ impl NewQueue {
             (Some(tick), Some(report)) => Some(tick.min(report)),
             (one, other) => one.or(other),
         };
-        let spin = if self.parking.flows() > 0 { SPIN_FOR_ANSWER } else { Duration::ZERO };
+        let spin = if self.parking.flows() > 0 { self.spin.at_most() } else { Duration::ZERO };
         let context = &self.context;
         self.arguments
             .wake
@@ -250,6 +251,10 @@ impl NewQueue {
                 }
                 Effect::Decided { flow, judgement, uid, owner, interface, permanent, waited } => {
                     self.flows.decided(&flow, &judgement, waited);
+                    // What is decided at once waits for nobody.
+                    if !waited.is_zero() {
+                        self.spin.answered(waited);
+                    }
                     self.oldest_report.get_or_insert_with(Instant::now);
                     self.reports.push(Connection {
                         live: judgement.action == verdict::Action::Allow,

@@ -40,13 +40,24 @@ pub(crate) struct Found {
     pub(crate) cookie: Option<u64>,
 }
 
-/// A process that had a socket open by this descriptor.
+/// A process that had a socket open by this descriptor, and the one before it by that. A program that
+/// opens one socket while it closes another takes two in turn.
 #[derive(Clone, Copy)]
 struct Recent {
     pid: u32,
     descriptor: u32,
+    before: u32,
     /// Whether it was an answer once. Until then it only spares looks elsewhere that give none.
     answered: bool,
+}
+
+impl Recent {
+    fn now_by(self, descriptor: u32) -> Self {
+        match descriptor == self.descriptor {
+            true => self,
+            false => Self { descriptor, before: self.descriptor, ..self },
+        }
+    }
 }
 
 /// The means of finding owners.
@@ -201,21 +212,24 @@ impl Finder {
     /// last one was.
     fn among_recent(&mut self, socket: &Socket) -> Option<Recent> {
         let recent = self.recent.get(&socket.uid)?;
-        let by_hint = recent
-            .iter()
-            .position(|of| processes::socket_at(of.pid, of.descriptor) == Some(socket.inode));
-        let scanned = || {
-            recent.iter().find_map(|of| {
-                let descriptor = processes::descriptor_of(of.pid, socket.inode).ok().flatten()?;
-                Some(Recent { descriptor, ..*of })
-            })
+        let by_hint = |of: &Recent| {
+            let mut hints = [of.descriptor, of.before].into_iter();
+            let descriptor =
+                hints.find(|at| processes::socket_at(of.pid, *at) == Some(socket.inode))?;
+            Some(of.now_by(descriptor))
         };
-        let found = match by_hint {
-            Some(0) => return recent.front().copied(),
-            Some(place) => *recent.get(place)?,
-            None => scanned()?,
+        let scanned = |of: &Recent| {
+            let descriptor = processes::descriptor_of(of.pid, socket.inode).ok().flatten()?;
+            Some(of.now_by(descriptor))
         };
-        self.remember(socket.uid, found);
+        let by_hint = recent.iter().find_map(by_hint);
+        let found = by_hint.or_else(|| recent.iter().find_map(scanned))?;
+        let is_where_it_was = recent
+            .front()
+            .is_some_and(|of| (of.pid, of.descriptor) == (found.pid, found.descriptor));
+        if !is_where_it_was {
+            self.remember(socket.uid, found);
+        }
         Some(found)
     }
 
@@ -255,7 +269,8 @@ impl Finder {
         if !may_be_others || pids.len() == 1 {
             let pid = first.key.pid;
             let descriptor = processes::descriptor_of(pid, socket.inode).ok().flatten()?;
-            self.remember(socket.uid, Recent { pid, descriptor, answered: !may_be_others });
+            let of = Recent { pid, descriptor, before: descriptor, answered: !may_be_others };
+            self.remember(socket.uid, of);
         }
         (!may_be_others).then_some(first)
     }
