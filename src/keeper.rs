@@ -38,6 +38,7 @@ use seawall_messages::keeper::{Layout, ToKeeper, ToWorker};
 use seawall_messages::policy::Mode;
 use seawall_platform::linux::conntrack::Accounting;
 use seawall_platform::linux::link::{LinkError, NamespaceLock};
+use seawall_platform::linux::memory;
 use seawall_platform::linux::signals::{Signal, SignalFd};
 
 use self::child::{Program, Worker, how_it_ended};
@@ -71,6 +72,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 /// `seawall run`: guards until told to stop.
 pub(crate) fn run(folders: &Folders) -> Outcome {
     crate::logging::start();
+    memory::keep_program();
     // After an exec by descriptor the kernel calls it by a number; a failure costs only the name.
     let _ = rustix::thread::set_name(c"seawall");
     let keeper = match estate::handed_on() {

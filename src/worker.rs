@@ -51,6 +51,7 @@ pub(crate) enum Finish {
 pub(crate) fn run(arguments: &WorkerArguments) -> Outcome {
     memory::give_back_what_is_freed();
     crate::logging::start();
+    memory::keep_program();
     // The file it was started from is called `exe`; a failure costs only the name.
     let _ = rustix::thread::set_name(c"seawall-worker");
     match work(arguments) {

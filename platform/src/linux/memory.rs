@@ -1,4 +1,6 @@
-//! How the process's memory goes back to the system.
+//! How the process's memory goes back to the system, and which of it stays.
+
+use rustix::mm::{MlockAllFlags, mlockall};
 
 /// Allocations from here on are mappings of their own, which go back when they are freed.
 const MAPPED_FROM_BYTES: libc::c_int = 128 * 1024;
@@ -26,5 +28,18 @@ pub fn give_back_what_is_freed() {
         if unsafe { libc::mallopt(what, value) } == 0 {
             tracing::debug!(what, value, "The C library refused a bound for free memory");
         }
+    }
+}
+
+/// Has the program itself, and what it has in memory so far, stay there once it was used
+/// (mlockall(2)): a packet's verdict never waits for a disk because memory was short, or because
+/// nothing happened for an hour. What is allocated later is not meant: it may grow beyond what this
+/// process may lock.
+///
+/// Takes what RLIMIT_MEMLOCK or the capability IPC_LOCK allow; without them everything goes as
+/// before, and a line in the log says so.
+pub fn keep_program() {
+    if let Err(error) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::ONFAULT) {
+        tracing::info!(%error, "The program can't be locked in memory: where that is short, verdicts may wait for a disk");
     }
 }
