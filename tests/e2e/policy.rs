@@ -2,6 +2,8 @@
 
 #[path = "policy/built_in.rs"]
 mod built_in;
+#[path = "policy/exit.rs"]
+mod exit;
 #[path = "policy/parents.rs"]
 mod parents;
 #[path = "policy/pause.rs"]

@@ -109,7 +109,8 @@ impl Component for Policy {
             policy::Message::AppsSeen(_)
             | policy::Message::FileChanged
             | policy::Message::NetworkChanged
-            | policy::Message::TimePassed => {}
+            | policy::Message::TimePassed
+            | policy::Message::AppEnded => {}
             policy::Message::Renew { reply } => reply.send(PolicyGeneration(2)),
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The shell: reads the file, remembers it, publishes, answers.
 
 mod edits;
+mod ends;
 mod pausing;
 mod seen;
 
@@ -12,12 +13,14 @@ use seawall_messages::network::Surroundings;
 use seawall_messages::policy::{
     Adopted, IdleRule, Message, PolicyGeneration, PolicyStatus, SeenApp,
 };
+use seawall_messages::rule::{Present, Run};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
     Address, Component, Context, Failure, Lease, LeaseError, Lender, Published, Publisher,
     StartError, TellError,
 };
 
+use self::ends::Watch;
 use crate::adopt::{self, Survey};
 use crate::choice::{Choice, Found};
 use crate::effective;
@@ -27,6 +30,7 @@ use crate::file::ServiceSettings;
 use crate::networks;
 use crate::pause::Pause;
 use crate::rule;
+use crate::running::Running;
 use crate::startup::copy_of_last_good;
 use crate::store::{Store, StoreError};
 use crate::stored::Stored;
@@ -58,6 +62,8 @@ pub struct Arguments {
     pub datapath: Address<datapath::Message>,
     /// Lists this machine's sockets.
     pub survey: Arc<dyn Survey>,
+    /// Knows which apps run.
+    pub programs: Arc<dyn Running>,
 }
 
 /// Whether what is in force already is published, too.
@@ -88,6 +94,8 @@ pub struct Policy {
     untold: bool,
     /// Says when a rule may begin or cease to count.
     alarm: Option<tokio::task::JoinHandle<()>>,
+    /// Says when an app may have ended that a rule ends with.
+    watch: Option<Watch>,
 }
 
 impl Component for Policy {
@@ -135,7 +143,7 @@ impl Component for Policy {
             Message::Import { import, reply } => reply.send(self.import(&import)?),
             Message::AppsSeen(apps) => self.take_up_seen(apps)?,
             Message::FileChanged => self.reread()?,
-            Message::TimePassed | Message::NetworkChanged => self.publish()?,
+            Message::TimePassed | Message::NetworkChanged | Message::AppEnded => self.publish()?,
         }
         Ok(())
     }
@@ -171,6 +179,7 @@ impl Policy {
             last_good: remembered,
             untold: true,
             alarm: None,
+            watch: None,
             arguments,
         };
         policy.take_up_adopted()?;
@@ -251,7 +260,8 @@ impl Policy {
         events::file_is_refused(self.choice.refused.is_some());
         let published = self.arguments.published.load();
         let left = self.pause_left()?;
-        let mut snapshot = self.snapshot(published.generation);
+        let present = self.present_of(&self.stored);
+        let mut snapshot = self.snapshot(published.generation, &present);
         snapshot.paused = left.is_some();
         if *published == snapshot && publication == Publication::IfChanged {
             events::Unchanged.emit();
@@ -268,6 +278,7 @@ impl Policy {
         }
         self.tell_datapath();
         self.set_alarm(left);
+        self.watch_runs(present.runs);
         Ok(())
     }
 
@@ -402,10 +413,15 @@ impl Policy {
         problems.chain(without).take(PolicyStatus::MOST_IDLE_RULES).collect()
     }
 
-    fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {
+    fn snapshot(&self, generation: PolicyGeneration, at: &Present) -> Snapshot {
         let (file, adopted) = (&self.choice.settings, self.adopted.clone());
+        effective::snapshot(file, &self.stored, generation, adopted, at)
+    }
+
+    /// What is so now, as far as the rules look at it, where that is stored.
+    fn present_of(&self, stored: &Stored) -> Present {
         let surroundings = self.arguments.surroundings.load();
-        let present = effective::present(file, &self.stored, rule::now(), &surroundings);
-        effective::snapshot(file, &self.stored, generation, adopted, &present)
+        let goes_on = |run: &Run| self.arguments.programs.goes_on(run);
+        effective::present(&self.choice.settings, stored, rule::now(), &surroundings, goes_on)
     }
 }
