@@ -4,6 +4,8 @@
 mod built_in;
 #[path = "policy/exit.rs"]
 mod exit;
+#[path = "policy/full.rs"]
+mod full;
 #[path = "policy/parents.rs"]
 mod parents;
 #[path = "policy/pause.rs"]

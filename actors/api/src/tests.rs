@@ -153,6 +153,7 @@ fn policy_status() -> PolicyStatus {
         idle_rules: Vec::new(),
         unused_settings: Vec::new(),
         paused_s: None,
+        store_problem: None,
     }
 }
 

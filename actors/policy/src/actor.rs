@@ -2,6 +2,7 @@
 
 mod edits;
 mod ends;
+mod keeping;
 mod pausing;
 mod seen;
 
@@ -21,6 +22,7 @@ use seawall_runtime::{
 };
 
 use self::ends::Watch;
+use self::keeping::Unwritable;
 use crate::adopt::{self, Survey};
 use crate::choice::{Choice, Found};
 use crate::effective;
@@ -86,6 +88,8 @@ pub struct Policy {
     stored: Stored,
     /// Apps that were seen while the store could not be written: taken up with its next success.
     unstored: Vec<SeenApp>,
+    /// Why changes can't be stored, where they can't.
+    unwritable: Option<Unwritable>,
     /// When profiles of no use were looked for.
     tidied: Option<Instant>,
     /// The text of the file that the store remembers.
@@ -122,7 +126,10 @@ impl Component for Policy {
                     None => Ok(self.status()),
                 });
             }
-            Message::Status { reply } => reply.send(self.status()),
+            Message::Status { reply } => {
+                self.look_at_store_again()?;
+                reply.send(self.status());
+            }
             Message::RemoveAdopted { id, reply } => reply.send(self.remove_adopted(id)?),
             Message::AddRule { rule, reply } => reply.send(self.add_rule(&rule)?),
             Message::ChangeRule { asked, reply } => reply.send(self.change_rule(&asked)?),
@@ -175,6 +182,7 @@ impl Policy {
             generation: published.generation,
             stored,
             unstored: Vec::new(),
+            unwritable: None,
             tidied: None,
             last_good: remembered,
             untold: true,
@@ -182,6 +190,7 @@ impl Policy {
             watch: None,
             arguments,
         };
+        policy.look_at_store()?;
         policy.take_up_adopted()?;
         policy.take_up_pause()?;
         policy.remember(text)?;
@@ -238,9 +247,8 @@ impl Policy {
         let Some(text) = text.filter(|text| self.last_good.as_ref() != Some(text)) else {
             return Ok(());
         };
-        match self.store.with(|store| store.set_last_good(&text))? {
-            Ok(()) => self.last_good = Some(text),
-            Err(error) => events::StoreFailed { error: &error.into() }.emit(),
+        if self.keep(|store| store.set_last_good(&text))?.is_ok() {
+            self.last_good = Some(text);
         }
         Ok(())
     }
@@ -350,18 +358,14 @@ impl Policy {
         if ids.is_empty() {
             return Ok(());
         }
-        match self.forget(&ids)? {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                events::StoreFailed { error: &error.into() }.emit();
-                Ok(())
-            }
-        }
+        // Those that can't be forgotten are looked at again.
+        let _ = self.forget(&ids)?;
+        Ok(())
     }
 
     /// Durable first, then in memory.
     fn forget(&mut self, ids: &[u32]) -> Result<Result<(), StoreError>, Error> {
-        let stored = self.store.with(|store| store.remove_adopted(ids))?;
+        let stored = self.keep(|store| store.remove_adopted(ids))?;
         if stored.is_ok() {
             self.adopted.retain(|adopted| !ids.contains(&adopted.id));
             events::Forgotten { ids }.emit();
@@ -388,6 +392,7 @@ impl Policy {
             refused: self.choice.refused.clone(),
             restart_needed: self.restart_needed(),
             paused_s: self.paused_s(),
+            store_problem: self.unwritable.as_ref().map(Unwritable::why),
             idle_rules: self.idle_rules(PolicyStatus::MOST_IDLE_RULES),
             unused_settings: self.unused_settings(),
         }

@@ -361,7 +361,7 @@ impl Policy {
 
     /// Durable first, then in force.
     fn write(&mut self, edit: Edit) -> Answer<()> {
-        if let Err(error) = self.store.with(|store| store.edit(&edit))? {
+        if let Err(error) = self.keep(|store| store.edit(&edit))? {
             return Ok(Err(PolicyRefusal::Failed(chain(&error))));
         }
         self.stored = self.stored.after(&edit);
