@@ -156,6 +156,7 @@ pub(crate) fn plant(
             surroundings: surroundings.clone(),
             datapath: at.datapath.clone(),
             survey,
+            programs: Arc::new(RunningProcesses),
         },
     );
     tree.actor::<Processes>(

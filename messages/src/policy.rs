@@ -370,6 +370,9 @@ pub struct PolicyStatus {
     /// Seconds of a pause that are left, while there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub paused_s: Option<u64>,
+    /// Why changes can't be stored, while they can't.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub store_problem: Option<String>,
 }
 
 impl PolicyStatus {

@@ -27,7 +27,7 @@ pub use self::only::{InNetwork, InterfaceMatch, Only, Present, User, UserMatch};
 pub use self::place::{Continent, Country, NoCountry};
 pub use self::service::Service;
 pub use self::subject::{Port, Subject};
-pub use self::when::{Boot, DAY_MINUTES, End, Moment, Weekly, When};
+pub use self::when::{Boot, DAY_MINUTES, End, Moment, Run, Weekly, When};
 
 /// What a matching rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,8 +126,8 @@ impl Rule {
     /// The rule as it is at present.
     pub fn at(&self, present: &Present) -> Self {
         let only = self.only.as_ref();
-        let is_active =
-            self.when.holds(present.moment) && only.is_none_or(|only| only.holds(present));
+        let is_active = self.when.holds(present.moment, &present.runs)
+            && only.is_none_or(|only| only.holds(present));
         let only = only.map(|only| Arc::new(only.resolved(present)));
         Self { is_active, only, ..self.clone() }
     }

@@ -14,6 +14,12 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistM
 /// The key of the format, a `u32` as postcard has it.
 const FORMAT: &str = "format";
 
+/// What has to find room in a folder that is to take changes: most of them are far smaller.
+const ROOM_BYTES: usize = 64 * 1024;
+
+/// The file by which it is looked whether there is room; gone when that is known.
+const ROOM: &str = "room";
+
 /// What is kept, and how it looks.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping {
@@ -147,6 +153,18 @@ impl Durable {
             self.open = None;
             self.failed("write", error)
         })
+    }
+
+    /// Whether the folder takes what a change needs. Nothing that is kept is touched.
+    pub fn check_room(&self) -> Result<(), DurableError> {
+        let path = self.folder.join(ROOM);
+        let written = std::fs::write(&path, [0_u8; ROOM_BYTES]);
+        // A part of it may be there.
+        let removed = match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        written.and(removed).map_err(|error| self.failed("write", error.into()))
     }
 
     /// The error of a value that makes no sense.

@@ -13,6 +13,9 @@ use crate::verbs::{explain, rule};
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum RuleVerb {
     /// Put one before all others of its list in the store; those of the policy file come before
+    ///
+    /// A rule of an app may end with it: "+ * until=exit" counts until the oldest of the app's processes that
+    /// run now has ended.
     Add {
         /// Whose rule: the name of a profile, the path of a program, or the id that `seawall ps --json` shows [default: everybody's]
         #[arg(long, value_name = "NAME|PATH|TAG")]

@@ -2,6 +2,10 @@
 
 #[path = "policy/built_in.rs"]
 mod built_in;
+#[path = "policy/exit.rs"]
+mod exit;
+#[path = "policy/full.rs"]
+mod full;
 #[path = "policy/parents.rs"]
 mod parents;
 #[path = "policy/pause.rs"]

@@ -162,11 +162,14 @@ fn words_of_rules_are_understood() {
     let rules: Vec<_> = whom.chain(protocols).chain(ports).chain(others).chain(times).collect();
     let rules: Vec<_> = rules.into_iter().chain(conditions).collect();
     assert!(rules.len() >= 40, "{rules:?}");
-    // A file isn't of one run of the machine: by command alone.
+    // A file isn't of one run of the machine, or of an app: by command alone.
     let (by_command, rules): (Vec<_>, Vec<_>) =
-        rules.into_iter().partition(|rule| rule.ends_with("until=restart"));
-    let said = seawall(&["rule", "check", by_command.first().expect("it is explained")]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+        rules.into_iter().partition(|rule| rule.ends_with("=restart") || rule.ends_with("=exit"));
+    assert_eq!(by_command.len(), 2, "{by_command:?}");
+    for rule in by_command {
+        let said = seawall(&["rule", "check", &rule]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
     let policy = format!(
         "[filter]\noutgoing_rules = {rules:?}\nincoming_rules = {rules:?}\n\
          [[network]]\nname = \"home\"\nmatch = {{ interface = \"eth0\" }}\n"

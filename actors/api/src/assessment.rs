@@ -69,6 +69,9 @@ fn degraded(seen: &Seen<'_>) -> Vec<String> {
             if let Some(left_s) = policy.paused_s {
                 reasons.push(format!("paused for another {left_s} s: everything passes"));
             }
+            if let Some(problem) = &policy.store_problem {
+                reasons.push(format!("changes can't be kept, and are refused: {problem}"));
+            }
             if policy.source == PolicySource::LastGood {
                 reasons.push("the last good copy of the policy is in force".to_owned());
             }
@@ -130,8 +133,10 @@ mod tests {
             idle_rules: Vec::new(),
             unused_settings: Vec::new(),
             paused_s: None,
+            store_problem: None,
         };
         let refused = PolicyStatus { refused: Some("line 3".to_owned()), ..policy.clone() };
+        let full = PolicyStatus { store_problem: Some("no room".to_owned()), ..policy.clone() };
         let last_good = PolicyStatus { source: PolicySource::LastGood, ..refused.clone() };
         let datapath = DatapathStatus { protecting: true, ..DatapathStatus::default() };
         let idle = DatapathStatus::default();
@@ -162,6 +167,7 @@ mod tests {
             ("datapath troubled", degraded, 1, Seen { datapath: Some(&troubled), ..good }),
             ("policy silent", degraded, 1, Seen { policy: None, ..good }),
             ("file refused", degraded, 1, Seen { policy: Some(&refused), ..good }),
+            ("store is full", degraded, 1, Seen { policy: Some(&full), ..good }),
             ("last good copy", degraded, 2, Seen { policy: Some(&last_good), ..good }),
             ("no metrics", degraded, 1, Seen { metrics_problem: Some("port taken"), ..good }),
             ("table nearly full", degraded, 1, Seen { tracking: fill(950, 1_000), ..good }),

@@ -109,7 +109,8 @@ impl Component for Policy {
             policy::Message::AppsSeen(_)
             | policy::Message::FileChanged
             | policy::Message::NetworkChanged
-            | policy::Message::TimePassed => {}
+            | policy::Message::TimePassed
+            | policy::Message::AppEnded => {}
             policy::Message::Renew { reply } => reply.send(PolicyGeneration(2)),
         }
         Ok(())
@@ -152,6 +153,7 @@ fn policy_status() -> PolicyStatus {
         idle_rules: Vec::new(),
         unused_settings: Vec::new(),
         paused_s: None,
+        store_problem: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! The shell: reads the file, remembers it, publishes, answers.
 
 mod edits;
+mod ends;
+mod keeping;
 mod pausing;
 mod seen;
 
@@ -12,12 +14,15 @@ use seawall_messages::network::Surroundings;
 use seawall_messages::policy::{
     Adopted, IdleRule, Message, PolicyGeneration, PolicyStatus, SeenApp,
 };
+use seawall_messages::rule::{Present, Run};
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
     Address, Component, Context, Failure, Lease, LeaseError, Lender, Published, Publisher,
     StartError, TellError,
 };
 
+use self::ends::Watch;
+use self::keeping::Unwritable;
 use crate::adopt::{self, Survey};
 use crate::choice::{Choice, Found};
 use crate::effective;
@@ -27,6 +32,7 @@ use crate::file::ServiceSettings;
 use crate::networks;
 use crate::pause::Pause;
 use crate::rule;
+use crate::running::Running;
 use crate::startup::copy_of_last_good;
 use crate::store::{Store, StoreError};
 use crate::stored::Stored;
@@ -58,6 +64,8 @@ pub struct Arguments {
     pub datapath: Address<datapath::Message>,
     /// Lists this machine's sockets.
     pub survey: Arc<dyn Survey>,
+    /// Knows which apps run.
+    pub programs: Arc<dyn Running>,
 }
 
 /// Whether what is in force already is published, too.
@@ -80,6 +88,8 @@ pub struct Policy {
     stored: Stored,
     /// Apps that were seen while the store could not be written: taken up with its next success.
     unstored: Vec<SeenApp>,
+    /// Why changes can't be stored, where they can't.
+    unwritable: Option<Unwritable>,
     /// When profiles of no use were looked for.
     tidied: Option<Instant>,
     /// The text of the file that the store remembers.
@@ -88,6 +98,8 @@ pub struct Policy {
     untold: bool,
     /// Says when a rule may begin or cease to count.
     alarm: Option<tokio::task::JoinHandle<()>>,
+    /// Says when an app may have ended that a rule ends with.
+    watch: Option<Watch>,
 }
 
 impl Component for Policy {
@@ -114,7 +126,10 @@ impl Component for Policy {
                     None => Ok(self.status()),
                 });
             }
-            Message::Status { reply } => reply.send(self.status()),
+            Message::Status { reply } => {
+                self.look_at_store_again()?;
+                reply.send(self.status());
+            }
             Message::RemoveAdopted { id, reply } => reply.send(self.remove_adopted(id)?),
             Message::AddRule { rule, reply } => reply.send(self.add_rule(&rule)?),
             Message::ChangeRule { asked, reply } => reply.send(self.change_rule(&asked)?),
@@ -135,7 +150,7 @@ impl Component for Policy {
             Message::Import { import, reply } => reply.send(self.import(&import)?),
             Message::AppsSeen(apps) => self.take_up_seen(apps)?,
             Message::FileChanged => self.reread()?,
-            Message::TimePassed | Message::NetworkChanged => self.publish()?,
+            Message::TimePassed | Message::NetworkChanged | Message::AppEnded => self.publish()?,
         }
         Ok(())
     }
@@ -167,12 +182,15 @@ impl Policy {
             generation: published.generation,
             stored,
             unstored: Vec::new(),
+            unwritable: None,
             tidied: None,
             last_good: remembered,
             untold: true,
             alarm: None,
+            watch: None,
             arguments,
         };
+        policy.look_at_store()?;
         policy.take_up_adopted()?;
         policy.take_up_pause()?;
         policy.remember(text)?;
@@ -229,9 +247,8 @@ impl Policy {
         let Some(text) = text.filter(|text| self.last_good.as_ref() != Some(text)) else {
             return Ok(());
         };
-        match self.store.with(|store| store.set_last_good(&text))? {
-            Ok(()) => self.last_good = Some(text),
-            Err(error) => events::StoreFailed { error: &error.into() }.emit(),
+        if self.keep(|store| store.set_last_good(&text))?.is_ok() {
+            self.last_good = Some(text);
         }
         Ok(())
     }
@@ -251,7 +268,8 @@ impl Policy {
         events::file_is_refused(self.choice.refused.is_some());
         let published = self.arguments.published.load();
         let left = self.pause_left()?;
-        let mut snapshot = self.snapshot(published.generation);
+        let present = self.present_of(&self.stored);
+        let mut snapshot = self.snapshot(published.generation, &present);
         snapshot.paused = left.is_some();
         if *published == snapshot && publication == Publication::IfChanged {
             events::Unchanged.emit();
@@ -268,6 +286,7 @@ impl Policy {
         }
         self.tell_datapath();
         self.set_alarm(left);
+        self.watch_runs(present.runs);
         Ok(())
     }
 
@@ -339,18 +358,14 @@ impl Policy {
         if ids.is_empty() {
             return Ok(());
         }
-        match self.forget(&ids)? {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                events::StoreFailed { error: &error.into() }.emit();
-                Ok(())
-            }
-        }
+        // Those that can't be forgotten are looked at again.
+        let _ = self.forget(&ids)?;
+        Ok(())
     }
 
     /// Durable first, then in memory.
     fn forget(&mut self, ids: &[u32]) -> Result<Result<(), StoreError>, Error> {
-        let stored = self.store.with(|store| store.remove_adopted(ids))?;
+        let stored = self.keep(|store| store.remove_adopted(ids))?;
         if stored.is_ok() {
             self.adopted.retain(|adopted| !ids.contains(&adopted.id));
             events::Forgotten { ids }.emit();
@@ -377,6 +392,7 @@ impl Policy {
             refused: self.choice.refused.clone(),
             restart_needed: self.restart_needed(),
             paused_s: self.paused_s(),
+            store_problem: self.unwritable.as_ref().map(Unwritable::why),
             idle_rules: self.idle_rules(PolicyStatus::MOST_IDLE_RULES),
             unused_settings: self.unused_settings(),
         }
@@ -402,10 +418,15 @@ impl Policy {
         problems.chain(without).take(PolicyStatus::MOST_IDLE_RULES).collect()
     }
 
-    fn snapshot(&self, generation: PolicyGeneration) -> Snapshot {
+    fn snapshot(&self, generation: PolicyGeneration, at: &Present) -> Snapshot {
         let (file, adopted) = (&self.choice.settings, self.adopted.clone());
+        effective::snapshot(file, &self.stored, generation, adopted, at)
+    }
+
+    /// What is so now, as far as the rules look at it, where that is stored.
+    fn present_of(&self, stored: &Stored) -> Present {
         let surroundings = self.arguments.surroundings.load();
-        let present = effective::present(file, &self.stored, rule::now(), &surroundings);
-        effective::snapshot(file, &self.stored, generation, adopted, &present)
+        let goes_on = |run: &Run| self.arguments.programs.goes_on(run);
+        effective::present(&self.choice.settings, stored, rule::now(), &surroundings, goes_on)
     }
 }

@@ -65,7 +65,8 @@ pub(crate) fn add_rule(
 ) -> Result<Option<Values>, PolicyRefusal> {
     let rule = layer::new_rule(&new.rule, networks).map_err(PolicyRefusal::Invalid)?;
     let mut lines = lines_of(values, new.list);
-    // What counts until the next restart takes the place of what an earlier restart ended.
+    // What counts until the next restart takes the place of what an earlier restart ended; what
+    // counts until the app ends that of what another run of it ended, or will.
     let anew = Rule { when: rule.when.whenever_said(), ..rule.clone() };
     let has_ended = |old: &Rule| {
         old.when.until != rule.when.until && anew.when != rule.when && is_meant(old, &anew)
@@ -108,8 +109,8 @@ pub(crate) fn change_rule(
 /// The same rule, be it off or on.
 pub(crate) fn is_meant(rule: &Rule, wanted: &Rule) -> bool {
     let on = |when: When| match wanted.when.until {
-        // As people write it, it is the one of any run of the machine.
-        Some(End::Restart(None)) => When { off: false, ..when.whenever_said() },
+        // As people write it, it is the one of any run of the machine, or of the app.
+        Some(End::Restart(None) | End::Exit(None)) => When { off: false, ..when.whenever_said() },
         _ => When { off: false, ..when },
     };
     (rule.permission, &rule.entity, rule.service, on(rule.when), &rule.only)
@@ -281,6 +282,31 @@ mod tests {
         };
         let (values, _) = change_rule(&after, &asked).expect("a rule").expect("found");
         assert_eq!(values, rules(&["- * off until=restart@0fcbee07bad8", "+ LAN"]));
+    }
+
+    #[test]
+    fn what_counts_until_the_app_ends_is_said_anew_of_another_run_of_it() {
+        let [now, before] = ["+ * until=exit@7-8-0fcbee07bad8", "+ * until=exit@1-2-0fcbee07bad8"];
+        let values = rules(&["- LAN", before]);
+        let after = add_rule(&values, &new(now), &[]).expect("a rule").expect("a change");
+        assert_eq!(after, rules(&[now, "- LAN"]));
+        assert_eq!(add_rule(&after, &new(now), &[]).expect("a rule"), None);
+        let unknown = add_rule(&values, &new("+ * until=exit"), &[]);
+        assert!(matches!(unknown, Err(PolicyRefusal::Invalid(_))), "{unknown:?}");
+        let asked = |rule: &str, change| ChangeRule {
+            app: None,
+            list: RuleList::Outgoing,
+            rule: rule.to_owned(),
+            change,
+        };
+        let off = asked("+ * until=exit", RuleChange::Disable);
+        let (values, _) = change_rule(&after, &off).expect("a rule").expect("found");
+        assert_eq!(values, rules(&["+ * off until=exit@7-8-0fcbee07bad8", "- LAN"]));
+        let gone = asked("+ * until=exit off", RuleChange::Remove);
+        let (values, _) = change_rule(&values, &gone).expect("a rule").expect("found");
+        assert_eq!(values, rules(&["- LAN"]));
+        let other = asked("+ * until=restart", RuleChange::Remove);
+        assert_eq!(change_rule(&after, &other).expect("a rule"), None);
     }
 
     #[test]

@@ -11,20 +11,23 @@ use seawall_messages::policy::{
     Adopted, AppFilter, DEFAULT_ASK_TIMEOUT, DefaultAction, Filter, ManagedRules, PolicyGeneration,
     SettingStatus, Snapshot,
 };
-use seawall_messages::rule::{Moment, Present, Rules};
+use seawall_messages::rule::{Moment, Present, Rules, Run};
 use seawall_messages::setting::{self, Kind, Origin, Place, Setting, Value, Values};
 
 use crate::file::{BackendChoice, PolicyFile};
 use crate::layer::Layer;
+use crate::running::that_go_on;
 use crate::stored::Stored;
 use crate::{networks, users};
 
-/// What is so at a moment somewhere, as far as rules look at it. Looks users up.
+/// What is so at a moment somewhere, as far as rules look at it. Looks users up. `goes_on`: whether a
+/// run of an app does.
 pub fn present(
     file: &PolicyFile,
     stored: &Stored,
     moment: Moment,
     surroundings: &Surroundings,
+    goes_on: impl Fn(&Run) -> bool,
 ) -> Present {
     let lists = || file.lists().chain(stored.lists());
     let networks = networks::all(&file.networks, stored.networks());
@@ -39,6 +42,7 @@ pub fn present(
         networks: here.map(|network| Arc::clone(&network.name)).collect(),
         users: users::named_by(lists().flatten()),
         interfaces,
+        runs: that_go_on(lists().flatten(), moment.boot, goes_on),
     }
 }
 

@@ -26,6 +26,7 @@ const UNUSED: &str = "seawall_policy_unused_settings";
 const PROFILES: &str = "seawall_policy_profiles";
 const RULES_ADDED: &str = "seawall_policy_rules_added_total";
 const STORE_FAILURES: &str = "seawall_policy_store_failures_total";
+const STORE_UNWRITABLE: &str = "seawall_policy_store_unwritable";
 const SURVEY_FAILURES: &str = "seawall_policy_survey_failures_total";
 
 /// Most rules that are named in the log.
@@ -50,6 +51,7 @@ pub fn describe_metrics() {
     describe_gauge!(UNUSED, "Stored settings that don't count, because they can't be used");
     describe_gauge!(PROFILES, "Profiles in the store that say something");
     describe_counter!(STORE_FAILURES, "Writes of durable policy state that failed");
+    describe_gauge!(STORE_UNWRITABLE, "1 while changes of settings and profiles can't be stored");
     describe_counter!(SURVEY_FAILURES, "Listings of this machine's sockets that failed");
     // There from the start: the first failure counts as one, too.
     counter!(STORE_FAILURES).absolute(0);
@@ -338,7 +340,7 @@ impl SurveyFailed<'_> {
 
 /// Durable state can't be written; what is in force is not affected.
 pub(crate) struct StoreFailed<'a> {
-    pub(crate) error: &'a crate::error::Error,
+    pub(crate) error: &'a crate::store::StoreError,
 }
 
 impl StoreFailed<'_> {
@@ -346,6 +348,11 @@ impl StoreFailed<'_> {
         counter!(STORE_FAILURES).increment(1);
         tracing::error!(error = chain(self.error), "Policy state not stored");
     }
+}
+
+/// Whether durable state can't be written as things are.
+pub(crate) fn store_is_unwritable(is_so: bool) {
+    gauge!(STORE_UNWRITABLE).set(f64::from(u8::from(is_so)));
 }
 
 /// The kernel doesn't tell of changes to the file.

@@ -74,6 +74,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::built_in;
 use crate::effective::{present, snapshot};
+use crate::running::nothing_runs;
 use crate::stored::Stored;
 
 use self::problem::Collector;
@@ -186,7 +187,7 @@ fn parse_with<'t>(
 impl PolicyFile {
     /// What is so at that moment there, as far as its rules look at it. Looks users up.
     pub fn present(&self, moment: Moment, surroundings: &Surroundings) -> Present {
-        present(self, &Stored::default(), moment, surroundings)
+        present(self, &Stored::default(), moment, surroundings, nothing_runs)
     }
 
     /// The policy that it makes at present, where the store says nothing.

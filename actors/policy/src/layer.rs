@@ -16,6 +16,10 @@ use crate::{built_in, rule};
 /// Of a rule that ends with the next restart.
 const UNKNOWN_RUN: &str = "until=restart: found no word of which run of the machine this is (/proc/sys/kernel/random/boot_id); expected a date";
 
+/// Of a rule that ends with an app.
+const UNKNOWN_APP: &str =
+    "until=exit: found no word of which run of the app it is; `seawall rule add --app` says it";
+
 /// Some settings, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer {
@@ -77,7 +81,12 @@ pub fn problem(key: &str, value: &Value, place: Place, networks: &[Arc<str>]) ->
         return Some(format!("{key}: found {} rules; expected at most {MAX_RULES}", lines.len()));
     }
     (1..).zip(lines).find_map(|(position, line)| {
-        let problem = new_rule(line, networks).err()?;
+        let rule = read_rule(line);
+        let elsewhere = rule.ok().and_then(|rule| rule::exit_elsewhere(line, &rule));
+        let problem = match elsewhere {
+            Some(error) => error.to_string(),
+            None => new_rule(line, networks).err()?,
+        };
         Some(format!("{key}[{position}]: {problem}"))
     })
 }
@@ -106,11 +115,13 @@ pub fn read_rule(line: &str) -> Result<Rule, String> {
     rule::parse(line).map_err(|error| error.to_string())
 }
 
-/// Reads a rule that is kept: one that ends with the next restart says after which it was said.
+/// Reads a rule that is kept: one that ends with the next restart says after which it was said, one
+/// that ends with its app of which run of it.
 fn read_kept(line: &str) -> Result<Rule, String> {
     let rule = read_rule(line)?;
     match rule.when.until {
         Some(End::Restart(None)) => Err(UNKNOWN_RUN.to_owned()),
+        Some(End::Exit(None)) => Err(UNKNOWN_APP.to_owned()),
         _ => Ok(rule),
     }
 }
@@ -125,11 +136,16 @@ pub fn as_written(values: &Values, boot: Option<Boot>) -> Values {
     with_lines(values, |line| Some(rule::as_written(line, boot)))
 }
 
-/// What is kept as people write it, without what an earlier restart of the machine ended.
+/// What is kept as people write it, without what an earlier restart of the machine ended, and
+/// without what is of one run of an app.
 pub fn still_written(values: &Values, boot: Option<Boot>) -> Values {
     let is_over = |line: &str| {
         let until = rule::parse(line).ok().and_then(|rule| rule.when.until);
-        matches!(until, Some(End::Restart(said_in)) if said_in != boot)
+        match until {
+            Some(End::Restart(said_in)) => said_in != boot,
+            Some(End::Exit(_)) => true,
+            _ => false,
+        }
     };
     let written = with_lines(values, |line| (!is_over(line)).then(|| rule::as_written(line, boot)));
     // A list of which nothing is left says nothing.
@@ -272,9 +288,29 @@ mod tests {
         assert_eq!((as_written(&kept, boot), still_written(&kept, boot)), (said.clone(), said));
         assert_eq!(as_written(&old, boot), old);
         assert_eq!(still_written(&old, boot), values(&[("block_lan", Value::Switch(true))]));
-        let nowhere = read(&rules(&["- * until=restart"]), Place::All);
-        assert!(nowhere.filter.outgoing_rules.is_empty(), "{nowhere:?}");
-        assert_eq!(nowhere.problems.len(), 1);
+        for line in ["- * until=restart", "- * until=exit"] {
+            let nowhere = read(&rules(&[line]), Place::All);
+            assert!(nowhere.filter.outgoing_rules.is_empty(), "{nowhere:?}");
+            assert_eq!(nowhere.problems.len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_of_one_run_of_an_app_is_shown_without_it_and_not_exported() {
+        let boot = Boot::parse("0fcbee07bad8");
+        let rules = |lines: &[&str]| {
+            let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+            values(&[("outgoing_rules", Value::Rules(lines))])
+        };
+        let kept = rules(&["- * until=exit@1-2-000000000000 # x", "+ *"]);
+        assert_eq!(as_written(&kept, boot), rules(&["- * until=exit # x", "+ *"]));
+        assert_eq!(still_written(&kept, boot), rules(&["+ *"]));
+        assert_eq!(
+            still_written(&rules(&["- * until=exit@1-2-0fcbee07bad8"]), boot),
+            Values::new()
+        );
+        let layer = read(&kept, Place::App);
+        assert_eq!((layer.filter.outgoing_rules.len(), layer.problems.len()), (2, 0));
     }
 
     #[test]
@@ -291,6 +327,8 @@ mod tests {
             ("service.mode", Value::Word("open".to_owned()), Place::All, Some("policy file")),
             ("outgoing_rules", Value::Rules(vec!["+".to_owned()]), Place::All, Some("expected")),
             ("outgoing_rules", rule("- * network=home"), Place::All, None),
+            ("outgoing_rules", rule("- * until=exit"), Place::App, Some("until=exit")),
+            ("outgoing_rules", rule("- * until=exit@1-2-0fcbee07bad8"), Place::App, Some("--app")),
             ("built_in_profiles_off", rule("the KERNEL"), Place::All, None),
             ("built_in_profiles_off", rule("x"), Place::All, Some("\"The kernel\"")),
             ("outgoing_rules", rule("- * network!=hme"), Place::All, Some("outgoing_rules[1]")),

@@ -5,7 +5,7 @@
 //! - Receives: [`seawall_messages::policy`], from `api`, from its own watcher of
 //!   the file, from `network`, when the machine may be in another network, from
 //!   `process`, when apps are seen, and from `prompt`, when answers change.
-//! - Reads: where the machine is, as `network` published it last.
+//! - Reads: where the machine is, as `network` published it last; which apps run, by [`Running`].
 //! - Writes: never the file, which is its owner's and wins over what is stored.
 //! - Publishes: [`seawall_messages::Snapshot`]. Its generation goes on counting
 //!   over restarts of the component, and begins again with the worker.
@@ -31,6 +31,7 @@ pub mod layer;
 mod networks;
 mod pause;
 pub mod rule;
+mod running;
 mod startup;
 pub mod store;
 pub mod stored;
@@ -49,6 +50,7 @@ pub use self::{
     events::describe_metrics,
     file::{PolicyFile, ServiceSettings},
     pause::MAX_PAUSE,
+    running::{Running, RunningError, Wait, Wanted},
     startup::{Startup, startup},
     store::{Store, StoreError},
     transfer::MAX_IMPORT_BYTES,

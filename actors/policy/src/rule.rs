@@ -6,7 +6,8 @@
 //! connections, geographic data, filter lists) are read, and decide nothing.
 //!
 //! Printing is canonical: parsing what was printed gives an equal rule, but for the run of the
-//! machine in which `until=restart` was said, which only what is [`kept`] says.
+//! machine in which `until=restart` was said, and that of the app in which `until=exit` was, which
+//! only what is [`kept`] says.
 
 mod condition;
 mod domain;
@@ -21,7 +22,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use seawall_messages::rule::{Boot, End, InNetwork, Only, Permission, Rule, When};
+use seawall_messages::rule::{Boot, End, InNetwork, Only, Permission, Rule, Run, When};
 
 use self::condition::{Conditions, is_condition, network_span, print_conditions};
 use self::entity::parse_entity;
@@ -32,7 +33,7 @@ pub use self::names::protocol_number as protocol_by_name;
 
 pub use self::entity::print_entity;
 pub use self::service::print_service;
-use self::when::{RESTART, SAID_IN, UNTIL, restart_span};
+use self::when::{EXIT, RESTART, SAID_IN, UNTIL, end_span};
 pub use self::when::{now, this_boot};
 
 /// Longest rule, in bytes, comment included. The longest useful one has two
@@ -93,13 +94,16 @@ pub fn switched(rule: &Rule, off: bool) -> Rule {
     Rule { when, text, ..rule.clone() }
 }
 
-/// The rule as it is kept: with the run of the machine in which `until=restart` was said.
+/// The rule as it is kept: with the run of the machine in which `until=restart` was said, or that
+/// of the app in which `until=exit` was.
 pub fn kept(rule: &Rule) -> String {
+    let with = |end: &str, said_in: &dyn fmt::Display| {
+        let shown = format!(" {UNTIL}={end}");
+        rule.text.replacen(&shown, &format!("{shown}{SAID_IN}{said_in}"), 1)
+    };
     match rule.when.until {
-        Some(End::Restart(Some(boot))) => {
-            let shown = format!(" {UNTIL}={RESTART}");
-            rule.text.replacen(&shown, &format!("{shown}{SAID_IN}{boot}"), 1)
-        }
+        Some(End::Restart(Some(boot))) => with(RESTART, &boot),
+        Some(End::Exit(Some(run))) => with(EXIT, &run),
         _ => rule.text.to_string(),
     }
 }
@@ -107,7 +111,7 @@ pub fn kept(rule: &Rule) -> String {
 /// The line as it is kept where it is said now. What is no rule stays as it is.
 pub fn said_in(line: &str, boot: Option<Boot>) -> String {
     let is_said_now = parse(line).is_ok_and(|rule| rule.when.until == Some(End::Restart(None)));
-    let end = restart_end(line).filter(|_| is_said_now);
+    let end = span_of_end(line, RESTART).filter(|_| is_said_now).map(|span| span.end);
     match (end, boot) {
         (Some(end), Some(boot)) => {
             format!("{}{SAID_IN}{boot}{}", &line[..end], &line[end..])
@@ -116,10 +120,30 @@ pub fn said_in(line: &str, boot: Option<Boot>) -> String {
     }
 }
 
-/// A kept line as people write it, where it is of this run of the machine. One of another stays as
-/// it is, so that nobody who says the same again has it count again.
+/// Whether the line is a rule that says `until=exit`, of whichever run of its app.
+pub(crate) fn ends_with_app(line: &str) -> bool {
+    parse(line).is_ok_and(|rule| matches!(rule.when.until, Some(End::Exit(_))))
+}
+
+/// A line that says `until=exit` as it is kept where it is said of that run of its app.
+pub fn said_of(line: &str, run: Run) -> String {
+    match span_of_end(line, EXIT) {
+        Some(span) => {
+            format!("{}{EXIT}{SAID_IN}{run}{}", &line[..span.start], &line[span.end..])
+        }
+        None => line.to_owned(),
+    }
+}
+
+/// A kept line as people write it. Of what ends with the restart only where it is of this run of the
+/// machine: one of another stays as it is, so that nobody who says the same again has it count
+/// again. (Who says `until=exit` again has it of another run of the app in any case.)
 pub fn as_written(line: &str, boot: Option<Boot>) -> String {
-    let Some((end, boot)) = restart_end(line).zip(boot) else { return line.to_owned() };
+    if let Some(span) = span_of_end(line, EXIT) {
+        return format!("{}{EXIT}{}", &line[..span.start], &line[span.end..]);
+    }
+    let end = span_of_end(line, RESTART).map(|span| span.end);
+    let Some((end, boot)) = end.zip(boot) else { return line.to_owned() };
     let said_in = format!("{SAID_IN}{boot}");
     match line[..end].strip_suffix(&said_in) {
         Some(before) => format!("{before}{}", &line[end..]),
@@ -132,15 +156,26 @@ pub(crate) fn restart_in_file(line: &str, rule: &Rule) -> Option<RuleError> {
     if !matches!(rule.when.until, Some(End::Restart(_))) {
         return None;
     }
-    let span = words(line).into_iter().find_map(|(at, word)| restart_span(at, word));
-    let found = "`restart` in a file, which isn't of one run of the machine".to_owned();
+    let found = "`restart` in a file, which isn't of one run of the machine";
     let expected = "a date, or a date and time; `seawall rule add` takes until=restart";
-    Some(error(line, Fault::new(span.unwrap_or(0..0), found, expected)))
+    let span = span_of_end(line, RESTART).unwrap_or(0..0);
+    Some(error(line, Fault::new(span, found, expected)))
 }
 
-/// Where the word that says `until=restart` ends.
-fn restart_end(line: &str) -> Option<usize> {
-    words(line).into_iter().find_map(|(at, word)| Some(restart_span(at, word)?.end))
+/// What is wrong with a rule that says `until=exit` anywhere but in a command that names its app.
+pub(crate) fn exit_elsewhere(line: &str, rule: &Rule) -> Option<RuleError> {
+    if !matches!(rule.when.until, Some(End::Exit(_))) {
+        return None;
+    }
+    let found = "`exit` in what isn't of one run of an app";
+    let expected = "a date, or a date and time; `seawall rule add --app` takes until=exit";
+    let span = span_of_end(line, EXIT).unwrap_or(0..0);
+    Some(error(line, Fault::new(span, found, expected)))
+}
+
+/// Where a line says `until=` and that: what stands behind the `=`.
+fn span_of_end(line: &str, end: &str) -> Option<Range<usize>> {
+    words(line).into_iter().find_map(|(at, word)| end_span(at, word, end))
 }
 
 /// What is wrong with a rule of that line, if it names a network that isn't among these.

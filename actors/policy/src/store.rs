@@ -62,6 +62,11 @@ impl Store {
         Durable::exists(folder)
     }
 
+    /// Whether there is room for changes.
+    pub fn check_room(&mut self) -> Result<(), StoreError> {
+        self.0.check_room()
+    }
+
     /// Text of the last policy file that could be read.
     pub fn last_good(&mut self) -> Result<Option<String>, StoreError> {
         self.get(LAST_GOOD)

@@ -3,6 +3,7 @@
 mod adoption;
 mod choosing;
 mod component;
+mod ends;
 mod killed;
 mod storing;
 mod watching;
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use seawall_messages::network::Surroundings;
 use seawall_messages::policy::{Message, PolicyGeneration, PolicyRefusal, PolicyStatus};
+use seawall_messages::process::{App, Process, ProcessKey};
+use seawall_messages::rule::Run;
 use seawall_messages::{Snapshot, datapath};
 use seawall_runtime::{
     Address, Component, Context, Failure, Generation, Kernel, Lender, Published, Publisher, Reply,
@@ -22,14 +25,16 @@ use seawall_runtime::{
 
 use crate::adopt::{FoundSocket, Survey, SurveyError};
 use crate::file::ServiceSettings;
+use crate::running::{Running, RunningError, Wait, Wanted};
 use crate::{Arguments, Policy, Store};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A machine: a folder with the file and the state, sockets, and what is told to `datapath`.
+/// A machine: a folder with the file and the state, sockets, programs, and what is told to `datapath`.
 struct Machine {
     folder: tempfile::TempDir,
     sockets: Arc<Sockets>,
+    programs: Programs,
     told: Arc<Mutex<Vec<PolicyGeneration>>>,
 }
 
@@ -38,6 +43,10 @@ struct Sockets {
     found: Mutex<Vec<FoundSocket>>,
     fails: AtomicBool,
 }
+
+/// What runs on it: process, and the file that it runs.
+#[derive(Clone, Default)]
+struct Programs(Arc<Mutex<Vec<(ProcessKey, String)>>>);
 
 /// A worker on it, from its start to its stop.
 struct Worker {
@@ -53,6 +62,38 @@ impl Survey for Sockets {
             return Err(SurveyError("no sock_diag here".into()));
         }
         Ok(self.found.lock().expect("no test panicked with it").clone())
+    }
+}
+
+impl Programs {
+    fn now(&self) -> Vec<(ProcessKey, String)> {
+        self.0.lock().expect("no test panicked with it").clone()
+    }
+
+    fn runs(&self, run: &Run) -> bool {
+        let same = |key: &ProcessKey| (key.pid, key.started_ticks) == (run.pid, run.started_ticks);
+        self.now().iter().any(|(key, _)| same(key))
+    }
+}
+
+impl Running for Programs {
+    fn goes_on(&self, run: &Run) -> bool {
+        self.runs(run)
+    }
+
+    fn oldest(&self, app: &Wanted<'_>, _: &Snapshot) -> Result<Option<ProcessKey>, RunningError> {
+        let is_it = |path: &str| (app.is_it)(&Process::made_up(App::unidentified(), path));
+        let meant = self.now().into_iter().filter(|(_, path)| is_it(path)).map(|(key, _)| key);
+        Ok(meant.min_by_key(|key| key.started_ticks))
+    }
+
+    fn one_ends(&self, runs: Vec<Run>) -> Wait {
+        let programs = self.clone();
+        Box::pin(async move {
+            while runs.iter().all(|run| programs.runs(run)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
     }
 }
 
@@ -83,6 +124,7 @@ impl Machine {
         Self {
             folder: tempfile::tempdir().expect("a folder"),
             sockets: Arc::default(),
+            programs: Programs::default(),
             told: Arc::default(),
         }
     }
@@ -125,6 +167,7 @@ impl Machine {
             surroundings,
             datapath: datapath.clone(),
             survey: self.sockets.clone(),
+            programs: Arc::new(self.programs.clone()),
         };
         tree.actor::<Policy>(&policy, arguments);
         tree.actor::<Told>(&datapath, self.told.clone());

@@ -18,7 +18,7 @@ pub(crate) fn next_look<'a>(
     let to_next_minute = MINUTE - of_this_minute;
     let end = |rule: &Rule| match rule.when.until? {
         End::Time(seconds) => Some(seconds),
-        End::Restart(_) => None,
+        End::Restart(_) | End::Exit(_) => None,
     };
     let until = |rule: &Rule| {
         let end = u64::try_from(end(rule)?).ok()?;
@@ -48,6 +48,7 @@ mod tests {
             (&["- * off during=Mon"], None),
             (&["- * until=restart"], None),
             (&["- * until=restart during=Mon"], Some(in_ms(39_500))),
+            (&["- * until=exit"], None),
             (&["- * during=Mon"], Some(in_ms(39_500))),
             (&["- * until=2026-11-25T10:00:30Z"], Some(in_ms(9_500))),
             (&["- * until=2026-11-25T10:00:30Z", "- * during=Mon"], Some(in_ms(9_500))),

@@ -24,6 +24,7 @@ mod ledger;
 pub mod names;
 mod noted;
 mod roster;
+mod running;
 #[cfg(test)]
 mod tests;
 mod tracked;
@@ -33,3 +34,4 @@ pub use self::actor::{Arguments, Counting, Processes};
 pub use self::error::Error;
 pub use self::events::describe_metrics;
 pub use self::ledger::Ledger;
+pub use self::running::oldest_running;

@@ -232,6 +232,11 @@ impl Snapshot {
         self.app_layers(self.app_place(attribution))
     }
 
+    /// The profile that counts for a process.
+    pub fn profile_of(&self, process: &Process) -> Option<&AppPolicy> {
+        self.profiles.at(self.profiles.position(Some(process))?)
+    }
+
     /// All sections and profiles.
     pub fn all_apps(&self) -> impl Iterator<Item = &AppPolicy> {
         self.apps.iter().chain(self.profiles.iter())

@@ -34,7 +34,8 @@ pub enum Message {
         reply: Reply<Result<bool, String>>,
     },
     /// From `api`: put a rule into the store and publish. Durable before it is answered. An error
-    /// leaves all as it was. Asking again is safe: a rule that is first already stays once.
+    /// leaves all as it was. Asking again is safe: a rule that is first already stays once. One that
+    /// ends with its app is of the app's oldest process.
     AddRule {
         /// The rule and its place.
         rule: NewRule,
@@ -128,4 +129,6 @@ pub enum Message {
     NetworkChanged,
     /// From its own alarm: rules may have begun or ceased to count, or a pause is over.
     TimePassed,
+    /// From its own watch: an app that rules end with may have ended. Telling again is safe.
+    AppEnded,
 }

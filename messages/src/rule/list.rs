@@ -80,7 +80,7 @@ impl Rules {
     /// Whether the list is at present what it is.
     pub fn stays(&self, present: &Present) -> bool {
         self.iter().all(|rule| match rule.only {
-            None => rule.when.holds(present.moment) == rule.is_active,
+            None => rule.when.holds(present.moment, &present.runs) == rule.is_active,
             Some(_) => rule.at(present) == *rule,
         })
     }

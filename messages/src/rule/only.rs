@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::when::Moment;
+use super::when::{Moment, Run};
 use crate::policy::Pattern;
 
 /// What else has to be so for a rule to match. All of it; nothing by default.
@@ -71,13 +71,15 @@ pub struct Present {
     pub users: BTreeMap<Arc<str>, u32>,
     /// Numbers and names of this machine's interfaces, loopback included.
     pub interfaces: Vec<(u32, Arc<str>)>,
+    /// The runs of apps that go on, as far as rules end with them.
+    pub runs: Vec<Run>,
 }
 
-/// In no named network, and without users or interfaces that have names.
+/// In no named network, without users or interfaces that have names, and no app runs.
 impl From<Moment> for Present {
     fn from(moment: Moment) -> Self {
-        let (networks, interfaces) = (Vec::new(), Vec::new());
-        Self { moment, networks, users: BTreeMap::new(), interfaces }
+        let (networks, interfaces, runs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { moment, networks, users: BTreeMap::new(), interfaces, runs }
     }
 }
 

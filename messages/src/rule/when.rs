@@ -26,12 +26,25 @@ pub enum End {
     Time(i64),
     /// `until=restart`: when the machine is started again. `None`: it is said just now.
     Restart(Option<Boot>),
+    /// `until=exit`: when the app ends. `None`: it is said just now.
+    Exit(Option<Run>),
 }
 
 /// One run of the machine, from one start to the next. Part of the kernel's random id of it:
 /// long enough to tell any two apart, short enough to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Boot(u64);
+
+/// One run of an app: of a process, from its start to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Run {
+    /// The process's id.
+    pub pid: u32,
+    /// When it started, in hundredths of a second since boot.
+    pub started_ticks: u64,
+    /// In which run of the machine: in another, some other process may have both of these.
+    pub boot: Boot,
+}
 
 /// Times of each week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,10 +71,10 @@ pub struct Moment {
 }
 
 impl When {
-    /// Whether the rule counts at that moment.
-    pub fn holds(&self, at: Moment) -> bool {
+    /// Whether the rule counts at that moment. `runs`: those of apps that go on.
+    pub fn holds(&self, at: Moment, runs: &[Run]) -> bool {
         !self.off
-            && self.until.is_none_or(|end| end.is_ahead(at))
+            && self.until.is_none_or(|end| end.is_ahead(at, runs))
             && self.during.is_none_or(|during| during.contains(at))
     }
 
@@ -70,11 +83,20 @@ impl When {
         !self.off && (matches!(self.until, Some(End::Time(_))) || self.during.is_some())
     }
 
-    /// The same, but for the run of the machine in which it was said.
+    /// The run of an app that has to go on.
+    pub fn run(&self) -> Option<Run> {
+        match self.until {
+            Some(End::Exit(run)) => run,
+            _ => None,
+        }
+    }
+
+    /// The same, but for the run of the machine, or of the app, in which it was said.
     #[must_use]
     pub fn whenever_said(self) -> Self {
         match self.until {
             Some(End::Restart(Some(_))) => Self { until: Some(End::Restart(None)), ..self },
+            Some(End::Exit(Some(_))) => Self { until: Some(End::Exit(None)), ..self },
             _ => self,
         }
     }
@@ -92,6 +114,7 @@ impl When {
             Self { until: Some(End::Restart(_)), during: None, .. } => {
                 "the machine was restarted since"
             }
+            Self { until: Some(End::Exit(_)), during: None, .. } => "the app has ended since",
             _ => "it isn't its time",
         }
     }
@@ -99,11 +122,32 @@ impl When {
 
 impl End {
     /// Whether it is still to come.
-    fn is_ahead(self, at: Moment) -> bool {
+    fn is_ahead(self, at: Moment, runs: &[Run]) -> bool {
         match self {
             Self::Time(seconds) => at.unix_seconds < seconds,
             Self::Restart(said_in) => said_in.is_none() || said_in == at.boot,
+            Self::Exit(said_in) => {
+                said_in.is_none_or(|run| at.boot == Some(run.boot) && runs.contains(&run))
+            }
         }
+    }
+}
+
+impl Run {
+    /// From the text that it prints: `1234-567890-0fcbee07bad8`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (pid, rest) = text.split_once('-')?;
+        let (started_ticks, boot) = rest.split_once('-')?;
+        let boot = Boot::parse(boot)?;
+        let run = Self { pid: pid.parse().ok()?, started_ticks: started_ticks.parse().ok()?, boot };
+        // One spelling only, so that one run is one text.
+        (run.to_string() == text).then_some(run)
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.pid, self.started_ticks, self.boot)
     }
 }
 
@@ -190,6 +234,10 @@ mod tests {
         When { until: Some(end), ..When::default() }
     }
 
+    fn run(pid: u32, started_ticks: u64, boot: u64) -> Run {
+        Run { pid, started_ticks, boot: Boot(boot) }
+    }
+
     #[test]
     fn a_rule_counts_where_all_of_it_holds() {
         let never = Weekly { days: 0, from_minute: 0, to_minute: DAY_MINUTES };
@@ -202,12 +250,44 @@ mod tests {
             (until(End::Restart(None)), true),
             (until(End::Restart(Some(Boot(7)))), true),
             (until(End::Restart(Some(Boot(8)))), false),
+            (until(End::Exit(None)), true),
+            (until(End::Exit(Some(run(4, 9, 7)))), true),
+            (until(End::Exit(Some(run(4, 10, 7)))), false),
+            (until(End::Exit(Some(run(5, 9, 7)))), false),
+            (until(End::Exit(Some(run(4, 9, 8)))), false),
+            (When { off: true, ..until(End::Exit(Some(run(4, 9, 7)))) }, false),
         ];
+        // The last is of another run of the machine: whoever has that id now is somebody else.
+        let runs = [run(4, 9, 7), run(4, 9, 8)];
         for (when, expected) in cases {
-            assert_eq!(when.holds(at(0, 0, 0)), expected, "{when:?}");
+            assert_eq!(when.holds(at(0, 0, 0), &runs), expected, "{when:?}");
         }
         let nowhere = Moment { boot: None, ..at(0, 0, 0) };
-        assert!(!until(End::Restart(Some(Boot(7)))).holds(nowhere));
+        for end in [End::Restart(Some(Boot(7))), End::Exit(Some(run(4, 9, 7)))] {
+            assert!(!until(end).holds(nowhere, &runs), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_of_an_app_is_one_text() {
+        let text = "1234-567890-0fcbee07bad8";
+        let run = Run::parse(text).expect("one");
+        assert_eq!((run.pid, run.started_ticks, run.to_string().as_str()), (1234, 567_890, text));
+        let broken = [
+            "",
+            "1234",
+            "1234-567890",
+            "1234-567890-",
+            "1234-567890-0FCBEE07BAD8",
+            "01234-567890-0fcbee07bad8",
+            "+1234-567890-0fcbee07bad8",
+            "-1-567890-0fcbee07bad8",
+            "4294967296-1-0fcbee07bad8",
+            "1234-567890-0fcbee07bad8-",
+        ];
+        for text in broken {
+            assert_eq!(Run::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod cgroups;
 mod files;
 mod namespaces;
 mod owners;
+mod running;
 mod sharing;
 mod text;
 
@@ -40,6 +41,7 @@ pub use self::{
         MAX_LINKS, MAX_OWNERS, MAX_PROCESSES, all_socket_owners, descriptor_of, has_socket,
         owners_of_inode, owners_of_tap, socket_at,
     },
+    running::{Started, all_running, end_of, runs},
     sharing::{EndedChildren, ended_children, stays_open_over_exec},
 };
 

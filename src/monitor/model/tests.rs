@@ -66,6 +66,7 @@ fn done() -> RuleAdded {
             idle_rules: Vec::new(),
             unused_settings: Vec::new(),
             paused_s: None,
+            store_problem: None,
         },
     }
 }

@@ -20,6 +20,15 @@ use crate::world::Host;
 
 /// How long a start may take on a loaded machine.
 const START: Duration = Duration::from_secs(30);
+/// Lays a file system of its own over the folder of the state, and becomes Seawall.
+const ON_OWN_FILE_SYSTEM: &str = r#"
+state=$1 size=$2
+shift 2
+mkdir -p "$state"
+mount -t tmpfs -o "size=$size,mode=700" seawall-state "$state"
+exec "$@"
+"#;
+
 /// How long an ordered stop may take.
 const STOP: Duration = Duration::from_secs(15);
 
@@ -38,6 +47,7 @@ pub struct SeawallBuilder<'a> {
     folder: Option<TempDir>,
     environment: Vec<(String, String)>,
     program: Option<PathBuf>,
+    state_bytes: Option<u64>,
 }
 
 /// A running Seawall. Stopped when dropped.
@@ -88,6 +98,23 @@ impl<'a> SeawallBuilder<'a> {
         self
     }
 
+    /// Its state lies on a file system of its own, of that size, in a mount namespace of its own.
+    pub fn state_bytes(mut self, bytes: u64) -> Self {
+        self.state_bytes = Some(bytes);
+        self
+    }
+
+    /// The program, on a file system of its own for the state where that is wanted.
+    fn command(&self, program: &Path, state: &Path) -> Command {
+        let Some(bytes) = self.state_bytes else {
+            return self.host.command(&program.to_string_lossy());
+        };
+        let mut command = self.host.command("unshare");
+        command.args(["--mount", "--propagation", "private", "--", "sh", "-euc"]);
+        command.args([ON_OWN_FILE_SYSTEM, "sh"]).arg(state).arg(bytes.to_string()).arg(program);
+        command
+    }
+
     /// Starts it and waits until it is ready.
     ///
     /// # Panics
@@ -104,22 +131,23 @@ impl<'a> SeawallBuilder<'a> {
 
     /// Starts it. Gives it with the lines it printed up to `seawall: ready`, or
     /// how it ended, with its folder.
-    pub fn try_start(self) -> Result<(Seawall<'a>, Vec<String>), (Finished, TempDir)> {
-        let folder = self.folder.unwrap_or_else(|| {
+    pub fn try_start(mut self) -> Result<(Seawall<'a>, Vec<String>), (Finished, TempDir)> {
+        let folder = self.folder.take().unwrap_or_else(|| {
             TempDir::with_prefix("seawall-lab-")
                 .unwrap_or_else(|error| panic!("can't make a temporary folder: {error}"))
         });
         let service =
             format!("\n[service]\nmode = \"{}\"\nbackend = \"{}\"\n", self.mode, self.backend);
-        write_policy(folder.path(), &(self.policy + &service));
-        let program = self.program.unwrap_or_else(binary);
-        let mut command = self.host.command(&program.to_string_lossy());
+        write_policy(folder.path(), &(self.policy.clone() + &service));
+        let program = self.program.clone().unwrap_or_else(binary);
+        let state = folder.path().join("state");
+        let mut command = self.command(&program, &state);
         command
             .arg("run")
             .arg("--config")
             .arg(folder.path().join("seawall.toml"))
             .arg("--state-dir")
-            .arg(folder.path().join("state"))
+            .arg(state)
             .arg("--run-dir")
             .arg(folder.path().join("run"))
             .env_remove("NOTIFY_SOCKET")
@@ -165,6 +193,7 @@ impl<'a> Seawall<'a> {
             folder: None,
             environment: Vec::new(),
             program: None,
+            state_bytes: None,
         }
     }
 
@@ -201,6 +230,12 @@ impl<'a> Seawall<'a> {
     /// The folder that clients are given.
     pub fn run_dir(&self) -> PathBuf {
         self.path().join("run")
+    }
+
+    /// The folder of its state, as Seawall itself sees it: it may have mounts of its own.
+    pub fn state_folder(&self) -> PathBuf {
+        let root = format!("/proc/{}/root", self.keeper_pid());
+        Path::new(&root).join(self.path().strip_prefix("/").unwrap_or(Path::new(""))).join("state")
     }
 
     /// The policy file.

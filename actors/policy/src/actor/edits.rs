@@ -35,7 +35,10 @@ impl Policy {
             Ok(said) => said,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let kept = NewRule { rule: rule::said_in(&new.rule, this_boot()), ..new.clone() };
+        let kept = match self.said_now(&new.rule, profile.as_ref()) {
+            Ok(rule) => NewRule { rule, ..new.clone() },
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let after = match changes::add_rule(&values, &kept, &self.networks()) {
             Ok(after) => after,
             Err(refusal) => return Ok(Err(refusal)),
@@ -73,7 +76,7 @@ impl Policy {
         if let Err(refusal) = self.store_said(profile, values)? {
             return Ok(Err(refusal));
         }
-        let changed = ChangedRule { rule, list };
+        let changed = ChangedRule { rule: rule::as_written(&rule, this_boot()), list };
         events::RuleChanged { asked, changed: &changed }.emit();
         Ok(Ok((changed, self.status())))
     }
@@ -358,7 +361,7 @@ impl Policy {
 
     /// Durable first, then in force.
     fn write(&mut self, edit: Edit) -> Answer<()> {
-        if let Err(error) = self.store.with(|store| store.edit(&edit))? {
+        if let Err(error) = self.keep(|store| store.edit(&edit))? {
             return Ok(Err(PolicyRefusal::Failed(chain(&error))));
         }
         self.stored = self.stored.after(&edit);

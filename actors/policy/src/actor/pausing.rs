@@ -29,7 +29,7 @@ impl Policy {
             let begun = pause.begun.duration_since(UNIX_EPOCH).unwrap_or_default();
             (begun.as_secs(), pause.length.as_secs())
         });
-        if let Err(error) = self.store.with(|store| store.set_pause(stored))? {
+        if let Err(error) = self.keep(|store| store.set_pause(stored))? {
             return Ok(Err(chain(&error)));
         }
         self.pause = pause;
@@ -45,9 +45,7 @@ impl Policy {
             self.pause = None;
             events::PauseOver.emit();
             // Left behind, it is over at the next start, too.
-            if let Err(error) = self.store.with(|store| store.set_pause(None))? {
-                events::StoreFailed { error: &error.into() }.emit();
-            }
+            let _ = self.keep(|store| store.set_pause(None))?;
         }
         Ok(left)
     }

@@ -31,14 +31,13 @@ impl Policy {
         if edit == Edit::default() {
             return Ok(());
         }
-        match self.store.with(|store| store.edit(&edit))? {
+        match self.keep(|store| store.edit(&edit))? {
             Ok(()) => {
                 events::AppsSeen { profiles: &edit.profiles }.emit();
                 events::Tidied { profiles: edit.removed.len() }.emit();
                 self.stored = known;
             }
-            Err(error) => {
-                events::StoreFailed { error: &error.into() }.emit();
+            Err(_) => {
                 apps.truncate(MOST_UNSTORED);
                 self.unstored = apps;
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use seawall_messages::rule::Rule;
 use toml::de::{DeTable, Error};
 
-use crate::rule::{RuleError, nearest_name, restart_in_file, unknown_network};
+use crate::rule::{RuleError, exit_elsewhere, nearest_name, restart_in_file, unknown_network};
 
 /// Most problems that are told at once.
 const MAX_TOLD: usize = 20;
@@ -120,7 +120,9 @@ impl<'t> Collector<'t> {
     pub(super) fn misplaced(&self, line: &str, rule: &Rule) -> Option<RuleError> {
         let ends_unknown = || self.refuses_restart.then(|| restart_in_file(line, rule)).flatten();
         let known = [self.networks.as_slice(), &self.known_networks].concat();
-        unknown_network(line, rule, &known).or_else(ends_unknown)
+        unknown_network(line, rule, &known)
+            .or_else(|| exit_elsewhere(line, rule))
+            .or_else(ends_unknown)
     }
 
     /// Notes a problem at a byte of the text.

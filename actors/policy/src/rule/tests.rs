@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use seawall_messages::rule::{
     Boot, Continent, Country, DAY_MINUTES, DomainForm, End, Entity, InNetwork, InterfaceMatch,
-    Moment, Only, Permission, Port, Present, ScopeSet, Service, Subject, User, UserMatch, Weekly,
-    When,
+    Moment, Only, Permission, Port, Present, Run, ScopeSet, Service, Subject, User, UserMatch,
+    Weekly, When,
 };
 use seawall_messages::{Direction, Flow, Protocol, Transport};
 
@@ -79,6 +79,7 @@ fn canonical_rules_print_as_they_were_written() {
         "- * user=EXAMPLE.COM$",
         "- * interface=eth0",
         "- * TCP/SSH until=restart network=home",
+        "+ * TCP/SSH until=exit network=home",
         "+ LAN TCP/SSH network=home user=1000 interface=wl*",
     ];
     for line in lines {
@@ -119,6 +120,7 @@ fn other_spellings_print_canonically() {
         ("- * user=alice network=home off", "- * off network=home user=alice"),
         ("- * user=007", "- * user=7"),
         ("- * during=Mon until=restart@0fcbee07bad8", "- * until=restart during=Mon"),
+        ("+ * during=Mon until=exit@1-2-0fcbee07bad8", "+ * until=exit during=Mon"),
     ];
     for (line, printed) in cases {
         assert_eq!(&*parse(line).expect(line).text, printed, "{line}");
@@ -157,8 +159,11 @@ fn errors_point_at_the_part_that_is_wrong() {
         ("- * until=", "", "no time", "2026-12-24"),
         ("- * until=2026-13-01", "2026-13-01", "`2026-13-01`", "a date"),
         ("- * until=tomorrow", "tomorrow", "`tomorrow`", "a date"),
-        ("- * until=reboot", "reboot", "`reboot`", "or restart"),
+        ("- * until=reboot", "reboot", "`reboot`", "or restart, or exit"),
         ("- * until=restart@", "restart@", "`restart@`", "or restart"),
+        ("- * until=exit@", "exit@", "`exit@`", "or exit"),
+        ("- * until=exit@1-2", "exit@1-2", "`exit@1-2`", "or exit"),
+        ("- * until=exit until=restart", "until=restart", "`until` again", "once"),
         ("- * until=restart until=restart", "until=restart", "`until` again", "once"),
         ("- * until=2026-12-24 until=2026-12-25", "until=2026-12-25", "`until` again", "once"),
         ("- * during=", "", "nothing", "days such as"),
@@ -454,6 +459,8 @@ fn times() -> impl Strategy<Value = When> {
         (0..221_845_392_000_i64).prop_map(End::Time),
         Just(End::Restart(None)),
         "[0-9a-f]{12}".prop_map(|boot| End::Restart(Boot::parse(&boot))),
+        Just(End::Exit(None)),
+        "[1-9][0-9]{0,8}-[1-9][0-9]{0,15}-[0-9a-f]{12}".prop_map(|run| End::Exit(Run::parse(&run))),
     ];
     let until = proptest::option::of(until);
     let during =
@@ -533,6 +540,8 @@ proptest! {
         let said = said_in(&line, boot);
         prop_assert_eq!(&as_written(&said, boot), &line);
         prop_assert_eq!(&said_in(&said, Boot::parse("000000000000")), &said);
+        let run = Run::parse("1-2-0fcbee07bad8").expect("a run");
+        prop_assert_eq!(&as_written(&said_of(&line, run), None), &line);
     }
 
     #[test]
@@ -560,7 +569,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+?] [-+*a-zA-Z0-9./:,=# \t\u{e9}\u{7}]{0,40}|[-+] \\* (off|until=[-0-9TZ:+]{0,20}|until=restart@?[0-9a-f]{0,12}|during=[A-Za-z0-9,:-]{0,20}|network!?=[a-z0-9=._-]{0,9}|user=[a-z0-9$-]{0,9}|interface=[a-z0-9*/]{0,9}| ){0,4}|\\PC{0,40}") {
+    fn any_text_gives_a_rule_or_an_error_that_prints(line in "[-+?] [-+*a-zA-Z0-9./:,=# \t\u{e9}\u{7}]{0,40}|[-+] \\* (off|until=[-0-9TZ:+]{0,20}|until=(restart|exit)@?[0-9a-f-]{0,20}|during=[A-Za-z0-9,:-]{0,20}|network!?=[a-z0-9=._-]{0,9}|user=[a-z0-9$-]{0,9}|interface=[a-z0-9*/]{0,9}| ){0,4}|\\PC{0,40}") {
         match parse(&line) {
             Ok(rule) => prop_assert_eq!(parse(&rule.text).map(|again| again.text), Ok(rule.text)),
             Err(error) => prop_assert_eq!(error.to_string().lines().count(), 3),
@@ -667,4 +676,46 @@ fn in_a_file_the_restart_is_pointed_at() {
     }
     let rule = parse("- * until=2026-12-24").expect("a rule");
     assert_eq!(restart_in_file("- * until=2026-12-24", &rule), None);
+}
+
+#[test]
+fn a_rule_until_the_app_ends_is_of_the_run_of_which_it_was_said() {
+    let run = Run::parse("1234-567890-0fcbee07bad8").expect("a run");
+    let line = "+ *  until=exit off # until=exit";
+    let said = said_of(line, run);
+    assert_eq!(said, "+ *  until=exit@1234-567890-0fcbee07bad8 off # until=exit");
+    assert!(ends_with_app(line) && ends_with_app(&said));
+    assert_eq!(as_written(&said, None), line, "people need not see of which");
+    let other = Run { pid: 7, ..run };
+    assert_eq!(said_of(&said, other), "+ *  until=exit@7-567890-0fcbee07bad8 off # until=exit");
+    for untouched in ["- * # until=exit", "- * until=restart"] {
+        assert!(!ends_with_app(untouched));
+        assert_eq!(
+            (said_of(untouched, run), as_written(untouched, None)),
+            (untouched.to_owned(), untouched.to_owned())
+        );
+    }
+    let rule = parse("+ * until=exit@1234-567890-0fcbee07bad8").expect("a rule");
+    let moment = Moment { boot: Some(run.boot), ..now() };
+    let while_runs = |runs| Present { runs, ..Present::from(moment) };
+    assert!(rule.at(&while_runs(vec![other, run])).is_active);
+    let over = rule.at(&while_runs(vec![other]));
+    assert!(!over.is_active);
+    assert_eq!(over.why_not(), "the app has ended since");
+    let rebooted = Present { runs: vec![run], ..Present::from(Moment { boot: None, ..moment }) };
+    assert!(!rule.at(&rebooted).is_active, "another run of the machine");
+    assert!(parse("+ * until=exit").expect("a rule").at(&while_runs(Vec::new())).is_active);
+}
+
+#[test]
+fn anywhere_but_in_a_command_about_an_app_its_end_is_pointed_at() {
+    for end in ["exit", "exit@1-2-0fcbee07bad8"] {
+        let line = format!("- * off until={end} # until=exit");
+        let rule = parse(&line).expect("a rule");
+        let error = exit_elsewhere(&line, &rule).expect("not there");
+        assert_eq!(&line[error.span.clone()], end);
+        assert!(error.expected.contains("seawall rule add --app"), "{error}");
+    }
+    let rule = parse("- * until=restart").expect("a rule");
+    assert_eq!(exit_elsewhere("- * until=restart", &rule), None);
 }

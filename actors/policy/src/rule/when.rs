@@ -1,7 +1,9 @@
-//! When a rule counts: `off`, `until=2026-12-24T18:00`, `until=restart`, `during=Mon-Fri,22:00-06:00`.
+//! When a rule counts: `off`, `until=2026-12-24T18:00`, `until=restart`, `until=exit`,
+//! `during=Mon-Fri,22:00-06:00`.
 //!
-//! A rule that is kept says in which run of the machine `until=restart` was said:
-//! `until=restart@0fcbee07bad8`. People needn't see that.
+//! A rule that is kept says in which run of the machine `until=restart` was said, and of which run
+//! of the app `until=exit`: `until=restart@0fcbee07bad8`, `until=exit@1234-567890-0fcbee07bad8`.
+//! People needn't see that.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -10,7 +12,7 @@ use std::sync::OnceLock;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use seawall_messages::rule::{Boot, DAY_MINUTES, End, Moment, Weekly, When};
+use seawall_messages::rule::{Boot, DAY_MINUTES, End, Moment, Run, Weekly, When};
 
 use super::{Fault, quoted};
 
@@ -19,7 +21,8 @@ pub(super) const UNTIL: &str = "until";
 pub(super) const DURING: &str = "during";
 /// What `until=` may say in place of a time.
 pub(super) const RESTART: &str = "restart";
-/// Between that and the run of the machine in which it was said.
+pub(super) const EXIT: &str = "exit";
+/// Between that and the run of the machine, or of the app, in which it was said.
 pub(super) const SAID_IN: char = '@';
 /// Where the kernel says which run of the machine this is (random(4)).
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -51,6 +54,9 @@ pub(super) fn print_when(when: &When) -> String {
         Some(End::Restart(_)) => {
             let _ = write!(text, " {UNTIL}={RESTART}");
         }
+        Some(End::Exit(_)) => {
+            let _ = write!(text, " {UNTIL}={EXIT}");
+        }
         None => {}
     }
     if let Some(during) = when.during {
@@ -66,10 +72,10 @@ pub fn this_boot() -> Option<Boot> {
     *BOOT.get_or_init(|| Boot::of_id(&std::fs::read_to_string(BOOT_ID).ok()?))
 }
 
-/// Where a word of a line says `until=restart`: what stands behind the `=`.
-pub(super) fn restart_span(at: usize, word: &str) -> Option<Range<usize>> {
+/// Where a word of a line says `until=` and that: what stands behind the `=`.
+pub(super) fn end_span(at: usize, word: &str, end: &str) -> Option<Range<usize>> {
     let value = word.strip_prefix(UNTIL)?.strip_prefix('=')?;
-    let is_it = value.split(SAID_IN).next() == Some(RESTART);
+    let is_it = value.split(SAID_IN).next() == Some(end);
     is_it.then(|| at + word.len() - value.len()..at + word.len())
 }
 
@@ -88,16 +94,20 @@ fn moment(now: &Zoned) -> Moment {
     }
 }
 
-/// `restart`, a date, or a date and time, of this machine's time zone or with its offset from UTC.
+/// `restart`, `exit`, a date, or a date and time, of this machine's time zone or with its offset from UTC.
 fn parse_until(text: &str) -> Result<End, Fault> {
-    const EXPECTED: &str =
-        "a date, a date and time, or restart: 2026-12-24, 2026-12-24T18:00, 2026-12-24T18:00:00Z";
-    if text == RESTART {
-        return Ok(End::Restart(None));
+    const EXPECTED: &str = "a date, a date and time, or restart, or exit: 2026-12-24, 2026-12-24T18:00, 2026-12-24T18:00:00Z";
+    let said_in = |end: &str| text.strip_prefix(end)?.strip_prefix(SAID_IN);
+    match text {
+        RESTART => return Ok(End::Restart(None)),
+        EXIT => return Ok(End::Exit(None)),
+        _ => {}
     }
-    let said_in = text.strip_prefix(RESTART).and_then(|rest| rest.strip_prefix(SAID_IN));
-    if let Some(boot) = said_in.and_then(Boot::parse) {
+    if let Some(boot) = said_in(RESTART).and_then(Boot::parse) {
         return Ok(End::Restart(Some(boot)));
+    }
+    if let Some(run) = said_in(EXIT).and_then(Run::parse) {
+        return Ok(End::Exit(Some(run)));
     }
     let local = |time: DateTime| time.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp());
     let timestamp = match (text.parse::<Timestamp>(), text.len()) {

@@ -18,7 +18,7 @@ use crate::stored::fingerprint_of;
 const CURL: &str = "/usr/bin/curl";
 
 impl Worker {
-    fn add(
+    pub(super) fn add(
         &self,
         app: Option<&str>,
         rule: &str,
@@ -29,7 +29,7 @@ impl Worker {
         self.ask(|reply| Message::AddRule { rule: rule.clone(), reply })
     }
 
-    fn change(
+    pub(super) fn change(
         &self,
         change: RuleChange,
         app: Option<&str>,
@@ -40,7 +40,7 @@ impl Worker {
         self.ask(|reply| Message::ChangeRule { asked: asked.clone(), reply })
     }
 
-    fn set(
+    pub(super) fn set(
         &self,
         app: Option<&str>,
         key: &str,
@@ -51,7 +51,7 @@ impl Worker {
         self.ask(|reply| Message::ChangeSettings { change: change.clone(), reply })
     }
 
-    fn settings(&self, app: Option<&str>) -> Result<SettingsStatus, PolicyRefusal> {
+    pub(super) fn settings(&self, app: Option<&str>) -> Result<SettingsStatus, PolicyRefusal> {
         self.ask(|reply| Message::Settings { app: app.map(str::to_owned), reply })
     }
 
@@ -66,14 +66,17 @@ impl Worker {
         self.ask(|reply| Message::Profiles { reply }).expect("profiles")
     }
 
-    fn change_profile(
+    pub(super) fn change_profile(
         &self,
         change: &ProfileChange,
     ) -> Result<(Profile, PolicyStatus), PolicyRefusal> {
         self.ask(|reply| Message::ChangeProfile { change: change.clone(), reply })
     }
 
-    fn import(&self, import: &Import) -> Result<(Difference, PolicyStatus), PolicyRefusal> {
+    pub(super) fn import(
+        &self,
+        import: &Import,
+    ) -> Result<(Difference, PolicyStatus), PolicyRefusal> {
         self.ask(|reply| Message::Import { import: import.clone(), reply })
     }
 
@@ -84,7 +87,7 @@ impl Worker {
 }
 
 #[track_caller]
-fn assert_refused<T: std::fmt::Debug>(found: Result<T, PolicyRefusal>, expected: &str) {
+pub(super) fn assert_refused<T: std::fmt::Debug>(found: Result<T, PolicyRefusal>, expected: &str) {
     match found {
         Err(PolicyRefusal::Failed(told) | PolicyRefusal::Invalid(told)) => {
             assert!(told.contains(expected), "{told}");

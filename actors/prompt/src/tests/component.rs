@@ -80,6 +80,7 @@ fn status() -> PolicyStatus {
         unused_settings: Vec::new(),
         idle_rules: Vec::new(),
         paused_s: None,
+        store_problem: None,
     }
 }
 

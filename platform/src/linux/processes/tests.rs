@@ -28,6 +28,18 @@ fn a_name_ends_at_the_last_parenthesis() {
 }
 
 #[test]
+fn a_process_has_ended_when_none_of_its_threads_runs() {
+    let line = |state: &str, threads: u32| {
+        format!("42 (x) {state} 7 42 42 0 -1 0 1 2 3 4 5 6 7 8 20 0 {threads} 0 987654 1000 20")
+    };
+    let cases = [("S", 1, false), ("R", 3, false), ("Z", 1, true), ("Z", 2, false), ("X", 0, true)];
+    for (state, threads, expected) in cases {
+        let read = stat(line(state, threads).as_bytes()).expect(state);
+        assert_eq!((read.has_ended, read.started_ticks), (expected, 987_654), "{state} {threads}");
+    }
+}
+
+#[test]
 fn the_effective_user_is_the_second() {
     let cases = [
         ("Name:\tx\nUid:\t1000\t0\t0\t0\nGid:\t1\t2\t3\t4\n", Some(0)),

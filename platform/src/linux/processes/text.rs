@@ -22,6 +22,8 @@ pub(super) struct Stat {
     pub(super) parent_pid: u32,
     pub(super) started_ticks: u64,
     pub(super) is_kernel_thread: bool,
+    /// Whether nothing of it runs any more; its parent has yet to be told.
+    pub(super) has_ended: bool,
 }
 
 /// A file that is one record, in as few system calls as can be: the kernel gives that whole.
@@ -37,13 +39,17 @@ pub(super) fn stat(bytes: &[u8]) -> Option<Stat> {
     let text = String::from_utf8_lossy(bytes);
     let (head, rest) = text.rsplit_once(')')?;
     let (_, comm) = head.split_once('(')?;
-    let mut fields = rest.split_ascii_whitespace().skip(1);
-    // Fields 4, 9 and 22; the name is the second.
+    let mut fields = rest.split_ascii_whitespace();
+    // Fields 3, 4, 9, 20 and 22; the name is the second.
+    let state = fields.next()?;
     let parent_pid = fields.next()?.parse().ok()?;
     let flags: u64 = fields.nth(4)?.parse().ok()?;
-    let started_ticks = fields.nth(12)?.parse().ok()?;
+    let threads: u64 = fields.nth(10)?.parse().ok()?;
+    let started_ticks = fields.nth(1)?.parse().ok()?;
     let is_kernel_thread = flags & KERNEL_THREAD != 0;
-    Some(Stat { comm: comm.to_owned(), parent_pid, started_ticks, is_kernel_thread })
+    // Its first thread may end before others do.
+    let has_ended = matches!(state, "Z" | "X") && threads <= 1;
+    Some(Stat { comm: comm.to_owned(), parent_pid, started_ticks, is_kernel_thread, has_ended })
 }
 
 /// The second number of `Uid:` in `/proc/PID/status`.

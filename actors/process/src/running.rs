@@ -1,0 +1,134 @@
+//! The process of an app that runs longest, whether it ever used the network or not.
+
+use std::path::PathBuf;
+
+use seawall_messages::Snapshot;
+use seawall_messages::policy::{Fingerprint, Pattern};
+use seawall_messages::process::{Process, ProcessKey};
+use seawall_platform::linux::processes::{self, ProcessesError};
+
+use crate::roster::Roster;
+
+/// Most processes that are described in one go: well below two seconds.
+const MOST_DESCRIBED: usize = 8_192;
+
+/// What the kernel appends to the path of a file that is gone.
+const DELETED: &str = " (deleted)";
+
+/// The oldest running process that is one of an app's. `matches`: what these look like; of whom
+/// the file tells at once that none of it fits, no more is read.
+pub fn oldest_running(
+    matches: &[Fingerprint],
+    is_it: &dyn Fn(&Process) -> bool,
+    snapshot: &Snapshot,
+) -> Result<Option<ProcessKey>, ProcessesError> {
+    let paths = literal_paths(matches);
+    let own_mounts = std::fs::read_link("/proc/self/ns/mnt").ok();
+    let mut roster = Roster::new(None);
+    let running = processes::all_running()?.into_iter();
+    let candidates = running.filter(|it| {
+        !paths.as_deref().is_some_and(|paths| runsaside_file(it.pid, paths, own_mounts.as_ref()))
+    });
+    let described = candidates
+        .take(MOST_DESCRIBED)
+        .filter_map(|it| roster.of_started(it.pid, it.started_ticks, snapshot));
+    Ok(described.into_iter().find(|process| is_it(process)).map(|process| process.key))
+}
+
+/// The files of the host that processes of these run; `None` where others fit, too.
+fn literal_paths(matches: &[Fingerprint]) -> Option<Vec<&str>> {
+    let of_host = |path: &&Pattern| path.is_literal() && path.as_str().starts_with('/');
+    let paths = matches.iter().map(|it| Some(it.path.as_ref().filter(of_host)?.as_str()));
+    paths.collect()
+}
+
+/// Whether a process that sees our mounts runs none of these files.
+fn runsaside_file(pid: u32, paths: &[&str], own_mounts: Option<&PathBuf>) -> bool {
+    let Ok(file) = std::fs::read_link(format!("/proc/{pid}/exe")) else { return false };
+    let Some(file) = file.to_str() else { return false };
+    let is_one = paths
+        .iter()
+        .any(|path| file.strip_suffix(DELETED).unwrap_or(file) == *path || file == *path);
+    !is_one && std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok().as_ref() == own_mounts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+    use std::sync::Arc;
+
+    use seawall_messages::policy::{AppFilter, AppPolicy, Profiles};
+
+    use super::*;
+
+    struct Cat(Child);
+
+    impl Cat {
+        fn start(path: &std::path::Path) -> Self {
+            Self(Command::new(path).stdin(Stdio::piped()).spawn().expect("it runs"))
+        }
+    }
+
+    impl Drop for Cat {
+        fn drop(&mut self) {
+            drop(self.0.stdin.take());
+            self.0.wait().expect("it ends with its input");
+        }
+    }
+
+    fn fingerprint(path: &str, command_line: Option<&str>) -> Fingerprint {
+        let pattern = |text: &str| Some(Pattern::new(text));
+        let command_line = command_line.and_then(pattern);
+        Fingerprint { path: pattern(path), command_line, ..Fingerprint::default() }
+    }
+
+    /// Whose process it is, in a policy with these profiles.
+    fn oldest(profiles: &[(&str, Fingerprint)], name: &str) -> Option<u32> {
+        let app = |(name, fingerprint): &(&str, Fingerprint)| AppPolicy {
+            name: Arc::from(*name),
+            fingerprint: fingerprint.clone(),
+            filter: AppFilter::default(),
+        };
+        let all: Vec<_> = profiles.iter().map(app).collect();
+        let of_it = all.iter().filter(|app| *app.name == *name);
+        let matches: Vec<_> = of_it.map(|app| app.fingerprint.clone()).collect();
+        let snapshot = Snapshot { profiles: Profiles::from(all), ..Snapshot::unloaded() };
+        let is_it =
+            |process: &Process| snapshot.profile_of(process).is_some_and(|app| *app.name == *name);
+        let found = oldest_running(&matches, &is_it, &snapshot).expect("processes are listed");
+        found.map(|key| key.pid)
+    }
+
+    #[test]
+    fn the_oldest_that_is_the_apps_and_runs_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let copy = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::copy("/bin/cat", &path).expect("a copy of cat");
+            path
+        };
+        let (app, other) = (copy("app"), copy("other"));
+        let path = app.to_str().expect("plain").to_owned();
+        let said = [("app", fingerprint(&path, None))];
+        assert_eq!(oldest(&said, "app"), None);
+        let aside = Cat::start(&other);
+        assert_eq!(oldest(&said, "app"), None);
+        let first = Cat::start(&app);
+        // Starts are told in hundredths of a second.
+        let begun = processes::uptime_ticks();
+        while processes::uptime_ticks() < begun + 2 {
+            std::thread::yield_now();
+        }
+        let second = Cat::start(&app);
+        assert_eq!(oldest(&said, "app"), Some(first.0.id()));
+        let star = [("app", fingerprint(&format!("{}/*", folder.path().display()), None))];
+        assert_eq!(oldest(&star, "app"), Some(aside.0.id()));
+        let telling = [("app", fingerprint(&path, None)), ("cats", fingerprint(&path, Some("*")))];
+        assert_eq!(oldest(&telling, "app"), None, "another profile says more of them");
+        assert_eq!(oldest(&telling, "cats"), Some(first.0.id()));
+        drop(first);
+        assert_eq!(oldest(&said, "app"), Some(second.0.id()));
+        std::fs::remove_file(&app).expect("it goes");
+        assert_eq!(oldest(&said, "app"), Some(second.0.id()), "its file is gone, and it runs");
+    }
+}
