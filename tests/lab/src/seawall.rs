@@ -29,6 +29,14 @@ mount -t tmpfs -o "size=$size,mode=700" seawall-state "$state"
 exec "$@"
 "#;
 
+/// Lays another word of which run of the machine this is over the kernel's, and becomes Seawall.
+const IN_ANOTHER_BOOT: &str = r#"
+boot_id=$1
+shift
+mount --bind "$boot_id" /proc/sys/kernel/random/boot_id
+exec "$@"
+"#;
+
 /// How long an ordered stop may take.
 const STOP: Duration = Duration::from_secs(15);
 
@@ -48,6 +56,7 @@ pub struct SeawallBuilder<'a> {
     environment: Vec<(String, String)>,
     program: Option<PathBuf>,
     state_bytes: Option<u64>,
+    is_rebooted: bool,
 }
 
 /// A running Seawall. Stopped when dropped.
@@ -104,14 +113,31 @@ impl<'a> SeawallBuilder<'a> {
         self
     }
 
-    /// The program, on a file system of its own for the state where that is wanted.
+    /// As if the machine had been started again: what says so to Seawall is a file of the test's in
+    /// place of the kernel's, in a mount namespace of its own.
+    pub fn after_mock_reboot(mut self) -> Self {
+        self.is_rebooted = true;
+        self
+    }
+
+    /// The program, on a file system of its own for the state, or in another run of the machine,
+    /// where that is wanted.
     fn command(&self, program: &Path, state: &Path) -> Command {
-        let Some(bytes) = self.state_bytes else {
-            return self.host.command(&program.to_string_lossy());
-        };
         let mut command = self.host.command("unshare");
         command.args(["--mount", "--propagation", "private", "--", "sh", "-euc"]);
-        command.args([ON_OWN_FILE_SYSTEM, "sh"]).arg(state).arg(bytes.to_string()).arg(program);
+        match self.state_bytes {
+            Some(bytes) => {
+                command.args([ON_OWN_FILE_SYSTEM, "sh"]).arg(state).arg(bytes.to_string());
+            }
+            None if self.is_rebooted => {
+                let boot_id = state.with_file_name("boot_id");
+                std::fs::write(&boot_id, "3e1f2a60-0000-4000-8000-0fcbee07bad8\n")
+                    .unwrap_or_else(|error| panic!("can't write {}: {error}", boot_id.display()));
+                command.args([IN_ANOTHER_BOOT, "sh"]).arg(boot_id);
+            }
+            None => return self.host.command(&program.to_string_lossy()),
+        }
+        command.arg(program);
         command
     }
 
@@ -194,6 +220,7 @@ impl<'a> Seawall<'a> {
             environment: Vec::new(),
             program: None,
             state_bytes: None,
+            is_rebooted: false,
         }
     }
 
