@@ -11,9 +11,10 @@ const JUDGEMENTS: &str = "seawall_verdict_judgements_total";
 const ACTIONS: [Action; 3] = [Action::Allow, Action::Reject, Action::Drop];
 
 /// The layers that judgements here speak for; others belong to the datapath.
-const LAYERS: [Layer; 17] = [
+const LAYERS: [Layer; 18] = [
     Layer::AlwaysPasses,
     Layer::AdoptedSession,
+    Layer::Paused,
     Layer::BlockInbound,
     Layer::BlockInternet,
     Layer::BlockLan,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lab::probe::{Kind, Outcome};
+use lab::seawall::sample;
 use lab::{Family, Seawall, Talk, World, eventually};
 
 use super::{CUT, EASY, PATIENCE, back, path};
@@ -34,6 +35,8 @@ fn a_paused_seawall_lets_everything_pass_until_it_is_resumed() {
         assert!(meanwhile.caller_sees_the_end(CUT), "what was opened meanwhile is cut");
         assert_eq!(out.send(Kind::Tcp, 7401, PATIENCE).outcome, Outcome::Refused);
     }
+    let counted = "seawall_verdict_judgements_total{action=\"allow\",layer=\"paused\"}";
+    assert!(sample(&seawall.metrics(), counted) >= Some(6.0), "{}", seawall.metrics());
     assert_eq!(seawall.verb(&["resume", "--json"]).code, Some(0), "there is none to end");
     for length in ["0s", "25h", "for ever", "10"] {
         let refused = seawall.verb(&["pause", length]);
