@@ -32,8 +32,9 @@ use crate::sweep::{Sweep, entry_of_flow, is_own_traffic, is_settled};
 
 /// The shortest pause between two looks at what the kernel tracks, for those who ask often.
 const LOOK_AT_MOST: Duration = Duration::from_millis(500);
-/// How long the keeper may take to change the rules.
-const RULES_DEADLINE: Duration = Duration::from_secs(8);
+/// How long the keeper may take to change the rules before that is tried again: shorter than a message
+/// of this component may take, so that a slow keeper is no hang of it.
+const RULES_DEADLINE: Duration = Duration::from_secs(4);
 /// How long `verdict` may take over a batch: long enough for one restart.
 const JUDGE_DEADLINE: Duration = Duration::from_secs(3);
 /// How long a verdict may be under way to its packet.
