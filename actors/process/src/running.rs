@@ -27,7 +27,7 @@ pub fn oldest_running(
     let mut roster = Roster::new(None);
     let running = processes::all_running()?.into_iter();
     let candidates = running.filter(|it| {
-        !paths.as_deref().is_some_and(|paths| runsaside_file(it.pid, paths, own_mounts.as_ref()))
+        !paths.as_deref().is_some_and(|paths| runs_another_file(it.pid, paths, own_mounts.as_ref()))
     });
     let described = candidates
         .take(MOST_DESCRIBED)
@@ -43,7 +43,7 @@ fn literal_paths(matches: &[Fingerprint]) -> Option<Vec<&str>> {
 }
 
 /// Whether a process that sees our mounts runs none of these files.
-fn runsaside_file(pid: u32, paths: &[&str], own_mounts: Option<&PathBuf>) -> bool {
+fn runs_another_file(pid: u32, paths: &[&str], own_mounts: Option<&PathBuf>) -> bool {
     let Ok(file) = std::fs::read_link(format!("/proc/{pid}/exe")) else { return false };
     let Some(file) = file.to_str() else { return false };
     let is_one = paths
