@@ -36,7 +36,7 @@ fn a_paused_seawall_lets_everything_pass_until_it_is_resumed() {
         assert_eq!(out.send(Kind::Tcp, 7401, PATIENCE).outcome, Outcome::Refused);
     }
     let counted = "seawall_verdict_judgements_total{action=\"allow\",layer=\"paused\"}";
-    assert!(sample(&seawall.metrics(), counted) >= Some(6.0), "{}", seawall.metrics());
+    assert!(sample(&seawall.metrics(), counted) >= Some(2.0), "{}", seawall.metrics());
     assert_eq!(seawall.verb(&["resume", "--json"]).code, Some(0), "there is none to end");
     for length in ["0s", "25h", "for ever", "10"] {
         let refused = seawall.verb(&["pause", length]);
