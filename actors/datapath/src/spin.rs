@@ -9,6 +9,9 @@ const LOOK_FOR_ANSWER: Duration = Duration::from_micros(30);
 const SOON: Duration = Duration::from_micros(60);
 /// After so many in a row that took longer, the next will, too.
 const MOST_LATE: u8 = 4;
+/// After so many it is looked once more: where being woken up alone takes longer than that, no answer to a
+/// sleeper would ever show that looking pays again.
+const LOOK_AGAIN: u8 = 32;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -24,7 +27,11 @@ impl Spin {
 
     /// An answer came after that long.
     pub(crate) fn answered(&mut self, after: Duration) {
-        self.late = if after <= SOON { 0 } else { self.late.saturating_add(1) };
+        self.late = match self.late + 1 {
+            _ if after <= SOON => 0,
+            LOOK_AGAIN => MOST_LATE - 1,
+            late => late,
+        };
     }
 }
 
@@ -35,13 +42,16 @@ mod tests {
     #[test]
     fn it_is_looked_while_answers_come_soon() {
         // After how many microseconds answers came, and whether it is looked for the next.
-        let cases: [(&[u64], bool); 6] = [
+        let cases: [(&[u64], bool); 9] = [
             (&[], true),
             (&[20, 25], true),
             (&[200, 200, 200], true),
             (&[200, 200, 200, 200], false),
             (&[200, 200, 20, 200, 200], true),
             (&[200, 200, 200, 200, 55], true),
+            (&[200; 31], false),
+            (&[200; 32], true),
+            (&[200; 33], false),
         ];
         for (answers, looks) in cases {
             let mut spin = Spin::default();
