@@ -73,20 +73,15 @@ pub(crate) struct Judgements(Vec<((Action, Layer), Counter)>);
 impl Judgements {
     pub(crate) fn fetch() -> Self {
         let pairs = ACTIONS.into_iter().flat_map(|action| LAYERS.map(|layer| (action, layer)));
-        Self(
-            pairs
-                .map(|(action, layer)| {
-                    let labels = [("action", action.as_str()), ("layer", layer.as_str())];
-                    ((action, layer), counter!(JUDGEMENTS, &labels))
-                })
-                .collect(),
-        )
+        Self(pairs.map(|(action, layer)| ((action, layer), counter_of(action, layer))).collect())
     }
 
     pub(crate) fn emit(&self, event: &Judged<'_>) {
         let Judgement { action, reason, generation, .. } = event.judgement;
-        if let Some((_, counter)) = self.0.iter().find(|(key, _)| *key == (*action, reason.layer)) {
-            counter.increment(1);
+        match self.0.iter().find(|(key, _)| *key == (*action, reason.layer)) {
+            Some((_, counter)) => counter.increment(1),
+            // Never left out, whatever the list above says.
+            None => counter_of(*action, reason.layer).increment(1),
         }
         tracing::debug!(
             flow = %event.flow,
@@ -96,6 +91,10 @@ impl Judgements {
             "Connection judged"
         );
     }
+}
+
+fn counter_of(action: Action, layer: Layer) -> Counter {
+    counter!(JUDGEMENTS, &[("action", action.as_str()), ("layer", layer.as_str())])
 }
 
 /// Where an owner was learnt.
