@@ -35,33 +35,35 @@ impl Notes {
     /// Takes up what is kept, or loads the programs. Whatever goes wrong is no
     /// reason not to judge: owners are then found in other ways.
     pub(super) fn open(kept: &mut BTreeMap<String, OwnedFd>, link: &Link) -> Self {
+        let chosen = chosen_counting();
         if std::env::var_os(CHOICE).is_some_and(|choice| choice == "socket-tables") {
-            return Self::none(format!("{CHOICE}=socket-tables"));
+            return Self::none(format!("{CHOICE}=socket-tables"), chosen);
         }
-        match Self::try_open(kept, link) {
+        match Self::try_open(kept, link, chosen) {
             Ok(notes) => notes,
             Err(error) => {
                 let problem = describe(&error);
                 tracing::warn!(problem, "The kernel takes no notes: owners are found more slowly");
-                Self::none(problem)
+                Self::none(problem, chosen)
             }
         }
     }
 
-    fn none(problem: String) -> Self {
-        let counting = chosen_counting().unwrap_or(Counting::Connections);
+    fn none(problem: String, chosen: Option<Counting>) -> Self {
+        let counting = chosen.unwrap_or(Counting::Connections);
         Self { notes: None, events: None, problem: Some(problem), counting }
     }
 
     fn try_open(
         kept: &mut BTreeMap<String, OwnedFd>,
         link: &Link,
+        chosen: Option<Counting>,
     ) -> Result<Self, ebpf::NotesError> {
         let notes = match ebpf::Notes::take_up(kept) {
             Some(notes) => notes?,
             None => {
                 withdraw(kept, link);
-                let (notes, to_keep) = ebpf::load(match chosen_counting() {
+                let (notes, to_keep) = ebpf::load(match chosen {
                     Some(_) => CountIn::Elsewhere,
                     None => CountIn::Programs,
                 })?;
@@ -79,7 +81,7 @@ impl Notes {
                 );
             }
         }
-        let counting = chosen_counting().unwrap_or(match notes.counts_traffic() {
+        let counting = chosen.unwrap_or(match notes.counts_traffic() {
             true => Counting::Sockets,
             false => Counting::Connections,
         });
@@ -90,10 +92,14 @@ impl Notes {
 
 /// What was chosen; `None`: whatever this kernel can do best.
 fn chosen_counting() -> Option<Counting> {
-    match std::env::var(COUNTING).as_deref() {
-        Ok("connections") => Some(Counting::Connections),
-        Ok("off") => Some(Counting::Nothing),
-        _ => None,
+    let choice = std::env::var_os(COUNTING)?;
+    match choice.to_str() {
+        Some("connections") => Some(Counting::Connections),
+        Some("off") => Some(Counting::Nothing),
+        _ => {
+            tracing::warn!(?choice, "{COUNTING} is left aside: expected connections or off");
+            None
+        }
     }
 }
 
