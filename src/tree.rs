@@ -98,7 +98,7 @@ pub(crate) fn plant(
     give_up: impl FnOnce(String) + Send + 'static,
 ) -> Result<TreeBuilder, WorkerError> {
     let Parts { arguments, started, link, mut handover, listeners, notes, finish } = parts;
-    let Notes { notes, events, problem, counting } = notes;
+    let Notes { notes, events, problem, counting, finding } = notes;
     let owners: Arc<dyn Owners> = match &notes {
         Some(notes) => notes.clone(),
         None => Arc::new(NoOwners),
@@ -162,6 +162,7 @@ pub(crate) fn plant(
     tree.actor::<Processes>(
         &at.process,
         seawall_process::Arguments {
+            finding,
             notes,
             events,
             ledger: Lender::new(seawall_process::Ledger::default()),

@@ -34,8 +34,8 @@ pub(crate) enum Contender {
     SeawallAttributingAlone,
     /// That without the kernel's notes: by the socket tables and `/proc`.
     SeawallByTables,
-    /// Seawall that looks for nobody's owner: without notes, without rules of
-    /// apps, and without the thread that finds owners for lists. Nobody counts what sockets move.
+    /// Seawall that looks for nobody's owner, also not for lists, and has no rules of apps. Nobody
+    /// counts what sockets move.
     SeawallLookUpLeftOut,
     /// The same with a rule about an address as far away as those that are called: an
     /// answer holds for the service that it was asked for, and for no other.
@@ -57,8 +57,6 @@ const COUNTING: &str = "SEAWALL_COUNTING";
 const OFF: &str = "off";
 /// The hook that does nothing but count.
 const COUNTS: &str = "ingress";
-/// The thread that finds owners.
-const FINDS_OWNERS: &str = "sw-process";
 
 impl Contender {
     /// As in tables.
@@ -85,8 +83,6 @@ pub(crate) struct Entered<'w> {
     arena: Arena<'w>,
     /// Those whose CPU time is the contender's price.
     processes: Vec<u32>,
-    /// A thread that does not count.
-    uncounted: Option<&'static str>,
     held: Held<'w>,
 }
 
@@ -155,10 +151,8 @@ impl<'w> Arena<'w> {
     }
 
     fn enter_without_look_up(&self, policy: &str) -> Entered<'w> {
-        let seawall = self.without_notes(policy).environment(COUNTING, OFF);
-        let mut entered = self.entered_seawall(seawall.start());
-        entered.uncounted = Some(FINDS_OWNERS);
-        entered
+        let seawall = self.seawall(policy).environment(ATTRIBUTION, OFF).environment(COUNTING, OFF);
+        self.entered_seawall(seawall.start())
     }
 
     /// Seawall with this policy, yet to be started.
@@ -210,7 +204,7 @@ impl<'w> Arena<'w> {
     }
 
     fn entered(&self, processes: Vec<u32>, held: Held<'w>) -> Entered<'w> {
-        Entered { arena: *self, processes, uncounted: None, held }
+        Entered { arena: *self, processes, held }
     }
 }
 
@@ -237,9 +231,8 @@ fn rules(variant: Variant, queue: u16) -> String {
 impl Entered<'_> {
     /// CPU time that the contender has used so far.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        let counts = |thread: &str| self.uncounted != Some(thread);
         let times = self.processes.iter().map(|pid| {
-            vitals::cpu_time_of_threads(*pid, counts)
+            vitals::cpu_time(*pid)
                 .with_context(|| format!("reading the CPU time of process {pid}"))
         });
         times.sum()

@@ -16,6 +16,7 @@ mod promise;
 mod report;
 mod rounds;
 mod scenario;
+mod slices;
 mod statistics;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use seawall_messages::keeper::ToKeeper;
 use seawall_platform::linux::ebpf::{self, CountIn, Events};
 use seawall_platform::linux::link::Link;
-use seawall_process::Counting;
+use seawall_process::{Counting, Finding};
 use seawall_runtime::Lender;
 
 use crate::verbs::describe;
 
-/// Chooses how owners are found: `socket-tables` does without the kernel's notes.
+/// Chooses how owners are found: `socket-tables` does without the kernel's notes, `off` finds none.
 const CHOICE: &str = "SEAWALL_ATTRIBUTION";
 
 /// Chooses how bytes are counted: `connections` leaves it to the kernel's connection tracking, `off` to nobody.
@@ -29,6 +29,8 @@ pub(crate) struct Notes {
     pub(crate) problem: Option<String>,
     /// How bytes are counted.
     pub(crate) counting: Counting,
+    /// Whose owner is looked for.
+    pub(crate) finding: Finding,
 }
 
 impl Notes {
@@ -36,8 +38,23 @@ impl Notes {
     /// reason not to judge: owners are then found in other ways.
     pub(super) fn open(kept: &mut BTreeMap<String, OwnedFd>, link: &Link) -> Self {
         let chosen = chosen_counting();
-        if std::env::var_os(CHOICE).is_some_and(|choice| choice == "socket-tables") {
-            return Self::none(format!("{CHOICE}=socket-tables"), chosen);
+        if let Some(choice) = std::env::var_os(CHOICE) {
+            match choice.to_str() {
+                Some("socket-tables") => {
+                    return Self::none(format!("{CHOICE}=socket-tables"), chosen);
+                }
+                Some("off") => {
+                    tracing::warn!("No connection's owner is looked for: {CHOICE}=off");
+                    let none = Self::none(format!("{CHOICE}=off"), chosen);
+                    return Self { finding: Finding::None, ..none };
+                }
+                _ => {
+                    tracing::warn!(
+                        ?choice,
+                        "{CHOICE} is left aside: expected socket-tables or off"
+                    );
+                }
+            }
         }
         match Self::try_open(kept, link, chosen) {
             Ok(notes) => notes,
@@ -51,7 +68,8 @@ impl Notes {
 
     fn none(problem: String, chosen: Option<Counting>) -> Self {
         let counting = chosen.unwrap_or(Counting::Connections);
-        Self { notes: None, events: None, problem: Some(problem), counting }
+        let finding = Finding::All;
+        Self { notes: None, events: None, problem: Some(problem), counting, finding }
     }
 
     fn try_open(
@@ -86,7 +104,8 @@ impl Notes {
             false => Counting::Connections,
         });
         let events = Some(Lender::new(notes.events()?));
-        Ok(Self { notes: Some(Arc::new(notes)), events, problem: None, counting })
+        let notes = Some(Arc::new(notes));
+        Ok(Self { notes, events, problem: None, counting, finding: Finding::All })
     }
 }
 

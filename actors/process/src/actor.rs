@@ -49,9 +49,20 @@ pub enum Counting {
     Nothing,
 }
 
+/// Whose owner is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Every connection's.
+    All,
+    /// Nobody's: all are unidentified. To measure what looking costs.
+    None,
+}
+
 /// What an incarnation is made from.
 #[derive(Clone)]
 pub struct Arguments {
+    /// Whose owner is looked for.
+    pub finding: Finding,
     /// What the kernel notes; `None` where it notes nothing.
     pub notes: Option<Arc<Notes>>,
     /// Owns the events; `None` where there are none.
@@ -108,14 +119,17 @@ impl Component for Processes {
             Counting::Sockets | Counting::Nothing => None,
             Counting::Connections => Tracked::open().inspect_err(events::nobody_counts).ok(),
         };
-        if tracked.is_some() {
-            ledger.with(Ledger::count_connections).map_err(|error| refuse(&error))?;
-        }
+        let counting = match arguments.counting {
+            // Nobody counts: the tracking table isn't to be had.
+            Counting::Connections if tracked.is_none() => Counting::Nothing,
+            counting => counting,
+        };
+        ledger.with(|ledger| ledger.count(counting)).map_err(|error| refuse(&error))?;
         tokio::spawn(watch::time(LOOK, context.address().clone()));
         let names = Arc::default();
         watch::names(&names);
         Ok(Self {
-            finder: Finder::new(arguments.notes.clone()),
+            finder: Finder::new(arguments.notes.clone(), arguments.finding),
             ledger,
             tracked,
             generation: arguments.policy.load().generation,

@@ -17,6 +17,7 @@ use seawall_platform::linux::sockets::{Socket, SocketDiag};
 use seawall_runtime::BoundedTable;
 
 use self::forwarded::Neighbourhood;
+use crate::actor::Finding;
 use crate::events;
 use crate::roster::Roster;
 
@@ -62,6 +63,7 @@ impl Recent {
 
 /// The means of finding owners.
 pub(crate) struct Finder {
+    finding: Finding,
     notes: Option<Arc<Notes>>,
     tables: Option<SocketDiag>,
     /// By user, who had sockets of late.
@@ -71,15 +73,18 @@ pub(crate) struct Finder {
 }
 
 impl Finder {
-    pub(crate) fn new(notes: Option<Arc<Notes>>) -> Self {
+    pub(crate) fn new(notes: Option<Arc<Notes>>, finding: Finding) -> Self {
         let tables = SocketDiag::open().inspect_err(events::tables_missing).ok();
         let recent = BoundedTable::new(MOST_USERS);
         let neighbourhood = Neighbourhood::default();
-        Self { roster: Roster::new(notes.clone()), notes, tables, recent, neighbourhood }
+        Self { roster: Roster::new(notes.clone()), finding, notes, tables, recent, neighbourhood }
     }
 
     /// Who owns the connection.
     pub(crate) fn find(&mut self, question: &Question, snapshot: &Snapshot) -> Found {
+        if self.finding == Finding::None {
+            return Found { attribution: Attribution::unidentified(), cookie: None };
+        }
         let found = self
             .by_notes(question, snapshot)
             .or_else(|| self.by_tables(question, snapshot))

@@ -15,6 +15,7 @@ use seawall_runtime::BoundedTable;
 
 pub(crate) use self::socket::Counter;
 use self::socket::{Socket, since};
+use crate::actor::Counting;
 use crate::finder::Found;
 
 mod socket;
@@ -45,8 +46,8 @@ pub struct Ledger {
     sockets: HashMap<Counter, Socket>,
     /// What those had moved, as far as it is counted already.
     closed: BoundedTable<Counter, Traffic>,
-    /// Whether traffic is counted by connection.
-    counts_connections: bool,
+    /// What traffic is counted by.
+    counting: Counting,
     apps: HashMap<Arc<str>, Totals>,
     /// Apps that nobody was told of yet.
     untold: Vec<Arc<str>>,
@@ -93,7 +94,7 @@ impl Default for Ledger {
             flows: BoundedTable::new(MOST_FLOWS),
             sockets: HashMap::new(),
             closed: BoundedTable::new(MOST_CLOSED),
-            counts_connections: false,
+            counting: Counting::Sockets,
             apps: HashMap::new(),
             untold: Vec::new(),
             number: 1,
@@ -105,17 +106,20 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// From now on traffic is counted by connection: nobody counts by socket.
-    pub(crate) fn count_connections(&mut self) {
-        self.counts_connections = true;
+    /// From now on traffic is counted like that.
+    pub(crate) fn count(&mut self, counting: Counting) {
+        self.counting = counting;
     }
 
     /// A connection's owner was found.
     pub(crate) fn note(&mut self, flow: Flow, found: &Found, now: Instant) {
         let app = self.account(&found.attribution);
         self.tell_again(&app, now);
-        let connection = self.counts_connections.then_some(Counter::Connection(flow));
-        let socket = found.cookie.map(Counter::Socket);
+        let by_connection = self.counting == Counting::Connections;
+        let connection = by_connection.then_some(Counter::Connection(flow));
+        // Of datagrams it has to be learnt when their socket closes, counted or not.
+        let is_followed = self.counting == Counting::Sockets || flow.protocol != Protocol::TCP;
+        let socket = found.cookie.filter(|_| is_followed).map(Counter::Socket);
         for counter in [connection, socket].into_iter().flatten() {
             self.follow(counter, Arc::clone(&app), now);
             if let Some(socket) = self.sockets.get_mut(&counter) {

@@ -30,7 +30,7 @@ mod tests;
 mod tracked;
 mod watch;
 
-pub use self::actor::{Arguments, Counting, Processes};
+pub use self::actor::{Arguments, Counting, Finding, Processes};
 pub use self::error::Error;
 pub use self::events::describe_metrics;
 pub use self::ledger::Ledger;

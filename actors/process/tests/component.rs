@@ -15,7 +15,7 @@ use seawall_messages::policy::{Fingerprint, Pattern};
 use seawall_messages::process::{Attribution, Method, Owners, Question};
 use seawall_messages::{Direction, Flow, Protocol};
 use seawall_platform::linux::ebpf::{self, CountIn, Notes};
-use seawall_process::{Arguments, Counting, Ledger, Processes};
+use seawall_process::{Arguments, Counting, Finding, Ledger, Processes};
 
 #[path = "../../../platform/tests/support/host.rs"]
 #[allow(dead_code, reason = "shared with other tests")]

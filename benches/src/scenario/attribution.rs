@@ -38,13 +38,13 @@ pub(super) fn price(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::R
         let contenders = [&[LEFT_OUT], contenders.as_slice()].concat();
         let rounds = run(setting, findings, &contenders, &load)?;
         for (contender, means, promise) in MEANS {
-            let all = |measured: &Measured| measured.cpu_us_each() + measured.client_us_each();
             let name = format!("CPU of attribution {means}, {}", places.name());
             findings.rows.push(
-                difference(&rounds, contender, name, all).promised(promise, setting.strictness),
+                difference(&rounds, contender, name, Measured::both_us_p50)
+                    .promised(promise, setting.strictness),
             );
             let name = format!("of it in the program that connects, {}", places.name());
-            findings.rows.push(difference(&rounds, contender, name, Measured::client_us_each));
+            findings.rows.push(difference(&rounds, contender, name, Measured::client_us_p50));
         }
     }
     Ok(())

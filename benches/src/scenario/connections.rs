@@ -5,6 +5,7 @@
 //! those, too; what a connection costs that is asked about is measured beside.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use lab::report::Connected;
 use lab::{Connect, Serve};
@@ -14,6 +15,7 @@ use crate::contender::Contender;
 use crate::promise::Promise;
 use crate::report::{Comparison, Row};
 use crate::rounds::Rounds;
+use crate::slices::Slices;
 
 const PORT: u16 = 7002;
 /// Connections a second while their price is taken: enough for a percentile, too few to queue up.
@@ -65,6 +67,7 @@ impl Places {
 pub(super) struct Measured {
     pub(super) report: Connected,
     cpu_us: f64,
+    slices: Slices,
 }
 
 impl Measured {
@@ -73,9 +76,15 @@ impl Measured {
         self.cpu_us / self.report.succeeded.max(1) as f64
     }
 
-    /// CPU time of the program that connects for each connection, in the kernel, too.
-    pub(super) fn client_us_each(&self) -> f64 {
-        self.report.cpu_us / self.report.succeeded.max(1) as f64
+    /// CPU time of the contender and of the program that connects, in the kernel, too, for each
+    /// connection: the median of short slices, of a load at the steady rate.
+    pub(super) fn both_us_p50(&self) -> f64 {
+        self.slices.both_us_each(STEADY_RATE as f64)
+    }
+
+    /// As [`Self::both_us_p50`], of the program that connects alone.
+    pub(super) fn client_us_p50(&self) -> f64 {
+        self.slices.client_us_each(STEADY_RATE as f64)
     }
 }
 
@@ -175,9 +184,12 @@ pub(super) fn run(
     let rounds = Rounds::run(&setting.arena, setting.pairs, contenders, |entered| {
         warm_up.run(&world.desk);
         let before = entered.cpu_time()?;
-        let report = load.run(&world.desk);
+        let client = load.start(&world.desk);
+        client.wait_until_under_way();
+        let slices = Slices::watch(entered, client.pid(), Duration::from_secs_f64(load.seconds))?;
+        let report = client.finish();
         let cpu_us = (entered.cpu_time()? - before).as_secs_f64() * 1e6;
-        Ok(Measured { report, cpu_us })
+        Ok(Measured { report, cpu_us, slices })
     })?;
     for (contender, measured) in rounds.all() {
         let failed = measured.report.failed.total();

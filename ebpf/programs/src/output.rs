@@ -1,17 +1,19 @@
 //! A packet that leaves a local socket, as a netfilter program is shown it, or a program at the entry
 //! of the kernel's own function that runs netfilter's hooks.
 
+use core::ffi::c_void;
+
 use seawall_ebpf_abi::Tuple;
 
-use crate::kernel::{guarded_namespace, offset, read};
+use crate::kernel::{field, guarded_namespace, offset, read};
 use crate::socket::{DCCP, ICMP, ICMPV6, SCTP, UDP, UDP_LITE};
 use crate::tuple::{is_later_fragment, mapped, tuple};
 
 /// `struct bpf_nf_ctx` (net/netfilter/nf_bpf_link.c in the kernel's source).
 #[repr(C)]
 struct NetfilterContext {
-    state: u64,
-    skb: u64,
+    state: *const c_void,
+    skb: *const c_void,
 }
 
 /// NF_INET_LOCAL_OUT (linux/netfilter.h).
@@ -45,8 +47,8 @@ struct StartV6 {
 /// A packet with its socket.
 #[derive(Clone, Copy)]
 pub struct Outgoing {
-    /// Address of its `struct sock`.
-    sock: u64,
+    /// Its `struct sock`.
+    sock: *const c_void,
     /// Address of its IP header.
     header: u64,
     /// Of IP: 4 or 6.
@@ -58,34 +60,35 @@ pub struct Outgoing {
 impl Outgoing {
     /// The packet of a netfilter program's context; `None` where no socket sent it, or it is no IP packet.
     #[inline(always)]
-    pub fn from_context(context: *mut core::ffi::c_void) -> Option<Self> {
+    pub fn from_context(context: *mut c_void) -> Option<Self> {
         // SAFETY: the context of a netfilter program.
         Self::of(unsafe { (*context.cast::<NetfilterContext>()).skb })
     }
 
     /// The packet that meets netfilter's hooks; `None` also for one that doesn't leave a socket of
-    /// the guarded namespace. `state`: address of the `struct nf_hook_state`.
+    /// the guarded namespace. `state`: the `struct nf_hook_state`.
     #[inline(always)]
-    pub fn from_hooks(skb: u64, state: u64) -> Option<Self> {
-        let family: u8 = read(state + offset!(hook_state_family));
-        if read::<u8>(state + offset!(hook_state_hook)) != LOCAL_OUT || !FAMILIES.contains(&family)
+    pub fn from_hooks(skb: *const c_void, state: *const c_void) -> Option<Self> {
+        let family: u8 = field(state, offset!(hook_state_family));
+        if field::<u8>(state, offset!(hook_state_hook)) != LOCAL_OUT || !FAMILIES.contains(&family)
         {
             return None;
         }
         let packet = Self::of(skb)?;
-        let namespace: u64 = read(packet.sock + offset!(sock_namespace));
-        let is_ours = read::<u64>(namespace + offset!(namespace_cookie)) == guarded_namespace();
+        let namespace: *const c_void = field(packet.sock, offset!(sock_namespace));
+        let is_ours =
+            field::<u64>(namespace, offset!(namespace_cookie)) == guarded_namespace();
         is_ours.then_some(packet)
     }
 
     #[inline(always)]
-    fn of(skb: u64) -> Option<Self> {
-        let sock: u64 = read(skb + offset!(skb_sock));
-        if sock == 0 {
+    fn of(skb: *const c_void) -> Option<Self> {
+        let sock: *const c_void = field(skb, offset!(skb_sock));
+        if sock.is_null() {
             return None;
         }
-        let head: u64 = read(skb + offset!(skb_head));
-        let network: u16 = read(skb + offset!(skb_network_header));
+        let head: u64 = field(skb, offset!(skb_head));
+        let network: u16 = field(skb, offset!(skb_network_header));
         let header = head + u64::from(network);
         let start: [u8; 10] = read(header);
         let version = start[0] >> 4;
@@ -100,13 +103,13 @@ impl Outgoing {
     /// The socket's cookie; 0 where nobody asked for one yet.
     #[inline(always)]
     pub fn cookie(&self) -> u64 {
-        read(self.sock + offset!(sock_cookie))
+        field(self.sock, offset!(sock_cookie))
     }
 
     /// Whether a datagram's socket names the receiver with each: then it was noted as it was sent.
     #[inline(always)]
     pub fn is_noted_already(&self) -> bool {
-        self.protocol == UDP && read::<u16>(self.sock + offset!(sock_remote_port)) == 0
+        self.protocol == UDP && field::<u16>(self.sock, offset!(sock_remote_port)) == 0
     }
 
     /// Its tuple; `None` for a later fragment.

@@ -3,14 +3,14 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
+    bpf_get_current_task, bpf_get_current_task_btf, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
     bpf_probe_read_user,
 };
 use seawall_ebpf_abi::{
     ARGUMENTS_BYTES, DIRECTORY_BYTES, PATH_BYTES, ProcessId, ProcessRecord, event, flag, loss,
 };
 
-use crate::kernel::{offset, read};
+use crate::kernel::{field, offset, read};
 use crate::maps::{BLANK, EVENTS, PROCESSES, ProcessEvent, lost};
 
 /// Components of a path that are walked, mount points included.
@@ -29,8 +29,6 @@ pub struct Caller {
     pub id: ProcessId,
     /// Its effective user id.
     pub uid: u32,
-    /// Address of the `task_struct` of the thread that runs.
-    task: u64,
 }
 
 impl Caller {
@@ -38,17 +36,16 @@ impl Caller {
     #[inline(always)]
     pub fn current() -> Self {
         // SAFETY: a helper without arguments.
-        let task = unsafe { bpf_get_current_task() };
+        let task = unsafe { bpf_get_current_task_btf() }.cast_const().cast::<c_void>();
         // Not all kinds of programs may use the helpers that tell these on older kernels.
-        let leader: u64 = read(task + offset!(task_group_leader));
-        let credentials: u64 = read(task + offset!(task_cred));
+        let leader: *const c_void = field(task, offset!(task_group_leader));
+        let credentials: *const c_void = field(task, offset!(task_cred));
         let id = ProcessId {
-            started_ns: read(leader + offset!(task_start_boottime)),
-            pid: read(task + offset!(task_tgid)),
-            exec_id: read::<u64>(task + offset!(task_self_exec_id)) as u32,
+            started_ns: field(leader, offset!(task_start_boottime)),
+            pid: field(task, offset!(task_tgid)),
+            exec_id: field::<u32>(task, offset!(task_self_exec_id)),
         };
-        let uid = read(credentials + offset!(cred_euid));
-        Self { id, uid, task }
+        Self { id, uid: field(credentials, offset!(cred_euid)) }
     }
 
     /// Makes sure that user space learns of it.
@@ -73,11 +70,13 @@ fn note_process(caller: &Caller) {
     told.head.kind = event::PROCESS;
     told.head.padding = 0;
     let record = &mut told.record;
-    describe(caller, record);
+    // SAFETY: a helper without arguments.
+    let task = unsafe { bpf_get_current_task() };
+    describe(caller, task, record);
     // In this order: a last name may spill over what follows.
-    walk_directory(caller, record);
-    walk_path(caller, record);
-    read_arguments(caller, record);
+    walk_directory(task, record);
+    walk_path(task, record);
+    read_arguments(task, record);
     if !keep(caller, record) {
         lost(loss::PROCESSES);
     }
@@ -110,8 +109,7 @@ fn keep(caller: &Caller, record: &ProcessRecord) -> bool {
 }
 
 #[inline(always)]
-fn describe(caller: &Caller, record: &mut ProcessRecord) {
-    let task = caller.task;
+fn describe(caller: &Caller, task: u64, record: &mut ProcessRecord) {
     let parent: u64 = read(task + offset!(task_real_parent));
     let namespaces: u64 = read(task + offset!(task_nsproxy));
     let mount_namespace: u64 = read(namespaces + offset!(nsproxy_mnt_ns));
@@ -158,8 +156,8 @@ struct Walk {
 
 /// The file that the process runs, with its path.
 #[inline(always)]
-fn walk_path(caller: &Caller, record: &mut ProcessRecord) {
-    let memory: u64 = read(caller.task + offset!(task_mm));
+fn walk_path(task: u64, record: &mut ProcessRecord) {
+    let memory: u64 = read(task + offset!(task_mm));
     if memory == 0 {
         record.flags |= flag::KERNEL;
         return;
@@ -189,8 +187,8 @@ fn walk_path(caller: &Caller, record: &mut ProcessRecord) {
 
 /// The process's working directory.
 #[inline(always)]
-fn walk_directory(caller: &Caller, record: &mut ProcessRecord) {
-    let fs: u64 = read(caller.task + offset!(task_fs));
+fn walk_directory(task: u64, record: &mut ProcessRecord) {
+    let fs: u64 = read(task + offset!(task_fs));
     if fs == 0 {
         return;
     }
@@ -281,8 +279,8 @@ extern "C" fn step(_index: u64, walk: *mut Walk) -> i64 {
 
 /// What the process was started with, as far as there is room: its own memory, which it may have changed.
 #[inline(always)]
-fn read_arguments(caller: &Caller, record: &mut ProcessRecord) {
-    let memory: u64 = read(caller.task + offset!(task_mm));
+fn read_arguments(task: u64, record: &mut ProcessRecord) {
+    let memory: u64 = read(task + offset!(task_mm));
     if memory == 0 {
         return;
     }

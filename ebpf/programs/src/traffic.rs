@@ -113,8 +113,37 @@ fn transport_bytes(skb: *mut __sk_buff, protocol: u32, transport: u32) -> u32 {
 pub fn goes_on(skb: *mut __sk_buff) -> bool {
     const SYN: u8 = 0x02;
     const ACK: u8 = 0x10;
-    let (protocol, transport) = transport_of(skb);
-    protocol == TCP && load::<u8>(skb, transport + 13) & (SYN | ACK) != SYN
+    let flags = match tcp_flags_in_place(skb) {
+        Some(flags) => flags,
+        None => {
+            let (protocol, transport) = transport_of(skb);
+            if protocol != TCP {
+                return false;
+            }
+            load(skb, transport + 13)
+        }
+    };
+    flags & (SYN | ACK) != SYN
+}
+
+/// The flags of TCP, where the headers are those of most packets, and lie where a program may look without
+/// help: IPv4 without options, or IPv6 without extension headers.
+#[inline(always)]
+fn tcp_flags_in_place(skb: *mut __sk_buff) -> Option<u8> {
+    const WITHOUT_OPTIONS: u8 = 0x45;
+    // SAFETY: fields of the context; nothing is read beyond the end, as the verifier checks.
+    unsafe {
+        let start = (*skb).data as *const u8;
+        let end = (*skb).data_end as *const u8;
+        if start.add(34) > end {
+            return None;
+        }
+        if *start == WITHOUT_OPTIONS && u32::from(*start.add(9)) == TCP {
+            return Some(*start.add(33));
+        }
+        let is_v6 = *start >> 4 == 6 && u32::from(*start.add(6)) == TCP;
+        (is_v6 && start.add(54) <= end).then(|| *start.add(53))
+    }
 }
 
 /// A packet's tuple; `None` for a later fragment, and for IPv6 with extension headers.

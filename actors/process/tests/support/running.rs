@@ -17,7 +17,7 @@ use seawall_runtime::{
     Publisher, Spec, StartError, TreeBuilder,
 };
 
-use super::{Arguments, Counting, Ledger, Processes};
+use super::{Arguments, Counting, Finding, Ledger, Processes};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -87,6 +87,7 @@ impl Running {
             notes: notes.ok().cloned(),
             events: notes.ok().map(events),
             ledger: Lender::new(Ledger::default()),
+            finding: Finding::All,
             counting: Counting::Sockets,
             problem: notes.err().map(str::to_owned),
             policy,

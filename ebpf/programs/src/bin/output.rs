@@ -10,6 +10,8 @@
 #![no_std]
 #![no_main]
 
+use core::ffi::c_void;
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::{fentry, socket_filter};
 use aya_ebpf::programs::{FEntryContext, SkBuffContext};
@@ -35,7 +37,7 @@ fn output(context: SkBuffContext) -> i64 {
 /// The program at the entry of `nf_hook_slow(skb, state, ...)`.
 #[fentry]
 fn output_entry(context: FEntryContext) -> i32 {
-    let arguments = context.as_ptr().cast::<u64>();
+    let arguments = context.as_ptr().cast::<*const c_void>();
     // SAFETY: the function has two arguments and more, each of which takes eight bytes.
     let (skb, state) = unsafe { (*arguments, *arguments.add(1)) };
     if let Some(packet) = Outgoing::from_hooks(skb, state) {

@@ -10,7 +10,7 @@ use aya_ebpf::bindings::{
 use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ringbuf_output};
 use aya_ebpf::macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sock_ops};
 use aya_ebpf::programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext};
-use seawall_ebpf::kernel::{guarded_namespace, read};
+use seawall_ebpf::kernel::{counts_sockets, guarded_namespace, read};
 use seawall_ebpf::leaving::note_leaving;
 use seawall_ebpf::maps::{EVENTS, LISTENERS, OWNERS, TRAFFIC, TUPLES, lost};
 use seawall_ebpf::owner::{
@@ -19,7 +19,7 @@ use seawall_ebpf::owner::{
 };
 use seawall_ebpf::process::{Caller, FORCE_WAKEUP, NO_WAKEUP};
 use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends, socket_of_packet};
-use seawall_ebpf::traffic::{Counted, Way, begin_counting, count};
+use seawall_ebpf::traffic::{Counted, Way, begin_counting, count, goes_on};
 use seawall_ebpf::tuple::{address_of, mapped, mapped_or_any, tuple};
 use seawall_ebpf_abi::{
     Closed, EventHead, Listener, OwnerRecord, Traffic, Tuple, event, hook, loss, side,
@@ -289,14 +289,19 @@ fn accepts(context: &SockOpsContext) {
 fn sock_release(context: SockContext) -> i32 {
     // SAFETY: fields of the context.
     let (kind, protocol) = unsafe { ((*context.sock).type_, (*context.sock).protocol) };
-    let socket = socket_of(&context);
     if kind == SOCK_STREAM && protocol == TCP {
-        // Its owner is known since it connected. One that moved nothing was denied: that
-        // is remembered, too. In other namespaces what was denied on its way had left already.
+        // Its owner is known since it connected: only what it moved is to be told.
+        if !counts_sockets() {
+            return PASS;
+        }
+        // One that moved nothing was denied: that is remembered, too. In other namespaces what
+        // was denied on its way had left already.
+        let socket = socket_of(&context);
         let if_silent = socket.namespace == guarded_namespace();
         tell_closed(socket, &Tuple::default(), &OwnerRecord::default(), if_silent, NO_WAKEUP);
         return PASS;
     }
+    let socket = socket_of(&context);
     let key = ends(context.as_ptr() as u64, socket.namespace, protocol as u8);
     let owner = match OWNERS.get_ptr(socket.cookie) {
         // SAFETY: an entry that goes away meanwhile is read as another socket's, and told apart below.
@@ -370,12 +375,16 @@ fn ingress(context: SkBuffContext) -> i32 {
 /// they are: here they are met before the guarded one forwards them.
 #[cgroup_skb]
 fn egress(context: SkBuffContext) -> i32 {
+    let skb = context.skb.skb;
+    // Whose it is was noted with the connection's first packet, if at all.
+    if !counts_sockets() && goes_on(skb) {
+        return PASS;
+    }
     // SAFETY: the helper takes the context of this kind of program.
     let cookie = unsafe { bpf_get_socket_cookie(context.as_ptr()) };
     if cookie == 0 {
         return PASS;
     }
-    let skb = context.skb.skb;
     let counted = count(skb, cookie, Way::Sent);
     if counted == Counted::Guarded {
         return PASS;
