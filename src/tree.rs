@@ -20,7 +20,7 @@ use seawall_datapath::{
 use seawall_messages::datapath::{NewQueueMessage, RestQueueMessage};
 use seawall_messages::keeper::KeeperFacts;
 use seawall_messages::network::Surroundings;
-use seawall_messages::process::{NoOwners, Owners};
+use seawall_messages::process::Owners;
 use seawall_messages::prompt::Answers;
 use seawall_messages::{Snapshot, datapath, keeper, network, policy, process, prompt, verdict};
 use seawall_network::{Network, Rtnetlink};
@@ -28,7 +28,7 @@ use seawall_platform::linux::layout::Epoch;
 use seawall_platform::linux::link::Link;
 use seawall_platform::linux::wake::EventWake;
 use seawall_policy::{Policy, Store, store};
-use seawall_process::Processes;
+use seawall_process::{Processes, Regulars, TableOwners};
 use seawall_prompt::Prompts;
 use seawall_runtime::{Address, Lender, Published, TreeBuilder};
 use seawall_verdict::Verdict;
@@ -99,9 +99,10 @@ pub(crate) fn plant(
 ) -> Result<TreeBuilder, WorkerError> {
     let Parts { arguments, started, link, mut handover, listeners, notes, finish } = parts;
     let Notes { notes, events, problem, counting, finding } = notes;
+    let (regulars_in, regulars) = Published::new(Regulars::default());
     let owners: Arc<dyn Owners> = match &notes {
         Some(notes) => notes.clone(),
-        None => Arc::new(NoOwners),
+        None => Arc::new(TableOwners::new(regulars)),
     };
     let metrics = seawall_api::install_metrics()?;
     describe_metrics();
@@ -169,6 +170,7 @@ pub(crate) fn plant(
             counting,
             problem,
             policy: snapshot.clone(),
+            regulars: regulars_in,
             datapath: at.datapath.clone(),
             policies: at.policy.clone(),
         },

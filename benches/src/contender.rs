@@ -232,8 +232,7 @@ impl Entered<'_> {
     /// CPU time that the contender has used so far.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
         let times = self.processes.iter().map(|pid| {
-            vitals::cpu_time(*pid)
-                .with_context(|| format!("reading the CPU time of process {pid}"))
+            vitals::cpu_time(*pid).with_context(|| format!("reading the CPU time of process {pid}"))
         });
         times.sum()
     }

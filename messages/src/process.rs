@@ -447,21 +447,11 @@ pub enum Message {
     LookAgain,
 }
 
-/// Tells who owns a connection by what the kernel noted. A look costs a
-/// microsecond and waits for nobody, so it is taken where the packet is.
+/// Tells who owns a connection by what the kernel noted, or by what was found of its process before. A look costs
+/// microseconds and waits for nobody, so it is taken where the packet is.
 pub trait Owners: Send + Sync {
-    /// What the kernel noted of this flow; `None` for nothing.
-    fn owner(&self, flow: &Flow) -> Option<Owner>;
-}
-
-/// No kernel notes: every question goes to `process`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoOwners;
-
-impl Owners for NoOwners {
-    fn owner(&self, _: &Flow) -> Option<Owner> {
-        None
-    }
+    /// Whose this flow is; `None` where that isn't known here. `uid`: the user that the kernel says sent the packet.
+    fn owner(&self, flow: &Flow, uid: Option<u32>) -> Option<Owner>;
 }
 
 #[cfg(test)]

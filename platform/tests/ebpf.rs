@@ -35,7 +35,7 @@ fn host_with_rules() -> Host {
 }
 
 fn assert_mine(notes: &Notes, flow: &Flow, method: Method) {
-    let owner = notes.owner(flow).unwrap_or_else(|| panic!("nobody owns {flow}"));
+    let owner = notes.owner(flow, None).unwrap_or_else(|| panic!("nobody owns {flow}"));
     assert_eq!((owner.process.pid, owner.method), (std::process::id(), method), "{flow}");
     let record = notes.record(flow).expect("noted a moment ago");
     let process = notes.process(&record.process).expect("the process is noted, too");

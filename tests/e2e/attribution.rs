@@ -13,6 +13,7 @@ mod attribution {
     pub(crate) mod leaks;
     pub(crate) mod oneshots;
     pub(crate) mod places;
+    pub(crate) mod regulars;
     pub(crate) mod sums;
     pub(crate) mod survival;
     pub(crate) mod takeover;

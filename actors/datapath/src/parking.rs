@@ -181,7 +181,7 @@ impl Parking {
         }
         let mut owner = None;
         let recalled = self.memory.of_service(&flow, None, standing, now).or_else(|| {
-            owner = owners.owner(&flow);
+            owner = owners.owner(&flow, packet.uid);
             self.memory.of_service(&flow, Some(owner?.process), standing, now)
         });
         match recalled {

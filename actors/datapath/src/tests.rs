@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::Layout;
-use seawall_messages::process::{Method, NoOwners, Owner, Owners, ProcessKey};
+use seawall_messages::process::{Method, Owner, Owners, ProcessKey};
 use seawall_messages::verdict::{self, Action, Lifetime};
 use seawall_messages::{
     Breadth, Flow, Hook, Judgement, Layer, PolicyGeneration, Protocol, Reach, Reason, Transport,
@@ -35,8 +35,17 @@ struct Bench {
 /// Stands in for the kernel's notes: ports from 100 on belong to process 1 (even ones) or 2.
 struct ByPort;
 
+/// Nothing is known of anybody.
+struct NoOwners;
+
+impl Owners for NoOwners {
+    fn owner(&self, _: &Flow, _: Option<u32>) -> Option<Owner> {
+        None
+    }
+}
+
 impl Owners for ByPort {
-    fn owner(&self, flow: &Flow) -> Option<Owner> {
+    fn owner(&self, flow: &Flow, _: Option<u32>) -> Option<Owner> {
         let Transport::Ports { initiator: port @ 100.., .. } = flow.transport else { return None };
         let pid = 1 + u32::from(port % 2);
         let process = ProcessKey { pid, started_ticks: 7, exec_id: Some(1) };

@@ -10,7 +10,8 @@ use seawall_messages::process::{
 use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath, policy};
 use seawall_platform::linux::ebpf::{self, Event, Events, Notes, abi};
 use seawall_runtime::{
-    Address, Component, Context, Failure, Lease, LeaseError, Lender, Pace, Published, StartError,
+    Address, Component, Context, Failure, Lease, LeaseError, Lender, Pace, Published, Publisher,
+    StartError,
 };
 
 use crate::describe::describe;
@@ -19,6 +20,7 @@ use crate::events;
 use crate::finder::{Finder, Found};
 use crate::ledger::{Counter, Ledger};
 use crate::names::DesktopIndex;
+use crate::regulars::{Keeper, Regulars};
 use crate::tracked::Tracked;
 use crate::watch;
 
@@ -75,6 +77,8 @@ pub struct Arguments {
     pub problem: Option<String>,
     /// The policy in force.
     pub policy: Published<Snapshot>,
+    /// Where processes are published whose connections need no question.
+    pub regulars: Publisher<Regulars>,
     /// Told of sockets that closed.
     pub datapath: Address<datapath::Message>,
     /// Told of apps that were seen.
@@ -129,7 +133,11 @@ impl Component for Processes {
         let names = Arc::default();
         watch::names(&names);
         Ok(Self {
-            finder: Finder::new(arguments.notes.clone(), arguments.finding),
+            finder: Finder::new(
+                arguments.notes.clone(),
+                arguments.finding,
+                Keeper::new(arguments.regulars.clone(), context.generation()),
+            ),
             ledger,
             tracked,
             generation: arguments.policy.load().generation,
@@ -195,7 +203,7 @@ impl Processes {
             Message::LookAgain => {
                 self.look(now)?;
                 events::followed(self.ledger.with(|ledger| ledger.expire(now))?);
-                self.finder.roster.tidy(now);
+                self.finder.tidy(now);
                 self.tell_seen(now)?;
                 self.learn_names(now);
             }
@@ -280,7 +288,8 @@ impl Processes {
         if question.flow.protocol == Protocol::TCP {
             return *question;
         }
-        let noted = self.arguments.notes.as_ref().and_then(|notes| notes.owner(&question.flow));
+        let noted =
+            self.arguments.notes.as_ref().and_then(|notes| notes.owner(&question.flow, None));
         Question { owner: noted.or(question.owner), ..*question }
     }
 

@@ -6,19 +6,21 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use seawall_messages::process::{
-    AppKind, Attribution, Method, Owner, Owners as _, Process, Question,
+    AppKind, Attribution, Method, Owner, Owners as _, Process, ProcessKey, Question,
 };
 use seawall_messages::{Direction, Flow, Protocol, Snapshot, Transport};
 use seawall_platform::linux::ebpf::Notes;
-use seawall_platform::linux::processes;
+use seawall_platform::linux::processes::{self, Watched};
 use seawall_platform::linux::sockets::{Socket, SocketDiag};
 use seawall_runtime::BoundedTable;
 
 use self::forwarded::Neighbourhood;
 use crate::actor::Finding;
 use crate::events;
+use crate::regulars::{Keeper, Regular};
 use crate::roster::Roster;
 
 mod forwarded;
@@ -69,15 +71,27 @@ pub(crate) struct Finder {
     /// By user, who had sockets of late.
     recent: BoundedTable<u32, VecDeque<Recent>>,
     neighbourhood: Neighbourhood,
+    regulars: Keeper,
     pub(crate) roster: Roster,
 }
 
 impl Finder {
-    pub(crate) fn new(notes: Option<Arc<Notes>>, finding: Finding) -> Self {
-        let tables = SocketDiag::open().inspect_err(events::tables_missing).ok();
-        let recent = BoundedTable::new(MOST_USERS);
-        let neighbourhood = Neighbourhood::default();
-        Self { roster: Roster::new(notes.clone()), finding, notes, tables, recent, neighbourhood }
+    pub(crate) fn new(notes: Option<Arc<Notes>>, finding: Finding, regulars: Keeper) -> Self {
+        Self {
+            finding,
+            roster: Roster::new(notes.clone()),
+            notes,
+            tables: SocketDiag::open().inspect_err(events::tables_missing).ok(),
+            recent: BoundedTable::new(MOST_USERS),
+            neighbourhood: Neighbourhood::default(),
+            regulars,
+        }
+    }
+
+    /// Time passed: what is gone need not be watched.
+    pub(crate) fn tidy(&mut self, now: Instant) {
+        self.roster.tidy(now);
+        self.regulars.tidy();
     }
 
     /// Who owns the connection.
@@ -98,7 +112,7 @@ impl Finder {
     fn nobody(&self, question: &Question) -> Attribution {
         let noted = question
             .owner
-            .or_else(|| self.notes.as_ref().and_then(|notes| notes.owner(&question.flow)));
+            .or_else(|| self.notes.as_ref().and_then(|notes| notes.owner(&question.flow, None)));
         match noted {
             Some(owner) => Attribution { method: owner.method, process: None },
             None => Attribution::unidentified(),
@@ -113,7 +127,7 @@ impl Finder {
     fn by_notes(&mut self, question: &Question, snapshot: &Snapshot) -> Option<Found> {
         let owner = match question.owner {
             Some(owner) => owner,
-            None => self.notes.as_ref()?.owner(&question.flow)?,
+            None => self.notes.as_ref()?.owner(&question.flow, None)?,
         };
         self.of_owner(owner, &question.flow, snapshot)
     }
@@ -196,7 +210,10 @@ impl Finder {
                 // Whoever else has it open doesn't make that an answer: nobody else is looked for.
                 let started_ticks = self.roster.used_alone(of.pid, socket.inode)?;
                 match of.answered {
-                    true => self.roster.of_started(of.pid, started_ticks, snapshot)?,
+                    true => {
+                        self.publish(of, socket, snapshot);
+                        self.roster.of_started(of.pid, started_ticks, snapshot)?
+                    }
                     // Others may have got the socket since it was seen with this one alone.
                     false => self.among_all(socket, ends, snapshot)?,
                 }
@@ -236,6 +253,34 @@ impl Finder {
             self.remember(socket.uid, found);
         }
         Some(found)
+    }
+
+    /// Publishes a process that calls again, so that its next connections need no question: with what is seen of
+    /// it while it has the socket, and while that was used by nobody else.
+    fn publish(&mut self, of: Recent, socket: &Socket, snapshot: &Snapshot) {
+        let calls = self.notes.is_none() && socket.protocol == Protocol::TCP && !socket.listening;
+        if !calls || self.regulars.has(of.pid, socket.uid) {
+            return;
+        }
+        let Some(watched) = Watched::open(of.pid) else { return };
+        let Some(condition) = watched.condition() else { return };
+        let is_alone = !condition.has_children
+            && watched.socket_at(of.descriptor) == Some(socket.inode)
+            && self.roster.used_alone(of.pid, socket.inode) == Some(condition.started_ticks);
+        if !is_alone {
+            return;
+        }
+        let key = ProcessKey {
+            pid: of.pid,
+            started_ticks: condition.started_ticks,
+            exec_id: Some(condition.program),
+        };
+        if self.roster.of_program(&key, &watched, snapshot).is_some()
+            && watched.condition() == Some(condition)
+        {
+            let (uid, descriptor) = (socket.uid, of.descriptor);
+            self.regulars.add(Regular { key, uid, descriptor, condition, watched });
+        }
     }
 
     /// By which descriptor a process has the socket open.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use seawall_messages::Snapshot;
-use seawall_messages::process::{MOST_ANCESTORS, Owner, Process, ProcessKey};
+use seawall_messages::process::{MOST_ANCESTORS, Method, Owner, Process, ProcessKey};
 use seawall_platform::linux::ebpf::Notes;
 use seawall_platform::linux::ebpf::abi::{ProcessId, ProcessRecord};
-use seawall_platform::linux::processes::{self, ControlGroups, Environment, FileId, ProcessFacts};
+use seawall_platform::linux::processes::{
+    self, ControlGroups, Environment, FileId, ProcessFacts, Watched,
+};
 use seawall_runtime::BoundedTable;
 
 use crate::events;
@@ -26,7 +28,7 @@ const MOST_RECORDS: usize = 16_384;
 const NOTED_FOR: Duration = Duration::from_secs(10);
 /// The longest that a packet waits before its owner is looked for.
 const PACKETS_WAIT: Duration = Duration::from_secs(5);
-const PACKETS_WAIT_TICKS: u64 = 500;
+pub(crate) const PACKETS_WAIT_TICKS: u64 = 500;
 /// Processes whose children are watched, or that started others.
 const MOST_PARENTS: usize = 4_096;
 /// How long a look at whether a file still has its name holds.
@@ -132,6 +134,11 @@ impl Roster {
             }
             Some(known) if !known.lost_its_name() => known.clone(),
             Some(known) => known.without_name(),
+            // Nobody but its own memory's layout tells which of its programs is meant.
+            None if owner.method == Method::OpenFiles => {
+                let watched = Watched::open(key.pid)?;
+                return Some(used_by(&self.of_program(&key, &watched, snapshot)?, owner.uid));
+            }
             None => {
                 let record = self.record(&key, noted);
                 let known = self.describe(&key, record.as_deref(), snapshot)?;
@@ -169,6 +176,29 @@ impl Roster {
         let known = self.with_ancestors(known, snapshot);
         let process = Arc::clone(&known.process);
         self.known.insert(key, known);
+        Some(process)
+    }
+
+    /// The process as this program, if it still is; `watched`: it. Others have no business with what it was before
+    /// an exec, or becomes by one.
+    pub(crate) fn of_program(
+        &mut self,
+        key: &ProcessKey,
+        watched: &Watched,
+        snapshot: &Snapshot,
+    ) -> Option<Arc<Process>> {
+        let is_it = || {
+            let now = watched.condition()?;
+            let is_it = now.started_ticks == key.started_ticks && Some(now.program) == key.exec_id;
+            is_it.then_some(())
+        };
+        is_it()?;
+        let facts = read(key.pid).filter(|facts| facts.started_ticks == key.started_ticks)?;
+        is_it()?;
+        let known = self.by_facts(*key, facts, snapshot);
+        let known = self.with_ancestors(known, snapshot);
+        let process = Arc::clone(&known.process);
+        self.known.insert(*key, known);
         Some(process)
     }
 

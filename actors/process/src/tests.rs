@@ -12,7 +12,7 @@ use seawall_platform::linux::processes::started_ticks;
 mod running;
 
 use self::running::{Running, about, assert_own, outbound, own_path, wait_until};
-use crate::{Arguments, Counting, Finding, Ledger, Processes};
+use crate::{Arguments, Counting, Finding, Ledger, Processes, Regulars, TableOwners};
 
 const REASON: &str = "this kernel has no BTF";
 

@@ -15,7 +15,7 @@ use seawall_messages::policy::{Fingerprint, Pattern};
 use seawall_messages::process::{Attribution, Method, Owners, Question};
 use seawall_messages::{Direction, Flow, Protocol};
 use seawall_platform::linux::ebpf::{self, CountIn, Notes};
-use seawall_process::{Arguments, Counting, Finding, Ledger, Processes};
+use seawall_process::{Arguments, Counting, Finding, Ledger, Processes, Regulars, TableOwners};
 
 #[path = "../../../platform/tests/support/host.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
@@ -49,7 +49,7 @@ impl Noting {
 
     /// A question as `verdict` asks it: with what the kernel noted.
     fn asked(&self, flow: Flow) -> Question {
-        let owner = self.notes.owner(&flow);
+        let owner = self.notes.owner(&flow, None);
         assert!(owner.is_some(), "{flow}");
         Question { owner, ..about(flow) }
     }

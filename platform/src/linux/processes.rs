@@ -16,6 +16,7 @@ mod owners;
 mod running;
 mod sharing;
 mod text;
+mod watched;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use self::{
     },
     running::{Started, all_running, end_of, runs},
     sharing::{EndedChildren, ended_children, stays_open_over_exec},
+    watched::{Condition, Watched},
 };
 
 /// Most bytes read of program and arguments.

@@ -17,7 +17,7 @@ use seawall_runtime::{
     Publisher, Spec, StartError, TreeBuilder,
 };
 
-use super::{Arguments, Counting, Finding, Ledger, Processes};
+use super::{Arguments, Counting, Finding, Ledger, Processes, Regulars, TableOwners};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -32,6 +32,8 @@ pub(crate) struct Running {
     kernel: Kernel,
     process: Address<Message>,
     publisher: Publisher<Snapshot>,
+    /// What it publishes, as those look into it who meet packets.
+    pub(crate) owners: TableOwners,
     told: Told,
     seen: Seen,
 }
@@ -77,6 +79,7 @@ impl Running {
     /// notes, or the reason why it notes nothing.
     pub(crate) fn start(notes: Result<&Arc<Notes>, &str>) -> Self {
         let (publisher, policy) = Published::new(Snapshot::unloaded());
+        let (regulars_in, regulars) = Published::new(Regulars::default());
         let (told, seen) = (Told::default(), Seen::default());
         let mut tree = TreeBuilder::new(|reason| panic!("{reason}"));
         let process = tree.declare(spec("process", &["datapath", "policy"]));
@@ -91,13 +94,16 @@ impl Running {
             counting: Counting::Sockets,
             problem: notes.err().map(str::to_owned),
             policy,
+            regulars: regulars_in,
             datapath: datapath.clone(),
             policies: policies.clone(),
         };
         tree.actor::<Processes>(&process, arguments);
         tree.actor::<Listens>(&datapath, told.clone());
         tree.actor::<Learns>(&policies, seen.clone());
-        Self { kernel: tree.start().expect("the tree starts"), process, publisher, told, seen }
+        let kernel = tree.start().expect("the tree starts");
+        let owners = TableOwners::new(regulars);
+        Self { kernel, process, publisher, owners, told, seen }
     }
 
     /// Puts a policy in force in which one app, that this fingerprint means, has rules of its own.

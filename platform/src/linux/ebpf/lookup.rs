@@ -12,7 +12,7 @@ use super::Notes;
 const TICK_NS: u64 = 10_000_000;
 
 impl Owners for Notes {
-    fn owner(&self, flow: &Flow) -> Option<Owner> {
+    fn owner(&self, flow: &Flow, _: Option<u32>) -> Option<Owner> {
         self.record(flow).map(|record| owner_of(&record))
     }
 }

@@ -26,7 +26,7 @@ const ROOT_UID: u32 = 0;
 const TUN_DEVICE: &[u8] = b"/dev/net/tun";
 
 /// Longer than any link to a socket.
-const LINK_BYTES: usize = 32;
+pub(super) const LINK_BYTES: usize = 32;
 
 /// Who has this socket open: processes of the user, else root's. Highest ids
 /// first, which are the newest unless ids have begun anew. Stops at

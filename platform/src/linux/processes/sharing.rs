@@ -43,7 +43,7 @@ pub fn stays_open_over_exec(pid: u32, inode: u32) -> bool {
 }
 
 /// From the flags in `/proc/PID/fdinfo/FD` (proc(5)), which are octal digits.
-fn closes_on_exec(info: &str) -> bool {
+pub(super) fn closes_on_exec(info: &str) -> bool {
     const O_CLOEXEC: u32 = 0o2_000_000;
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
     let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());

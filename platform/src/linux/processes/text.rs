@@ -5,6 +5,7 @@ use std::io::{Read, Result};
 use std::path::Path;
 
 use super::Environment;
+use super::watched::Layout;
 
 /// What the kernel appends to the name of a file that is gone.
 const DELETED: &str = " (deleted)";
@@ -50,6 +51,43 @@ pub(super) fn stat(bytes: &[u8]) -> Option<Stat> {
     // Its first thread may end before others do.
     let has_ended = matches!(state, "Z" | "X") && threads <= 1;
     Some(Stat { comm: comm.to_owned(), parent_pid, started_ticks, is_kernel_thread, has_ended })
+}
+
+/// What of `/proc/PID/stat` tells of a program, and of the children of its process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) started_ticks: u64,
+    pub(super) threads: u64,
+    pub(super) children_faults: u64,
+    pub(super) layout: Layout,
+}
+
+/// As [`stat`]: fields 11, 13, 20 and 22, and those of [`Layout`], which are zero where there is no program, or it
+/// may not be looked at.
+pub(super) fn condition(bytes: &[u8]) -> Option<Told> {
+    let behind = bytes.iter().rposition(|byte| *byte == b')')?;
+    let text = std::str::from_utf8(bytes.get(behind + 1..)?).ok()?;
+    // The name is the second field.
+    let mut fields = text.split_ascii_whitespace();
+    let mut at = 2;
+    let mut field = |number: usize| {
+        let field = fields.nth(number - at - 1)?;
+        at = number;
+        field.parse::<u64>().ok()
+    };
+    let (minor, major) = (field(11)?, field(13)?);
+    let (threads, started_ticks) = (field(20)?, field(22)?);
+    let mut layout = [0; 10];
+    for (number, slot) in (26..=28).chain(45..=51).zip(&mut layout) {
+        *slot = field(number)?;
+    }
+    let [_, _, stack, ..] = layout;
+    (stack != 0).then(|| Told {
+        started_ticks,
+        threads,
+        children_faults: minor.saturating_add(major),
+        layout: Layout(layout),
+    })
 }
 
 /// The second number of `Uid:` in `/proc/PID/status`.

@@ -94,6 +94,11 @@ impl Programs {
         self.folder().join(format!("{}{:02}", Self::APP, number % Self::COPIES))
     }
 
+    /// One of the copies of the interpreter.
+    pub fn forker(&self, number: usize) -> PathBuf {
+        self.folder().join(format!("{}{:02}", Self::FORKER, number % Self::PARALLEL))
+    }
+
     /// One copy more, by its name or by its path below the folder. One that is there is
     /// replaced, as a package manager does: programs that run it go on with the old file.
     pub fn copy(&self, name: &str) -> PathBuf {
