@@ -59,7 +59,7 @@ plain! {
     Taken: 48 + 48 + 8,
     EventHead: 8,
     ProcessRecord: 16 + 3 * 8 + 6 * 4 + 3 * 2 + 2 + 16 + 512 + 128 + 256,
-    Offsets: 56 * 4,
+    Offsets: 57 * 4,
 }
 
 // SAFETY: integers: no padding, and any bytes are a value.

@@ -355,6 +355,8 @@ pub struct Offsets {
     pub sock_cookie: u32,
     /// `sock.sk_protocol`
     pub sock_protocol: u32,
+    /// `sock.sk_type`
+    pub sock_type: u32,
     /// `sk_buff.sk`
     pub skb_sock: u32,
     /// `sk_buff.head`

@@ -6,7 +6,7 @@ use core::ffi::c_void;
 use seawall_ebpf_abi::Tuple;
 
 use crate::kernel::{field, guarded_namespace, offset, read};
-use crate::socket::{DCCP, ICMP, ICMPV6, SCTP, UDP, UDP_LITE};
+use crate::socket::{DCCP, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE};
 use crate::tuple::{is_later_fragment, mapped, tuple};
 
 /// `struct bpf_nf_ctx` (net/netfilter/nf_bpf_link.c in the kernel's source).
@@ -44,6 +44,9 @@ struct StartV6 {
     transport: [u8; 8],
 }
 
+/// SOCK_STREAM (linux/net.h).
+const SOCK_STREAM: u16 = 1;
+
 /// A packet with its socket.
 #[derive(Clone, Copy)]
 pub struct Outgoing {
@@ -58,7 +61,8 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// The packet of a netfilter program's context; `None` where no socket sent it, or it is no IP packet.
+    /// The packet of a netfilter program's context; `None` where no socket sent it, it is a TCP socket's, or no IP
+    /// packet.
     #[inline(always)]
     pub fn from_context(context: *mut c_void) -> Option<Self> {
         // SAFETY: the context of a netfilter program.
@@ -84,7 +88,7 @@ impl Outgoing {
     #[inline(always)]
     fn of(skb: *const c_void) -> Option<Self> {
         let sock: *const c_void = field(skb, offset!(skb_sock));
-        if sock.is_null() {
+        if sock.is_null() || is_told_of_as_it_connects(sock) {
             return None;
         }
         let head: u64 = field(skb, offset!(skb_head));
@@ -142,4 +146,12 @@ impl Outgoing {
         let protocol = self.protocol as u8;
         Some(tuple(namespace, protocol, (source, source_port), (destination, destination_port)))
     }
+}
+
+/// Whether it is a TCP socket. Of a connection request, and of one that is over, there is less than a `struct sock`:
+/// what is read behind it may be anything, and the packet's header tells then.
+#[inline(always)]
+fn is_told_of_as_it_connects(sock: *const c_void) -> bool {
+    field::<u16>(sock, offset!(sock_type)) == SOCK_STREAM
+        && u32::from(field::<u16>(sock, offset!(sock_protocol))) == TCP
 }

@@ -75,6 +75,7 @@ fn find(btf: &Btf<'_>) -> Result<Offsets, NotesError> {
         sock_remote_v6: at("sock_common", "skc_v6_daddr")?,
         sock_cookie: at("sock_common", "skc_cookie")?,
         sock_protocol: at("sock", "sk_protocol")?,
+        sock_type: at("sock", "sk_type")?,
         skb_sock: at("sk_buff", "sk")?,
         skb_head: at("sk_buff", "head")?,
         skb_network_header: at("sk_buff", "network_header")?,
