@@ -168,7 +168,10 @@ fn programs_are_told_of_once_and_notes_outlive_their_reader() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = listener.local_addr().unwrap();
         let streams: Vec<_> = (0..3).map(|_| TcpStream::connect(server).unwrap()).collect();
-        let client = streams[0].local_addr().unwrap();
+        let clients: Vec<_> = streams.iter().map(|own| own.local_addr().unwrap()).collect();
+        let there = |client| Flow::between(Direction::Outbound, Protocol::TCP, client, server);
+        let cookie = |client: &SocketAddr| notes.record(&there(*client)).expect("noted").cookie;
+        let cookies: Vec<_> = clients.iter().map(cookie).collect();
         drop(streams);
         let mut events = notes.events().expect("a ring buffer");
         let (mut processes, mut closed) = (0, 0);
@@ -177,11 +180,7 @@ fn programs_are_told_of_once_and_notes_outlive_their_reader() {
                 Event::Process(record) if record.process.pid == std::process::id() => {
                     processes += 1;
                 }
-                Event::Closed(closing)
-                    if closing.owner.namespace == own(&notes, client, server) =>
-                {
-                    closed += 1;
-                }
+                Event::Closed(closing) if cookies.contains(&closing.owner.cookie) => closed += 1,
                 _ => {}
             }
         }
@@ -190,8 +189,7 @@ fn programs_are_told_of_once_and_notes_outlive_their_reader() {
         drop((events, notes));
         let notes = Notes::take_up(&mut kept).expect("all maps are kept").expect("of use");
         assert!(notes.hooks().iter().all(|hook| hook.missing.is_none()));
-        let there = Flow::between(Direction::Outbound, Protocol::TCP, client, server);
-        assert_mine(&notes, &there, Method::Connect);
+        assert_mine(&notes, &there(clients[0]), Method::Connect);
         assert!(Notes::take_up(&mut kept).is_none(), "they were taken");
     });
 }
@@ -216,9 +214,4 @@ fn sent_by(stream: &TcpStream) -> (u64, u64, u64) {
     assert!(length >= 216, "this kernel's tcp_info is too short: {length}");
     let number = |at: usize| u64::from_ne_bytes(info[at..at + 8].try_into().expect("eight bytes"));
     (number(200), number(208), number(136) & u64::from(u32::MAX))
-}
-
-fn own(notes: &Notes, client: SocketAddr, server: SocketAddr) -> u64 {
-    let there = Flow::between(Direction::Outbound, Protocol::TCP, client, server);
-    notes.record(&there).expect("noted").namespace
 }

@@ -251,9 +251,10 @@ impl Processes {
     fn remember(&self, flow: Flow, found: &Found, now: Instant) -> Result<(), LeaseError> {
         let has_closed = self.ledger.with(|ledger| {
             ledger.note(flow, found, now);
-            found.cookie.is_some_and(|cookie| ledger.has_closed(cookie))
+            let socket = found.cookie.filter(|_| flow.protocol == Protocol::UDP);
+            socket.is_some_and(|cookie| ledger.has_closed(cookie))
         })?;
-        if has_closed && flow.protocol == Protocol::UDP {
+        if has_closed {
             self.part(vec![flow]);
         }
         Ok(())

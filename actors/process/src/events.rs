@@ -1,6 +1,6 @@
 //! What `process` reports: how owners were found, what was moved, what was lost.
 
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics::{Counter, counter, describe_counter, describe_gauge, gauge};
 use seawall_messages::process::{Method, Traffic};
 use seawall_platform::linux::neighbours::NeighboursError;
 use seawall_platform::linux::processes::ProcessesError;
@@ -37,8 +37,20 @@ pub fn describe_metrics() {
     lost(&[0; KINDS.len()]);
 }
 
-pub(crate) fn attributed(method: Method) {
-    counter!(ATTRIBUTIONS, "method" => method.as_str()).increment(1);
+/// Counts connections by how their owner was found.
+pub(crate) struct Attributions([(Method, Counter); Method::ALL.len()]);
+
+impl Attributions {
+    pub(crate) fn fetch() -> Self {
+        let counter = |method: Method| counter!(ATTRIBUTIONS, "method" => method.as_str());
+        Self(Method::ALL.map(|method| (method, counter(method))))
+    }
+
+    pub(crate) fn count(&self, method: Method) {
+        if let Some((_, counter)) = self.0.iter().find(|(own, _)| *own == method) {
+            counter.increment(1);
+        }
+    }
 }
 
 pub(crate) fn moved(app: &str, traffic: Traffic) {

@@ -19,7 +19,7 @@ use seawall_runtime::BoundedTable;
 
 use self::forwarded::Neighbourhood;
 use crate::actor::Finding;
-use crate::events;
+use crate::events::{self, Attributions};
 use crate::regulars::{Keeper, Regular};
 use crate::roster::Roster;
 
@@ -66,6 +66,7 @@ impl Recent {
 /// The means of finding owners.
 pub(crate) struct Finder {
     finding: Finding,
+    attributions: Attributions,
     notes: Option<Arc<Notes>>,
     tables: Option<SocketDiag>,
     /// By user, who had sockets of late.
@@ -79,6 +80,7 @@ impl Finder {
     pub(crate) fn new(notes: Option<Arc<Notes>>, finding: Finding, regulars: Keeper) -> Self {
         Self {
             finding,
+            attributions: Attributions::fetch(),
             roster: Roster::new(notes.clone()),
             notes,
             tables: SocketDiag::open().inspect_err(events::tables_missing).ok(),
@@ -104,7 +106,7 @@ impl Finder {
             .or_else(|| self.by_tables(question, snapshot))
             .or_else(|| self.by_address(question, snapshot))
             .unwrap_or_else(|| Found { attribution: self.nobody(question), cookie: None });
-        events::attributed(found.attribution.method);
+        self.attributions.count(found.attribution.method);
         found
     }
 

@@ -384,6 +384,10 @@ impl Ledger {
 
     /// The app that a connection counts for.
     fn account(&mut self, attribution: &Attribution) -> Arc<str> {
+        let known = attribution.process.as_ref().map(|process| &process.app.id);
+        if let Some(id) = known.filter(|id| self.apps.contains_key(*id)) {
+            return Arc::clone(id);
+        }
         let app = attribution.app();
         let id = Arc::clone(&app.id);
         if self.apps.contains_key(&id) {

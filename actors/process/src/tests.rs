@@ -9,6 +9,7 @@ use seawall_messages::{Direction, Flow, Protocol, Transport};
 use seawall_platform::linux::processes::started_ticks;
 
 #[path = "../tests/support/running.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
 mod running;
 
 use self::running::{Running, about, assert_own, outbound, own_path, wait_until};

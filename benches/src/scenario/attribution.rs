@@ -1,7 +1,7 @@
 //! What it costs to know whose a new connection is before it is judged: CPU
 //! time of all of Seawall and of the program that connects, in whose system
-//! calls the kernel's notes are taken, against Seawall with the look-up left out. Counting what
-//! each socket moves is another service of the same programs, and has a price of its own.
+//! calls the kernel's notes are taken, against Seawall with the look-up left out: the median of short slices. Counting
+//! what each socket moves is another service of the same programs, and has a price of its own.
 //!
 //! An answer holds for further connections of the same process to the same
 //! service, so that the price is taken once so, once each to another service.
@@ -11,7 +11,7 @@ use lab::Connect;
 use super::connections::{ANY, Measured, Places, STEADY_RATE, run};
 use super::{Findings, Setting};
 use crate::contender::Contender;
-use crate::promise::Promise;
+use crate::promise::{Promise, Strictness};
 use crate::report::{Comparison, Row};
 use crate::rounds::Rounds;
 
@@ -21,13 +21,15 @@ const MEANS: [(Contender, &str, Promise); 3] = [
     (Contender::SeawallAttributing, "and of counting by socket", Promise::None),
     (Contender::SeawallByTables, "by the socket tables", Promise::AtMost(40.0)),
 ];
-/// Differences of microseconds need more rounds than ratios.
-const AT_LEAST_ROUNDS: usize = 5;
 const LEFT_OUT: Contender = Contender::SeawallLookUpLeftOut;
 
 /// The price at a steady rate, all connections from one program.
 pub(super) fn price(setting: &Setting<'_>, findings: &mut Findings) -> anyhow::Result<()> {
-    let pairs = setting.pairs.max(AT_LEAST_ROUNDS);
+    // Differences of microseconds need more rounds than ratios.
+    let pairs = setting.pairs.max(match setting.strictness {
+        Strictness::Exact => 21,
+        Strictness::WithinTen => 5,
+    });
     let setting = &Setting { pairs, ..*setting };
     for places in Places::ALL {
         let load = Connect {

@@ -51,12 +51,12 @@ macro_rules! plain {
 
 plain! {
     ProcessId: 16,
-    OwnerRecord: 16 + 3 * 8 + 2 * 4,
+    OwnerRecord: 16 + 8 + 2 * 4,
     Tuple: 32 + 8 + 2 + 2 + 1 + 3,
     Listener: 16 + 8 + 2 + 1 + 5,
     Traffic: 40,
-    Closed: 48 + 48 + 40,
-    Taken: 48 + 48 + 8,
+    Closed: 32 + 48 + 40,
+    Taken: 32 + 48 + 8,
     EventHead: 8,
     ProcessRecord: 16 + 3 * 8 + 6 * 4 + 3 * 2 + 2 + 16 + 512 + 128 + 256,
     Offsets: 57 * 4,

@@ -37,10 +37,6 @@ pub struct OwnerRecord {
     pub process: ProcessId,
     /// The socket's cookie.
     pub cookie: u64,
-    /// Cookie of its network namespace.
-    pub namespace: u64,
-    /// When this was noted, in nanoseconds since boot.
-    pub noted_ns: u64,
     /// Effective user id of the process.
     pub uid: u32,
     /// Which hook noted it: one of [`hook`].

@@ -2,7 +2,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_boot_ns};
+use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
 use seawall_ebpf_abi::{EventHead, Listener, OwnerRecord, Taken, Tuple, event, loss};
 
 use crate::kernel::{offset, read};
@@ -52,9 +52,6 @@ pub fn owned_by(caller: &Caller, socket: Socket, hook: u32) -> OwnerRecord {
     OwnerRecord {
         process: caller.id,
         cookie: socket.cookie,
-        namespace: socket.namespace,
-        // SAFETY: a helper without arguments.
-        noted_ns: unsafe { bpf_ktime_get_boot_ns() },
         uid: caller.uid,
         hook,
     }

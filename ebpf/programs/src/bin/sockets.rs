@@ -337,7 +337,7 @@ fn tell_closed(socket: Socket, key: &Tuple, owner: &OwnerRecord, if_silent: bool
     let told = ClosedEvent {
         head: EventHead { kind: event::CLOSED, padding: 0 },
         closed: Closed {
-            owner: OwnerRecord { cookie: socket.cookie, namespace: socket.namespace, ..*owner },
+            owner: OwnerRecord { cookie: socket.cookie, ..*owner },
             tuple: *key,
             traffic,
         },

@@ -2,12 +2,41 @@ use proptest::prelude::*;
 
 use super::owners::socket_inode;
 use super::text::{
-    control_group, control_group_mount, effective_uid, environment, executable, stat, words,
+    Told, condition, control_group, control_group_mount, effective_uid, environment, executable,
+    stat, words,
 };
+use super::watched::Layout;
 use super::*;
 
 fn stat_line(comm: &str, flags: u64) -> String {
     format!("42 ({comm}) S 7 42 42 0 -1 {flags} 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 20 18446744")
+}
+
+#[test]
+fn a_program_is_told_by_where_its_parts_lie() {
+    // Each field is its own number: proc(5).
+    let line = |stack: u64| {
+        let field = |number: u64| if number == 28 { stack } else { number };
+        let fields: Vec<String> = (4..=52).map(|number| field(number).to_string()).collect();
+        format!("1 (a) 2 (b)) S {}", fields.join(" "))
+    };
+    let expected = Told {
+        started_ticks: 22,
+        threads: 20,
+        children_faults: 11 + 13,
+        layout: Layout([26, 27, 28, 45, 46, 47, 48, 49, 50, 51]),
+    };
+    assert_eq!(condition(line(28).as_bytes()), Some(expected));
+    assert_eq!(
+        condition(line(0).as_bytes()),
+        None,
+        "a kernel thread, or what may not be looked at"
+    );
+    let whole = line(28);
+    let cut = whole.rsplit_once(" 51 ").map(|(head, _)| head).expect("a field");
+    for broken in ["", "1 (a) S", cut, "1 (a) S x"] {
+        assert_eq!(condition(broken.as_bytes()), None, "{broken}");
+    }
 }
 
 #[test]
@@ -164,6 +193,7 @@ proptest! {
     #[test]
     fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         stat(&bytes);
+        condition(&bytes);
         effective_uid(&bytes);
         words(&bytes);
         environment(&bytes);
