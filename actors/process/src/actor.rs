@@ -20,7 +20,7 @@ use crate::events;
 use crate::finder::{Finder, Found};
 use crate::ledger::{Counter, Ledger};
 use crate::names::DesktopIndex;
-use crate::regulars::{Keeper, Regulars};
+use crate::regulars::{OwnList, Regulars};
 use crate::tracked::Tracked;
 use crate::watch;
 
@@ -136,7 +136,7 @@ impl Component for Processes {
             finder: Finder::new(
                 arguments.notes.clone(),
                 arguments.finding,
-                Keeper::new(arguments.regulars.clone(), context.generation()),
+                OwnList::new(arguments.regulars.clone(), context.generation()),
             ),
             ledger,
             tracked,

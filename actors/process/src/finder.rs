@@ -2,7 +2,6 @@
 //! socket tables, then by who has the socket open; of a forwarded one by the address that calls.
 //! Never guesses: where two answers are possible, there is none.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -13,17 +12,18 @@ use seawall_messages::process::{
 };
 use seawall_messages::{Direction, Flow, Protocol, Snapshot, Transport};
 use seawall_platform::linux::ebpf::Notes;
-use seawall_platform::linux::processes::{self, Watched};
+use seawall_platform::linux::processes::{self, Condition, Watched};
 use seawall_platform::linux::sockets::{Socket, SocketDiag};
-use seawall_runtime::BoundedTable;
 
 use self::forwarded::Neighbourhood;
+use self::recent::{Recent, RecentlySeen};
 use crate::actor::Finding;
 use crate::events::{self, Attributions};
-use crate::regulars::{Keeper, Regular};
+use crate::regulars::{OwnList, Regular};
 use crate::roster::Roster;
 
 mod forwarded;
+mod recent;
 
 /// A socket of a datagram service is joined to a packet by its port alone. A
 /// process that is younger than this may have got the port after the sender of the packet gave it back.
@@ -32,35 +32,11 @@ const SETTLED_TICKS: u64 = 200;
 /// The process that opens sockets for services that don't run yet (systemd.socket(5)).
 const SERVICE_MANAGER: u32 = 1;
 
-/// Users, and processes of each, whose open files are looked at first.
-const MOST_USERS: usize = 256;
-const MOST_RECENT: usize = 4;
-
 /// An owner, and the socket's cookie where it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) attribution: Attribution,
     pub(crate) cookie: Option<u64>,
-}
-
-/// A process that had a socket open by this descriptor, and the one before it by that. A program that
-/// opens one socket while it closes another takes two in turn.
-#[derive(Clone, Copy)]
-struct Recent {
-    pid: u32,
-    descriptor: u32,
-    before: u32,
-    /// Whether it was an answer once. Until then it only spares looks elsewhere that give none.
-    answered: bool,
-}
-
-impl Recent {
-    fn now_by(self, descriptor: u32) -> Self {
-        match descriptor == self.descriptor {
-            true => self,
-            false => Self { descriptor, before: self.descriptor, ..self },
-        }
-    }
 }
 
 /// The means of finding owners.
@@ -69,22 +45,21 @@ pub(crate) struct Finder {
     attributions: Attributions,
     notes: Option<Arc<Notes>>,
     tables: Option<SocketDiag>,
-    /// By user, who had sockets of late.
-    recent: BoundedTable<u32, VecDeque<Recent>>,
+    recent: RecentlySeen,
     neighbourhood: Neighbourhood,
-    regulars: Keeper,
+    regulars: OwnList,
     pub(crate) roster: Roster,
 }
 
 impl Finder {
-    pub(crate) fn new(notes: Option<Arc<Notes>>, finding: Finding, regulars: Keeper) -> Self {
+    pub(crate) fn new(notes: Option<Arc<Notes>>, finding: Finding, regulars: OwnList) -> Self {
         Self {
             finding,
             attributions: Attributions::fetch(),
             roster: Roster::new(notes.clone()),
             notes,
             tables: SocketDiag::open().inspect_err(events::tables_missing).ok(),
-            recent: BoundedTable::new(MOST_USERS),
+            recent: RecentlySeen::default(),
             neighbourhood: Neighbourhood::default(),
             regulars,
         }
@@ -207,7 +182,7 @@ impl Finder {
         ends: (SocketAddr, SocketAddr),
         snapshot: &Snapshot,
     ) -> Option<Arc<Process>> {
-        let found = match self.among_recent(socket) {
+        let found = match self.recent.holder(socket) {
             Some(of) => {
                 // Whoever else has it open doesn't make that an answer: nobody else is looked for.
                 let started_ticks = self.roster.used_alone(of.pid, socket.inode)?;
@@ -226,73 +201,40 @@ impl Finder {
             return Some(found);
         }
         // A process in the middle of an exec has the new file's name and the old one's sockets.
-        self.descriptor_in(found.key.pid, socket)?;
+        self.recent.descriptor_in(found.key.pid, socket)?;
         let joined_by_port_alone = socket.protocol != Protocol::TCP && socket.remote.port() == 0;
         let settled = self.roster.age_ticks(&found.key) >= SETTLED_TICKS;
         (!joined_by_port_alone || settled).then_some(found)
-    }
-
-    /// One of those who had sockets of late: far fewer to look at, and the first look is where the
-    /// last one was.
-    fn among_recent(&mut self, socket: &Socket) -> Option<Recent> {
-        let recent = self.recent.get(&socket.uid)?;
-        let by_hint = |of: &Recent| {
-            let mut hints = [of.descriptor, of.before].into_iter();
-            let descriptor =
-                hints.find(|at| processes::socket_at(of.pid, *at) == Some(socket.inode))?;
-            Some(of.now_by(descriptor))
-        };
-        let scanned = |of: &Recent| {
-            let descriptor = processes::descriptor_of(of.pid, socket.inode).ok().flatten()?;
-            Some(of.now_by(descriptor))
-        };
-        let by_hint = recent.iter().find_map(by_hint);
-        let found = by_hint.or_else(|| recent.iter().find_map(scanned))?;
-        let is_where_it_was = recent
-            .front()
-            .is_some_and(|of| (of.pid, of.descriptor) == (found.pid, found.descriptor));
-        if !is_where_it_was {
-            self.remember(socket.uid, found);
-        }
-        Some(found)
     }
 
     /// Publishes a process that calls again, so that its next connections need no question: with what is seen of
     /// it while it has the socket, and while that was used by nobody else.
     fn publish(&mut self, of: Recent, socket: &Socket, snapshot: &Snapshot) {
         let calls = self.notes.is_none() && socket.protocol == Protocol::TCP && !socket.listening;
-        if !calls || self.regulars.has(of.pid, socket.uid) {
-            return;
-        }
-        let Some(watched) = Watched::open(of.pid) else { return };
-        let Some(condition) = watched.condition() else { return };
-        let is_alone = !condition.has_children
-            && watched.socket_at(of.descriptor) == Some(socket.inode)
-            && self.roster.used_alone(of.pid, socket.inode) == Some(condition.started_ticks);
-        if !is_alone {
-            return;
-        }
-        let key = ProcessKey {
-            pid: of.pid,
-            started_ticks: condition.started_ticks,
-            exec_id: Some(condition.program),
-        };
-        if self.roster.of_program(&key, &watched, snapshot).is_some()
-            && watched.condition() == Some(condition)
-        {
-            let (uid, descriptor) = (socket.uid, of.descriptor);
-            self.regulars.add(Regular { key, uid, descriptor, condition, watched });
+        let now = Instant::now();
+        if calls && self.regulars.wants(of.pid, socket.uid, now) {
+            match self.as_regular(of, socket, snapshot) {
+                Some(regular) => self.regulars.add(regular),
+                None => self.regulars.refuse(of.pid, now),
+            }
         }
     }
 
-    /// By which descriptor a process has the socket open.
-    fn descriptor_in(&mut self, pid: u32, socket: &Socket) -> Option<u32> {
-        let recent = self.recent.get(&socket.uid)?.iter().find(|of| of.pid == pid);
-        let descriptor = recent.map(|of| of.descriptor);
-        let is_there =
-            |descriptor: &u32| processes::socket_at(pid, *descriptor) == Some(socket.inode);
-        let by_hint = descriptor.filter(is_there);
-        by_hint.or_else(|| processes::descriptor_of(pid, socket.inode).ok().flatten())
+    fn as_regular(&mut self, of: Recent, socket: &Socket, snapshot: &Snapshot) -> Option<Regular> {
+        let Recent { pid, descriptor, .. } = of;
+        let watched = Watched::open(pid)?;
+        let condition = watched.condition().filter(|condition| !condition.has_children)?;
+        let Condition { started_ticks, program, .. } = condition;
+        if watched.socket_at(descriptor)? != socket.inode
+            || self.roster.used_alone(pid, socket.inode)? != started_ticks
+        {
+            return None;
+        }
+        let key = ProcessKey { pid, started_ticks, exec_id: Some(program) };
+        self.roster.of_program(&key, &watched, snapshot)?;
+        let is_unchanged = watched.condition() == Some(condition);
+        let uid = socket.uid;
+        is_unchanged.then_some(Regular { key, uid, descriptor, condition, watched })
     }
 
     /// Several processes are one answer only if they run the same file.
@@ -322,7 +264,7 @@ impl Finder {
             let pid = first.key.pid;
             let descriptor = processes::descriptor_of(pid, socket.inode).ok().flatten()?;
             let of = Recent { pid, descriptor, before: descriptor, answered: !may_be_others };
-            self.remember(socket.uid, of);
+            self.recent.remember(socket.uid, of);
         }
         (!may_be_others).then_some(first)
     }
@@ -344,14 +286,6 @@ impl Finder {
         let again = self.tables.as_mut()?.find(socket.protocol, ends.0, ends.1);
         let is_there = again.ok().flatten().is_some_and(|(found, _)| found.inode == socket.inode);
         (is_nobodys && is_there).then(crate::roster::kernel)
-    }
-
-    fn remember(&mut self, uid: u32, of: Recent) {
-        let mut recent = self.recent.get(&uid).cloned().unwrap_or_default();
-        recent.retain(|known| known.pid != of.pid);
-        recent.push_front(of);
-        recent.truncate(MOST_RECENT);
-        self.recent.insert(uid, recent);
     }
 }
 

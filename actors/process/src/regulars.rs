@@ -3,14 +3,18 @@
 //! whether that still holds, and need not ask ([`TableOwners`](crate::TableOwners)).
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use seawall_messages::process::ProcessKey;
 use seawall_platform::linux::processes::{Condition, Watched};
-use seawall_runtime::{Generation, Publisher};
+use seawall_runtime::{BoundedTable, Generation, Publisher};
 
 /// Most processes that are published, with at most twenty open files each. What more there are take the place of
 /// those that are known longest.
 pub(crate) const MOST_REGULARS: usize = 32;
+
+/// How long a process is none that can be published: it has children, say.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 
 /// One of them.
 #[derive(Debug)]
@@ -44,20 +48,34 @@ impl Regular {
     }
 }
 
-/// Keeps the list of an incarnation.
-pub(crate) struct Keeper {
+/// The list of an incarnation.
+pub(crate) struct OwnList {
     publisher: Publisher<Regulars>,
     by: Generation,
     list: Regulars,
+    /// When processes were found to be none that can be published.
+    refused: BoundedTable<u32, Instant>,
 }
 
-impl Keeper {
+impl OwnList {
     pub(crate) fn new(publisher: Publisher<Regulars>, by: Generation) -> Self {
-        Self { publisher, by, list: Regulars::default() }
+        let refused = BoundedTable::new(MOST_REGULARS);
+        Self { publisher, by, list: Regulars::default(), refused }
+    }
+
+    /// Whether to look if a process can be published: not each time that it calls.
+    pub(crate) fn wants(&mut self, pid: u32, uid: u32, now: Instant) -> bool {
+        let is_due = |refused: &Instant| now.saturating_duration_since(*refused) >= REFUSED_FOR;
+        self.refused.get(&pid).is_none_or(is_due) && !self.has(pid, uid)
+    }
+
+    /// A process can't be published as it is.
+    pub(crate) fn refuse(&mut self, pid: u32, now: Instant) {
+        self.refused.insert(pid, now);
     }
 
     /// Whether a process is published as it is now.
-    pub(crate) fn has(&self, pid: u32, uid: u32) -> bool {
+    fn has(&self, pid: u32, uid: u32) -> bool {
         let mut own = self.list.of_user(uid).filter(|regular| regular.key.pid == pid);
         own.any(|regular| regular.is_unchanged())
     }
@@ -101,18 +119,22 @@ mod tests {
     #[test]
     fn the_latest_come_first_and_only_so_many_are_kept() {
         let (publisher, published) = Published::new(Regulars::default());
-        let mut keeper = Keeper::new(publisher, Generation(1));
+        let mut list = OwnList::new(publisher, Generation(1));
         let most = u32::try_from(MOST_REGULARS).expect("a few");
         for pid in 0..=most {
-            keeper.add(regular(pid, 5));
+            list.add(regular(pid, 5));
         }
-        keeper.add(regular(7, 5));
-        keeper.add(regular(7, 6));
+        list.add(regular(7, 5));
+        list.add(regular(7, 6));
         let pids = |uid| published.load().of_user(uid).map(|of| of.key.pid).collect::<Vec<_>>();
         assert_eq!((pids(5).len() + 1, pids(6)), (MOST_REGULARS, vec![7]));
         assert_eq!(pids(5).first_chunk(), Some(&[7, most, most - 1]));
-        assert!(!keeper.has(7, 5), "it is not what it was");
-        keeper.tidy();
+        let now = Instant::now();
+        assert!(list.wants(7, 5, now), "it is not what it was");
+        list.refuse(7, now);
+        assert!(!list.wants(7, 5, now));
+        assert!(list.wants(7, 5, now + REFUSED_FOR));
+        list.tidy();
         assert_eq!(pids(5), Vec::<u32>::new());
     }
 }
