@@ -84,6 +84,37 @@ fn every_way_of_opening_a_connection_is_noted() {
     });
 }
 
+#[test]
+fn the_latest_calls_are_found_in_memory_and_all_by_asking() {
+    Host::new().on(|| {
+        let (notes, _kept) = load();
+        for loopback in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(loopback).unwrap();
+            let server = listener.local_addr().unwrap();
+            let call = || {
+                let stream = TcpStream::connect(server).unwrap();
+                listener.accept().unwrap();
+                let client = stream.local_addr().unwrap();
+                let flow = Flow::between(Direction::Outbound, Protocol::TCP, client, server);
+                assert!(notes.latest_call(&flow).is_some(), "{flow} just now");
+                flow
+            };
+            let flows: Vec<Flow> = (0..2 * ebpf::abi::Call::PLACES).map(|_| call()).collect();
+            for flow in &flows {
+                let owner = notes.record(flow).expect("noted");
+                assert_eq!(owner.process.pid, std::process::id());
+                assert!(notes.latest_call(flow).is_none_or(|latest| latest == owner), "{flow}");
+            }
+            let in_memory = flows.iter().filter(|flow| notes.latest_call(flow).is_some()).count();
+            let places = ebpf::abi::Call::PLACES as usize;
+            assert!(in_memory <= places && in_memory > places / 2, "{in_memory}");
+            let inbound = Flow { direction: Direction::Inbound, ..flows[0] };
+            assert_eq!(notes.latest_call(&inbound), None);
+        }
+        assert_eq!(notes.losses().iter().sum::<u64>(), 0);
+    });
+}
+
 fn port(initiator: u16, to: SocketAddr) -> Transport {
     Transport::Ports { initiator, responder: to.port() }
 }

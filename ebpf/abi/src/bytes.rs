@@ -4,8 +4,8 @@
 use core::mem::{MaybeUninit, size_of};
 
 use crate::{
-    Closed, EventHead, Listener, Offsets, OwnerRecord, ProcessId, ProcessRecord, Taken, Traffic,
-    Tuple,
+    Call, Closed, EventHead, Listener, Offsets, OwnerRecord, ProcessId, ProcessRecord, Taken,
+    Traffic, Tuple,
 };
 
 /// A structure that is nothing but its bytes.
@@ -57,6 +57,7 @@ plain! {
     Traffic: 40,
     Closed: 32 + 48 + 40,
     Taken: 32 + 48 + 8,
+    Call: 8 + 32 + 48 + 40,
     EventHead: 8,
     ProcessRecord: 16 + 3 * 8 + 6 * 4 + 3 * 2 + 2 + 16 + 512 + 128 + 256,
     Offsets: 57 * 4,

@@ -220,6 +220,46 @@ pub struct Taken {
     pub former: u64,
 }
 
+/// The latest TCP connection that a socket of the guarded network namespace opened, of those whose tuple has this
+/// place ([`Call::place_of`]): a copy of its note, which user space reads in shared memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// Grows by one before anything of it is written, and after that: an odd number is one that is being written.
+    pub sequence: u64,
+    /// Its owner.
+    pub owner: OwnerRecord,
+    /// Its ends, the caller's first.
+    pub tuple: Tuple,
+    /// Zero: each has cache lines of its own.
+    pub padding: [u64; 5],
+}
+
+impl Call {
+    /// How many places there are.
+    pub const PLACES: u32 = 2_048;
+
+    /// Where a tuple's connection stands.
+    #[inline(always)]
+    pub fn place_of(tuple: &Tuple) -> u32 {
+        const SPREADS: u64 = 0x9e37_79b9_7f4a_7c15;
+        let [a, b] = halves(tuple.source);
+        let [c, d] = halves(tuple.destination);
+        let ports = (tuple.source_port as u64) << 16 | tuple.destination_port as u64;
+        let mut mixed = ports;
+        for word in [a, b, c, d] {
+            mixed = (mixed ^ word).wrapping_mul(SPREADS).rotate_left(29);
+        }
+        (mixed.wrapping_mul(SPREADS) >> 32) as u32 & (Self::PLACES - 1)
+    }
+}
+
+#[inline(always)]
+fn halves(address: [u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address;
+    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+}
+
 /// What the head of every event is.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Names of maps and globals in the object file.
 
 /// The maps that user space works with, in the order in which `platform` takes them.
-pub const MAPS: [&str; 7] = [OWNERS, TUPLES, LISTENERS, PROCESSES, TRAFFIC, LOSSES, EVENTS];
+pub const MAPS: [&str; 8] = [OWNERS, TUPLES, LISTENERS, PROCESSES, TRAFFIC, LOSSES, EVENTS, CALLS];
 
 /// Map: a socket's cookie to its [`OwnerRecord`](super::OwnerRecord).
 pub const OWNERS: &str = "OWNERS";
@@ -13,6 +13,8 @@ pub const LISTENERS: &str = "LISTENERS";
 pub const PROCESSES: &str = "PROCESSES";
 /// Map: a socket's cookie to its [`Traffic`](super::Traffic).
 pub const TRAFFIC: &str = "TRAFFIC";
+/// Map: the latest [`Call`](super::Call)s, by their place.
+pub const CALLS: &str = "CALLS";
 /// Map: the ring buffer of events.
 pub const EVENTS: &str = "EVENTS";
 /// Map: what was lost, by [`loss`](super::loss).

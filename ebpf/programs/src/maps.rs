@@ -4,7 +4,7 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
 use seawall_ebpf_abi::{
-    EventHead, Listener, OwnerRecord, ProcessId, ProcessRecord, Traffic, Tuple, loss,
+    Call, EventHead, Listener, OwnerRecord, ProcessId, ProcessRecord, Traffic, Tuple, loss,
 };
 
 /// Sockets whose owner is remembered.
@@ -15,6 +15,9 @@ const MOST_PROCESSES: u32 = 16_384;
 const MOST_LISTENERS: u32 = 16_384;
 /// Bytes of events that user space has not taken yet: some 4,000 new processes, or 27,000 closed sockets.
 const EVENT_BYTES: u32 = 4 << 20;
+
+/// BPF_F_MMAPABLE (linux/bpf.h).
+const SHARED_MEMORY: u32 = 1 << 10;
 
 /// A socket's cookie to its owner.
 #[map]
@@ -36,6 +39,9 @@ pub static BLANK: Array<ProcessRecord> = Array::with_max_entries(1, 0);
 /// A socket's cookie to what it moved.
 #[map]
 pub static TRAFFIC: LruHashMap<u64, Traffic> = LruHashMap::with_max_entries(MOST_SOCKETS, 0);
+/// The latest TCP connections, by [`Call::place_of`].
+#[map]
+pub static CALLS: Array<Call> = Array::with_max_entries(Call::PLACES, SHARED_MEMORY);
 /// What user space is told as it happens.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENT_BYTES, 0);

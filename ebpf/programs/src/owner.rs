@@ -1,12 +1,13 @@
 //! Notes who owns a socket: by its cookie, by its ends, or as a listener.
 
 use core::ffi::c_void;
+use core::intrinsics::{AtomicOrdering, atomic_cxchg, atomic_xadd};
 
 use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
-use seawall_ebpf_abi::{EventHead, Listener, OwnerRecord, Taken, Tuple, event, loss};
+use seawall_ebpf_abi::{Call, EventHead, Listener, OwnerRecord, Taken, Tuple, event, loss};
 
 use crate::kernel::{offset, read};
-use crate::maps::{EVENTS, LISTENERS, OWNERS, TUPLES, lost};
+use crate::maps::{CALLS, EVENTS, LISTENERS, OWNERS, TUPLES, lost};
 use crate::process::{Caller, FORCE_WAKEUP};
 
 /// A socket, as far as notes name it.
@@ -108,6 +109,46 @@ pub fn note_tuple(tuple: &Tuple, owner: &OwnerRecord) {
     if TUPLES.insert(tuple, owner, 0).is_err() {
         lost(loss::TUPLES);
     }
+}
+
+/// Notes the owner of a TCP connection, also where user space finds it without asking the kernel.
+#[inline(always)]
+pub fn note_call(tuple: &Tuple, owner: &OwnerRecord) {
+    note_tuple(tuple, owner);
+    let Some(call) = CALLS.get_ptr_mut(Call::place_of(tuple)) else { return };
+    // SAFETY: an element of an array, which never goes away. Whoever made the number odd writes it alone: others leave
+    // it, and what was there is of another connection by then.
+    unsafe {
+        let sequence = &raw mut (*call).sequence;
+        let before = core::ptr::read_volatile(sequence);
+        if before & 1 == 1 || !exchange(sequence, before, before + 1) {
+            return;
+        }
+        (*call).owner = *owner;
+        (*call).tuple = *tuple;
+        add(sequence, 1);
+    }
+}
+
+/// Writes a number if it is what it was. Nothing is written before it that stands behind it.
+///
+/// # Safety
+/// `number` is one of a map's elements.
+#[inline(always)]
+unsafe fn exchange(number: *mut u64, before: u64, now: u64) -> bool {
+    const ORDERED: AtomicOrdering = AtomicOrdering::AcqRel;
+    // SAFETY: by this function's contract.
+    unsafe { atomic_cxchg::<u64, ORDERED, { AtomicOrdering::Acquire }>(number, before, now).1 }
+}
+
+/// Adds to a number, once all that stands before it is written.
+///
+/// # Safety
+/// `number` is one of a map's elements.
+#[inline(always)]
+unsafe fn add(number: *mut u64, more: u64) {
+    // SAFETY: by this function's contract.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(number, more) };
 }
 
 /// Notes who waits for others.

@@ -6,6 +6,7 @@
 //! the socket tables are asked instead.
 
 mod btf;
+mod calls;
 mod cgroup;
 mod events;
 mod load;
@@ -22,6 +23,7 @@ use seawall_ebpf_abi::{
 };
 use seawall_messages::process::HookStatus;
 
+use self::calls::Calls;
 use self::system::Map;
 
 pub use self::events::{Event, Events};
@@ -59,6 +61,7 @@ pub struct Notes {
     traffic: Map<u64, Traffic>,
     losses: Map<u32, u64>,
     events: OwnedFd,
+    calls: Calls,
     namespace: u64,
     hooks: Vec<HookStatus>,
 }
@@ -79,10 +82,10 @@ impl Notes {
             return None;
         }
         let maps = names::MAPS.map(|map| kept.remove(&name_of(map)));
-        let [Some(a), Some(b), Some(c), Some(d), Some(e), Some(f), Some(g)] = maps else {
+        let [Some(a), Some(b), Some(c), Some(d), Some(e), Some(f), Some(g), Some(h)] = maps else {
             return None;
         };
-        let maps = [a, b, c, d, e, f, g];
+        let maps = [a, b, c, d, e, f, g, h];
         let links = format!("{KEPT_PREFIX}link/");
         let attached: Vec<_> =
             kept.keys().filter_map(|name| name.strip_prefix(&links)).map(str::to_owned).collect();
@@ -94,7 +97,7 @@ impl Notes {
         maps: [OwnedFd; names::MAPS.len()],
         hooks: Vec<HookStatus>,
     ) -> Result<Self, NotesError> {
-        let [owners, tuples, listeners, processes, traffic, losses, events] = maps;
+        let [owners, tuples, listeners, processes, traffic, losses, events, calls] = maps;
         Ok(Self {
             owners: Map::new(owners),
             tuples: Map::new(tuples),
@@ -103,6 +106,7 @@ impl Notes {
             traffic: Map::new(traffic),
             losses: Map::new(losses),
             events,
+            calls: Calls::open(calls).map_err(system::failed("map the latest calls"))?,
             namespace: system::own_namespace_cookie()?,
             hooks,
         })

@@ -14,7 +14,7 @@ use seawall_ebpf::kernel::{counts_sockets, guarded_namespace, read};
 use seawall_ebpf::leaving::note_leaving;
 use seawall_ebpf::maps::{EVENTS, LISTENERS, OWNERS, TRAFFIC, TUPLES, lost};
 use seawall_ebpf::owner::{
-    Socket, is_kernels_own, namespace_of, note_listener, note_socket, note_taken, note_tuple,
+    Socket, is_kernels_own, namespace_of, note_call, note_listener, note_socket, note_taken, note_tuple,
     owned_by,
 };
 use seawall_ebpf::process::{Caller, FORCE_WAKEUP, NO_WAKEUP};
@@ -242,7 +242,12 @@ fn connects(context: &SockOpsContext) {
     let caller = Caller::current();
     caller.note();
     let key = tuple(socket.namespace, TCP as u8, local(context), remote(context));
-    note_tuple(&key, &owned_by(&caller, socket, hook::CONNECT));
+    let owner = owned_by(&caller, socket, hook::CONNECT);
+    // Nobody meets the calls of other network namespaces as its own.
+    match socket.namespace == guarded_namespace() {
+        true => note_call(&key, &owner),
+        false => note_tuple(&key, &owner),
+    }
 }
 
 #[inline(always)]

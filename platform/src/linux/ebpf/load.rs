@@ -94,6 +94,8 @@ pub fn load(count_in: CountIn) -> Result<(Notes, BTreeMap<String, OwnedFd>), Not
     let maps = output::SharedMaps {
         owners: map(&loaded, names::OWNERS)?,
         tuples: map(&loaded, names::TUPLES)?,
+        events: map(&loaded, names::EVENTS)?,
+        losses: map(&loaded, names::LOSSES)?,
     };
     match output::load(&maps, &offsets, namespace) {
         Ok(links) => kept.extend(links.into_iter().map(|(name, link)| (link_name(name), link))),
@@ -107,8 +109,8 @@ pub fn load(count_in: CountIn) -> Result<(Notes, BTreeMap<String, OwnedFd>), Not
     for name in names::MAPS {
         kept.insert(format!("{KEPT_PREFIX}map/{name}"), copy(name)?);
     }
-    let [a, b, c, d, e, f, g] = names::MAPS.map(copy);
-    let own = [a?, b?, c?, d?, e?, f?, g?];
+    let [a, b, c, d, e, f, g, h] = names::MAPS.map(copy);
+    let own = [a?, b?, c?, d?, e?, f?, g?, h?];
     let hooks = hook_list(|name| missing.get(name).cloned());
     Ok((Notes::from_maps(own, hooks)?, kept))
 }
@@ -157,6 +159,7 @@ fn map<'a>(loaded: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, NotesError> {
             Map::LruHashMap(data)
             | Map::RingBuf(data)
             | Map::PerCpuArray(data)
+            | Map::Array(data)
             | Map::HashMap(data),
         ) => Ok(data.fd().as_fd()),
         _ => Err(NotesError::Object(format!("there is no map {name}"))),

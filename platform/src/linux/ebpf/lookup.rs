@@ -18,8 +18,19 @@ impl Owners for Notes {
 }
 
 impl Notes {
+    /// The owner of a TCP connection that this machine opened, if it is one of the latest: by a look at memory that the
+    /// programs write, without a question to the kernel.
+    pub fn latest_call(&self, flow: &Flow) -> Option<OwnerRecord> {
+        let is_call = flow.protocol == Protocol::TCP && flow.direction == Direction::Outbound;
+        let tuple = is_call.then(|| tuple_of(flow, self.namespace)).flatten()?;
+        self.calls.owner(&tuple)
+    }
+
     /// As [`Owners::owner`], with all that was noted.
     pub fn record(&self, flow: &Flow) -> Option<OwnerRecord> {
+        if let Some(owner) = self.latest_call(flow) {
+            return Some(owner);
+        }
         let tuple = tuple_of(flow, self.namespace)?;
         match flow.direction {
             Direction::Outbound => self.sender(&tuple),

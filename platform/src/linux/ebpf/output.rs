@@ -31,6 +31,8 @@ type Links = Vec<(&'static str, OwnedFd)>;
 pub(super) struct SharedMaps<'a> {
     pub(super) owners: BorrowedFd<'a>,
     pub(super) tuples: BorrowedFd<'a>,
+    pub(super) events: BorrowedFd<'a>,
+    pub(super) losses: BorrowedFd<'a>,
 }
 
 /// Runs all hooks of netfilter at one place; its first arguments are packet and state.
@@ -103,6 +105,8 @@ fn relocate(
         let descriptor = match name.as_str() {
             names::OWNERS => maps.owners.as_raw_fd(),
             names::TUPLES => maps.tuples.as_raw_fd(),
+            names::EVENTS => maps.events.as_raw_fd(),
+            names::LOSSES => maps.losses.as_raw_fd(),
             _ => {
                 let data = MapData::create(map.clone(), name, None)
                     .map_err(|error| object_error(&error))?;
