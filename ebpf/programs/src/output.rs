@@ -80,8 +80,7 @@ impl Outgoing {
         }
         let packet = Self::of(skb)?;
         let namespace: *const c_void = field(packet.sock, offset!(sock_namespace));
-        let is_ours =
-            field::<u64>(namespace, offset!(namespace_cookie)) == guarded_namespace();
+        let is_ours = field::<u64>(namespace, offset!(namespace_cookie)) == guarded_namespace();
         is_ours.then_some(packet)
     }
 

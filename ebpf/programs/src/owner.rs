@@ -50,12 +50,7 @@ pub fn is_kernels_own(sock: u64) -> bool {
 /// The calling process as the owner of a socket.
 #[inline(always)]
 pub fn owned_by(caller: &Caller, socket: Socket, hook: u32) -> OwnerRecord {
-    OwnerRecord {
-        process: caller.id,
-        cookie: socket.cookie,
-        uid: caller.uid,
-        hook,
-    }
+    OwnerRecord { process: caller.id, cookie: socket.cookie, uid: caller.uid, hook }
 }
 
 /// Notes the owner of a socket, unless it is the one that is noted already.

@@ -3,8 +3,8 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_get_current_task_btf, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
-    bpf_probe_read_user,
+    bpf_get_current_task, bpf_get_current_task_btf, bpf_loop, bpf_probe_read_kernel,
+    bpf_probe_read_kernel_str, bpf_probe_read_user,
 };
 use seawall_ebpf_abi::{
     ARGUMENTS_BYTES, DIRECTORY_BYTES, PATH_BYTES, ProcessId, ProcessRecord, event, flag, loss,

@@ -14,8 +14,8 @@ use seawall_ebpf::kernel::{counts_sockets, guarded_namespace, read};
 use seawall_ebpf::leaving::note_leaving;
 use seawall_ebpf::maps::{EVENTS, LISTENERS, OWNERS, TRAFFIC, TUPLES, lost};
 use seawall_ebpf::owner::{
-    Socket, is_kernels_own, namespace_of, note_call, note_listener, note_socket, note_taken, note_tuple,
-    owned_by,
+    Socket, is_kernels_own, namespace_of, note_call, note_listener, note_socket, note_taken,
+    note_tuple, owned_by,
 };
 use seawall_ebpf::process::{Caller, FORCE_WAKEUP, NO_WAKEUP};
 use seawall_ebpf::socket::{AF_INET, TCP, UDP, ends, socket_of_packet};
