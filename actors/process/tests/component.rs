@@ -275,10 +275,8 @@ fn datagram_sockets_that_close_are_told_of_where_apps_matter() {
     });
 }
 
-#[test]
-fn ends_that_another_process_uses_are_told_of_and_are_its_own() {
-    /// Sends from ends that another process has, too, and stays until its input ends.
-    const SCRIPT: &str = "
+/// Sends from ends that another process has, too, and stays until its input ends. It names the receiver with its datagram.
+const TAKES_BY_NAMING: &str = "
 import socket, sys
 own, other = int(sys.argv[1]), int(sys.argv[2])
 taker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -288,26 +286,44 @@ taker.sendto(b'x', ('127.0.0.1', other))
 print(own, flush=True)
 sys.stdin.read()
 ";
-    Host::new().on(|| {
-        let noting = Noting::begin();
-        let running = noting.run();
-        running.ask_for(any_app());
-        let (_service, called) = service();
-        let socket = shared_socket();
-        socket.send_to(b"x", called).expect("sent");
-        let own = socket.local_addr().expect("bound");
-        let flow = udp(own, called);
-        assert_own(&running.identify(about(flow)), Method::Send);
-        assert_own(&running.uses(flow).attribution, Method::Send);
 
-        let mut program = Program::start(SCRIPT, &[own.port(), called.port()]);
-        wait_until("it is told of", || running.told() == [flow]);
-        program.assert_owns(&running.uses(flow).attribution, Method::Send);
-        program.assert_owns(&running.identify(about(flow)), Method::Send);
-        program.end();
-        wait_until("its end is told of", || running.told() == [flow, flow]);
-        running.stop();
-    });
+/// As [`TAKES_BY_NAMING`], from a socket that is connected: only its packet tells.
+const TAKES_CONNECTED: &str = "
+import socket, sys
+own, other = int(sys.argv[1]), int(sys.argv[2])
+taker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+taker.bind(('127.0.0.1', own))
+taker.connect(('127.0.0.1', other))
+taker.send(b'x')
+print(own, flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn ends_that_another_process_uses_are_told_of_and_are_its_own() {
+    for (script, method) in [(TAKES_BY_NAMING, Method::Send), (TAKES_CONNECTED, Method::Output)] {
+        Host::new().on(|| {
+            let noting = Noting::begin();
+            let running = noting.run();
+            running.ask_for(any_app());
+            let (_service, called) = service();
+            let socket = shared_socket();
+            socket.send_to(b"x", called).expect("sent");
+            let own = socket.local_addr().expect("bound");
+            let flow = udp(own, called);
+            assert_own(&running.identify(about(flow)), Method::Send);
+            assert_own(&running.uses(flow).attribution, Method::Send);
+
+            let mut program = Program::start(script, &[own.port(), called.port()]);
+            wait_until("it is told of", || running.told() == [flow]);
+            program.assert_owns(&running.uses(flow).attribution, method);
+            program.assert_owns(&running.identify(about(flow)), method);
+            program.end();
+            wait_until("its end is told of", || running.told() == [flow, flow]);
+            running.stop();
+        });
+    }
 }
 
 /// A socket whose port others of the same user may have, too.
