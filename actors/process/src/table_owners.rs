@@ -15,15 +15,14 @@ use seawall_platform::linux::sockets::SocketDiag;
 use seawall_runtime::Published;
 
 use crate::events;
-use crate::regulars::{Regular, Regulars};
+use crate::regulars::{MOST_REGULARS, Regular, Regulars};
 use crate::roster::PACKETS_WAIT_TICKS;
 
 /// Regulars of a user that are looked at, those first that called last.
 const MOST_LOOKED_AT: usize = 4;
-/// Descriptors of one that are looked at, where it isn't the one of before.
-const MOST_DESCRIPTORS: usize = 64;
-/// Descriptors that are remembered.
-const MOST_HINTS: usize = 64;
+/// Descriptors that are looked at, of the one that called last, where it isn't one of before: a packet of
+/// another program of that user waits meanwhile, some 3 us for each.
+const MOST_DESCRIPTORS: usize = 16;
 
 /// See the module.
 pub struct TableOwners {
@@ -72,7 +71,7 @@ impl Owners for TableOwners {
 impl Own {
     /// The lower, the later it called.
     fn rank(&self, key: &ProcessKey) -> usize {
-        self.hints.iter().position(|(of, _)| of == key).unwrap_or(MOST_HINTS)
+        self.hints.iter().position(|(of, _)| of == key).unwrap_or(MOST_REGULARS)
     }
 
     /// Who has the socket open, and by which descriptor.
@@ -84,9 +83,8 @@ impl Own {
             Some((*regular, hints.find(is_there)?))
         });
         let scanned = || {
-            among.clone().find_map(|regular| {
-                Some((*regular, regular.watched.descriptor_of(inode, MOST_DESCRIPTORS)?))
-            })
+            let last = among.clone().next()?;
+            Some((*last, last.watched.descriptor_of(inode, MOST_DESCRIPTORS)?))
         };
         let (regular, descriptor) = by_hint.or_else(scanned)?;
         self.remember(regular, descriptor);
@@ -106,7 +104,7 @@ impl Own {
             _ => {
                 self.hints.retain(|(key, _)| *key != regular.key);
                 self.hints.push_front((regular.key, hints));
-                self.hints.truncate(MOST_HINTS);
+                self.hints.truncate(MOST_REGULARS);
             }
         }
     }
