@@ -79,12 +79,12 @@ impl Measured {
     /// CPU time of the contender and of the program that connects, in the kernel, too, for each
     /// connection: the median of short slices, of a load at the steady rate.
     pub(super) fn both_us_p50(&self) -> f64 {
-        self.slices.both_us_each(STEADY_RATE as f64)
+        self.slices.both_us_each(self.report.per_second)
     }
 
     /// As [`Self::both_us_p50`], of the program that connects alone.
     pub(super) fn client_us_p50(&self) -> f64 {
-        self.slices.client_us_each(STEADY_RATE as f64)
+        self.slices.client_us_each(self.report.per_second)
     }
 }
 
@@ -185,8 +185,14 @@ pub(super) fn run(
         warm_up.run(&world.desk);
         let before = entered.cpu_time()?;
         let client = load.start(&world.desk);
-        client.wait_until_under_way();
-        let slices = Slices::watch(entered, client.pid(), Duration::from_secs_f64(load.seconds))?;
+        // Only at a steady rate are all slices of the same work, and a look takes of the processors, too.
+        let slices = match load.rate {
+            0 => Slices::default(),
+            _ => {
+                client.wait_until_under_way();
+                Slices::watch(entered, client.pid(), Duration::from_secs_f64(load.seconds))?
+            }
+        };
         let report = client.finish();
         let cpu_us = (entered.cpu_time()? - before).as_secs_f64() * 1e6;
         Ok(Measured { report, cpu_us, slices })
