@@ -240,6 +240,7 @@ mod tests {
             std::thread::yield_now();
         }
         python.tell("go.set(); thread.join()");
+        python.becomes_threads(1);
         assert_eq!(both.condition(), None, "one thread less");
         let alone = open(&python).condition().expect("it runs");
         assert!(alone.has_children, "it got the child of the other");
@@ -253,6 +254,7 @@ mod tests {
         python.tell("go.clear(); thread = threading.Thread(target=go.wait); thread.start()");
         let three = open(&python);
         python.tell("go.set(); thread.join()");
+        python.becomes_threads(2);
         python.tell("threading.Thread(target=wait, daemon=True).start()");
         assert_eq!(three.condition(), None, "as many, but not the same");
         python.0.kill().expect("a process");
@@ -279,6 +281,14 @@ mod tests {
         fn tell(&mut self, line: &str) {
             writeln!(self.0.stdin.as_mut().expect("a pipe"), "{line}").expect("it reads");
             self.1.read_line(&mut String::new()).expect("it answers");
+        }
+
+        /// Waits until it has as many threads: one that Python has joined may be on its way out still.
+        fn becomes_threads(&self, count: usize) {
+            let tasks = format!("/proc/{}/task", self.0.id());
+            while std::fs::read_dir(&tasks).expect("it runs").count() != count {
+                std::thread::yield_now();
+            }
         }
     }
 
