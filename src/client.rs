@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use seawall_messages::api::{ErrorBody, RuleAdded, SOCKET_FILE};
 use seawall_messages::policy::NewRule;
@@ -68,6 +68,9 @@ pub(crate) enum ClientError {
     /// It answered, and said no.
     #[error("{0}")]
     Refused(String),
+    /// It answered that it can't just now.
+    #[error("{0}")]
+    Unable(String),
     /// The conversation broke.
     #[error("can't {doing}")]
     Broken {
@@ -97,7 +100,7 @@ impl ClientError {
                 "put `sudo` before the command, or join the group: `sudo usermod -aG seawall $USER`, then log in again"
                     .to_owned(),
             ),
-            Self::Refused(_) | Self::Broken { .. } => None,
+            Self::Refused(_) | Self::Unable(_) | Self::Broken { .. } => None,
         }
     }
 }
@@ -181,7 +184,10 @@ impl Client {
         }
         let said = serde_json::from_slice::<ErrorBody>(&body)
             .map_or_else(|_| format!("Seawall answered {status}"), |body| body.error);
-        Err(ClientError::Refused(said))
+        Err(match status {
+            StatusCode::SERVICE_UNAVAILABLE => ClientError::Unable(said),
+            _ => ClientError::Refused(said),
+        })
     }
 
     fn unreachable(&self, error: io::Error) -> ClientError {

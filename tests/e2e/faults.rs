@@ -6,6 +6,7 @@ mod faults {
     pub(crate) mod load;
     pub(crate) mod overflow;
     pub(crate) mod poison;
+    pub(crate) mod sweep;
     pub(crate) mod table;
     pub(crate) mod worker;
 }

@@ -18,6 +18,9 @@ pub(crate) enum Error {
         #[source]
         source: AskError,
     },
+    /// The policy is changed, and something keeps it from being in force.
+    #[error("not in force yet, and tried again: {0}")]
+    NotInForce(String),
     /// The request is understood, and refused as things are.
     #[error("{0}")]
     Conflict(String),
@@ -35,7 +38,7 @@ pub(crate) enum Error {
 impl Error {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Unanswered { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unanswered { .. } | Self::NotInForce(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,

@@ -319,7 +319,7 @@ pub(crate) async fn await_policy(
         reply,
     })
     .await?
-    .map_err(Error::Conflict)
+    .map_err(Error::NotInForce)
 }
 
 /// Asks a component. A question that it crashed on, for whatever reason, is

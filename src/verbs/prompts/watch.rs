@@ -137,7 +137,7 @@ fn show(prompt: &Prompt) {
 fn say(done: Result<String, ClientError>) -> Result<(), ClientError> {
     match done {
         Ok(text) => output::line(text),
-        Err(ClientError::Refused(why)) => output::complaint(why),
+        Err(ClientError::Refused(why) | ClientError::Unable(why)) => output::complaint(why),
         Err(error) => return Err(error),
     }
     Ok(())

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
@@ -48,6 +50,15 @@ impl Crowd {
         let from = round * count % all;
         let some = self.callers.iter().cycle().skip(from).take(count.min(all));
         some.filter_map(|mut caller| caller.write_all(b"!").ok()).count()
+    }
+
+    /// How many of them have ended, without anything being said on them.
+    pub fn ended(&self) -> usize {
+        let is_open = |caller: &&TcpStream| {
+            let seen = recv(caller, &mut [0_u8; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+            matches!(seen, Ok((1.., _)) | Err(Errno::AGAIN))
+        };
+        self.callers.len() - self.callers.iter().filter(is_open).count()
     }
 }
 
