@@ -1,5 +1,6 @@
 //! The command line: what may be said, and what it means.
 
+mod arguments;
 #[cfg(feature = "fault-injection")]
 mod fault;
 mod network;
@@ -10,20 +11,19 @@ mod store;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use seawall_messages::Protocol;
-use seawall_messages::explain::Whom;
-use seawall_platform::linux::rules::Backend;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::arguments::{
+    AdoptedVerb, Common, ConfigFile, ExplainArguments, Folders, ServiceVerb, ShellName,
+    WorkerArguments,
+};
 #[cfg(feature = "fault-injection")]
 pub(crate) use self::fault::FaultVerb;
 pub(crate) use self::network::{NetworkArguments, NetworkVerb};
 pub(crate) use self::prompts::{AnswerArguments, Lasts, PromptsVerb};
 pub(crate) use self::rule::{RuleCheck, RuleVerb, WhichRule};
 pub(crate) use self::store::{ImportArguments, ImportFrom, ProfileVerb, SettingVerb};
-use crate::client::USUAL_RUN_DIR;
 use crate::output::ColorChoice;
-use crate::verbs::explain::{self, Target};
 use crate::verbs::pause;
 
 /// Version as shown, with a word for builds that can break themselves on purpose.
@@ -363,116 +363,6 @@ pub(crate) enum Verb {
         #[command(flatten)]
         common: Common,
     },
-}
-
-/// Where the policy is.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ConfigFile {
-    /// The policy file
-    #[arg(long = "config", value_name = "FILE", default_value = "/etc/seawall/seawall.toml")]
-    pub(crate) config: PathBuf,
-}
-
-/// Where a Seawall reads and writes.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Folders {
-    #[command(flatten)]
-    pub(crate) config: ConfigFile,
-    /// What outlives a restart: the last good policy, adopted entries
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/seawall")]
-    pub(crate) state_dir: PathBuf,
-    /// Where the API's socket is
-    #[arg(long, value_name = "DIR", default_value = "/run/seawall")]
-    pub(crate) run_dir: PathBuf,
-}
-
-/// What the keeper tells the worker on its command line.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct WorkerArguments {
-    #[command(flatten)]
-    pub(crate) folders: Folders,
-    /// Process id of the keeper
-    #[arg(long)]
-    pub(crate) keeper_pid: u32,
-    /// Where metrics are served
-    #[arg(long)]
-    pub(crate) metrics: Option<std::net::SocketAddr>,
-    /// Which back-end the policy file asked for
-    #[arg(long, value_parser = crate::settings::backend_of_name)]
-    pub(crate) backend: Option<Backend>,
-}
-
-/// What every verb that asks a running Seawall takes.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Common {
-    /// Where the API's socket is
-    #[arg(long, value_name = "DIR", default_value = USUAL_RUN_DIR, global = true)]
-    pub(crate) run_dir: PathBuf,
-    /// Print the answer as JSON
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-}
-
-/// What `seawall explain` is asked.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ExplainArguments {
-    /// Whose connection: a path, a program in PATH, an app's id as `seawall ps
-    /// --json` shows it (snap:firefox), a process id, or - for nobody
-    #[arg(value_name = "APP", value_parser = explain::whom)]
-    pub(crate) whom: Whom,
-    /// The other end: IP, IP:PORT or [IPv6]:PORT. Without a port, 443 is meant
-    #[arg(value_parser = explain::target)]
-    pub(crate) target: Target,
-    /// Its protocol: a name, such as udp or icmp, or a number
-    #[arg(long, value_parser = explain::protocol, default_value = "tcp")]
-    pub(crate) protocol: Protocol,
-    /// TARGET is who opens it, its port the one that is called here
-    #[arg(long)]
-    pub(crate) inbound: bool,
-    #[command(flatten)]
-    pub(crate) common: Common,
-}
-
-/// A shell that completes command lines.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum ShellName {
-    /// GNU Bash
-    Bash,
-    /// Z shell
-    Zsh,
-    /// fish
-    Fish,
-}
-
-/// What to do with adopted entries.
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub(crate) enum AdoptedVerb {
-    /// Show them (also without a verb)
-    List,
-    /// Forget one: from now on the policy alone decides
-    Remove {
-        /// Its id, as the list shows it
-        id: u32,
-    },
-}
-
-/// What to do with the service.
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub(crate) enum ServiceVerb {
-    /// Copy this program to /usr/local/bin, write the units, enable and start them
-    Install {
-        /// Don't start it now: it starts at the next boot
-        #[arg(long)]
-        no_start: bool,
-    },
-    /// Stop it, remove what was installed and every rule
-    Uninstall {
-        /// Also the policy in /etc/seawall and the state in /var/lib/seawall
-        #[arg(long)]
-        purge: bool,
-    },
-    /// Say what is installed, and whether it runs
-    Status,
 }
 
 #[cfg(test)]

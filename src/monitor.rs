@@ -6,11 +6,13 @@
 
 mod ask;
 mod choice;
+mod input;
 mod known;
 mod layout;
 mod lines;
 mod lists;
 mod model;
+mod position;
 mod prompts;
 #[cfg(test)]
 mod sample;

@@ -1,5 +1,8 @@
 //! The conversation with `process`: which program owns a connection, and how much it moves.
 
+mod app;
+mod usage;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::explain::{Described, Whom};
 use crate::flow::Flow;
+
+pub use self::app::{App, AppKind};
+pub use self::usage::{AppMoves, AppUse, FlowUse, Moves, Rates, SocketMoves, Traffic};
 
 /// Names a process beyond the reuse of its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -148,62 +154,6 @@ impl Process {
 /// Most programs that are looked through for one that something is said of.
 pub const MOST_ANCESTORS: usize = 8;
 
-/// What people think of as one program, whatever its version, process or place.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct App {
-    /// The same for all processes of the app, over restarts and updates:
-    /// `path:/usr/bin/curl`, `snap:firefox`, `script:/usr/bin/apt-listchanges`.
-    pub id: Arc<str>,
-    /// What it was recognised by.
-    pub kind: AppKind,
-    /// A name for people.
-    pub name: Arc<str>,
-    /// Name or path of its icon, from its desktop file.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub icon: Option<Arc<str>>,
-}
-
-/// What an app was recognised by. The words are what a rule's `tag` names: `snap:firefox`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AppKind {
-    /// The path of its file.
-    Path,
-    /// The script that an interpreter runs.
-    Script,
-    /// A Snap package.
-    Snap,
-    /// A Flatpak package.
-    Flatpak,
-    /// An AppImage, by the path of its image.
-    AppImage,
-    /// A package of the Nix store, without its hash and version.
-    Nix,
-    /// A container.
-    Container,
-    /// The kernel itself.
-    Kernel,
-    /// Nobody knows.
-    Unidentified,
-}
-
-impl AppKind {
-    /// The word in ids, tags, JSON and metric labels.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Path => "path",
-            Self::Script => "script",
-            Self::Snap => "snap",
-            Self::Flatpak => "flatpak",
-            Self::AppImage => "app_image",
-            Self::Nix => "nix",
-            Self::Container => "container",
-            Self::Kernel => "kernel",
-            Self::Unidentified => "unidentified",
-        }
-    }
-}
-
 /// The answer to "whose connection is this?".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribution {
@@ -233,132 +183,10 @@ impl Attribution {
     }
 }
 
-impl App {
-    /// The app of connections that nobody knows the owner of.
-    pub fn unidentified() -> Self {
-        Self {
-            id: Arc::from("unidentified"),
-            kind: AppKind::Unidentified,
-            name: Arc::from("Unidentified"),
-            icon: None,
-        }
-    }
-}
-
 impl fmt::Display for ProcessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.pid, self.started_ticks)
     }
-}
-
-/// Bytes and packets that went each way.
-///
-/// Bytes are those of IP packets, headers included: payload, plus 20 bytes
-/// (IPv4) or 40 (IPv6) and the transport's header for each packet on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Traffic {
-    /// From this machine's program.
-    pub sent_bytes: u64,
-    /// To it.
-    pub received_bytes: u64,
-    /// Packets from it.
-    pub sent_packets: u64,
-    /// Packets to it.
-    pub received_packets: u64,
-}
-
-impl Traffic {
-    /// Both added up.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            sent_bytes: self.sent_bytes.saturating_add(other.sent_bytes),
-            received_bytes: self.received_bytes.saturating_add(other.received_bytes),
-            sent_packets: self.sent_packets.saturating_add(other.sent_packets),
-            received_packets: self.received_packets.saturating_add(other.received_packets),
-        }
-    }
-}
-
-/// How fast something moves, over the last few seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Rates {
-    /// Bytes a second from this machine's program.
-    pub sent_bytes_per_s: f64,
-    /// Bytes a second to it.
-    pub received_bytes_per_s: f64,
-}
-
-/// A connection's owner and what it moved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FlowUse {
-    /// Whose it is.
-    pub attribution: Attribution,
-    /// What its socket moved; `None` where nobody counts.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub traffic: Option<Traffic>,
-    /// How fast.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub rates: Option<Rates>,
-    /// Its socket's cookie (SO_COOKIE); several datagram connections may have one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub socket: Option<u64>,
-}
-
-/// What a socket moved.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SocketMoves {
-    /// Its cookie.
-    pub socket: u64,
-    /// So far.
-    pub traffic: Traffic,
-    /// How fast.
-    pub rates: Rates,
-}
-
-/// What an app moved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AppMoves {
-    /// Which one.
-    pub app: App,
-    /// Path of one of its processes.
-    pub path: Arc<str>,
-    /// Since Seawall started.
-    pub traffic: Traffic,
-    /// How fast.
-    pub rates: Rates,
-}
-
-/// Sockets and apps that moved something, or rest now, since a number.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Moves {
-    /// What to ask for next.
-    pub number: u64,
-    /// Sockets.
-    pub sockets: Vec<SocketMoves>,
-    /// Apps.
-    pub apps: Vec<AppMoves>,
-}
-
-/// An app on the network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AppUse {
-    /// Which one.
-    pub app: App,
-    /// Ids of its processes that own an open connection, ascending.
-    pub pids: Vec<u32>,
-    /// Path of one of them.
-    pub path: Arc<str>,
-    /// Connections that are open.
-    pub open: usize,
-    /// Connections of late, open ones included.
-    pub connections: usize,
-    /// What it moved since Seawall started.
-    pub traffic: Traffic,
-    /// How fast.
-    pub rates: Rates,
-    /// How its connections were attributed, and how many each.
-    pub methods: Vec<(Method, usize)>,
 }
 
 /// One way of finding owners, for `seawall status`.
@@ -492,17 +320,5 @@ mod tests {
         assert_eq!(withheld.app(), App::unidentified());
         let known = Attribution { method: Method::Send, process: Some(process()) };
         assert_eq!(known.app().kind, AppKind::Path);
-    }
-
-    #[test]
-    fn traffic_adds_up_each_way_and_stays_at_its_most() {
-        let traffic = |[sent_bytes, received_bytes, sent_packets, received_packets]: [u64; 4]| {
-            Traffic { sent_bytes, received_bytes, sent_packets, received_packets }
-        };
-        let one = traffic([1, 20, 300, 4_000]);
-        assert_eq!(one.plus(traffic([5, 60, 700, 8_000])), traffic([6, 80, 1_000, 12_000]));
-        assert_eq!(one.plus(Traffic::default()), one);
-        assert_eq!(traffic([u64::MAX; 4]).plus(one), traffic([u64::MAX; 4]));
-        assert_eq!(one.plus(traffic([u64::MAX; 4])), traffic([u64::MAX; 4]));
     }
 }

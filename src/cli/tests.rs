@@ -2,6 +2,8 @@
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use seawall_messages::Protocol;
+use seawall_messages::explain::Whom;
 
 use super::*;
 

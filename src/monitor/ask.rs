@@ -9,7 +9,7 @@ use seawall_messages::datapath::Cursor;
 use seawall_messages::prompt::Prompts;
 use seawall_runtime::ComponentState;
 
-use super::model::{Change, Health, Input};
+use super::input::{Change, Health, Input};
 use crate::client::{Client, ClientError};
 use crate::verbs::{describe, prompts};
 

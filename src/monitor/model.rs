@@ -5,117 +5,25 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use seawall_messages::Flow;
-use seawall_messages::api::{Changes, Protection, RuleAdded};
-use seawall_messages::policy::NewRule;
-use seawall_messages::prompt::{AnswerPrompt, PromptId, Prompts};
+use seawall_messages::api::RuleAdded;
 use seawall_messages::rule::Permission;
 
-use super::choice::{self, Choice};
+use super::choice;
+use super::input::{Effect, Health, Input, Key, Move};
 use super::known::{Entry, Known};
 use super::layout::{self, Layout};
 use super::lists::{Lists, Wish, lists};
+use super::position::{Position, moved};
 use super::prompts::{Pressed, PromptPage};
+
+pub(crate) use self::dialog::{Dialog, Stage};
+
+mod dialog;
 
 /// Longest filter, in characters.
 const LONGEST_FILTER: usize = 64;
 /// How long a message stays.
 const NOTICE_STAYS: Duration = Duration::from_secs(8);
-
-/// A key, as far as it matters here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
-    /// A character.
-    Character(char),
-    /// Enter.
-    Enter,
-    /// Esc.
-    Escape,
-    /// The key that takes back a character.
-    Backspace,
-    /// To the other list.
-    Tab,
-    /// A line up, down, and so on.
-    Move(Move),
-    /// Ctrl-C.
-    Interrupt,
-}
-
-/// Where the selection goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Move {
-    /// A line up.
-    Up,
-    /// A line down.
-    Down,
-    /// A screen up.
-    PageUp,
-    /// A screen down.
-    PageDown,
-    /// To the first.
-    Home,
-    /// To the last.
-    End,
-}
-
-/// What happens to the screen.
-#[derive(Debug)]
-pub(crate) enum Input {
-    /// A key was pressed.
-    Key(Key),
-    /// The terminal has another size: columns, lines.
-    Resize(u16, u16),
-    /// Seawall told what changed.
-    Changes(Box<Changes>),
-    /// It told how it stands.
-    Health(Health),
-    /// It told what waits for the user.
-    Prompts(Box<Prompts>),
-    /// It answers, and nothing else was asked.
-    Rest,
-    /// It doesn't answer, and why.
-    Lost(String),
-    /// What became of a rule.
-    Rule(Result<Box<RuleAdded>, String>),
-    /// What an answer of the user's did, in words, or why it was not taken.
-    Answered(Result<String, String>),
-    /// A second has passed.
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// End.
-    Quit,
-    /// Have Seawall change something.
-    Change(Change),
-}
-
-/// What Seawall is to change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// Have this rule written.
-    AddRule(Box<NewRule>),
-    /// Answer a prompt.
-    Answer(AnswerPrompt),
-    /// Take a prompt off the list, or an answer back.
-    Dismiss(PromptId),
-}
-
-/// How Seawall stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Health {
-    /// In a word.
-    pub(crate) protection: Protection,
-    /// Why, where it isn't `PROTECTED`.
-    pub(crate) reasons: Vec<String>,
-    /// Components that run.
-    pub(crate) running: usize,
-    /// All of them.
-    pub(crate) components: usize,
-    /// Connections that wait for an answer of the user.
-    pub(crate) asked: usize,
-}
 
 /// Whether Seawall answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,41 +67,6 @@ pub(crate) enum Mode {
     Help(usize),
     /// Which rule to write.
     Rule(Dialog),
-}
-
-/// Which rule to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Dialog {
-    /// Block or allow.
-    pub(crate) permission: Permission,
-    /// Whose rule it will be.
-    pub(crate) whom: String,
-    /// What there is to choose from; never empty.
-    pub(crate) choices: Vec<Choice>,
-    /// Which is chosen.
-    pub(crate) chosen: usize,
-    /// How far it is.
-    pub(crate) stage: Stage,
-}
-
-/// How far the writing of a rule is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Nothing is done yet.
-    Choosing,
-    /// It is under way.
-    Writing,
-    /// It failed, and why.
-    Failed(String),
-}
-
-/// Where a list stands: which line is selected, and which is the first to be seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Position {
-    /// The selected line.
-    pub(crate) selected: usize,
-    /// The line at the top.
-    pub(crate) first: usize,
 }
 
 /// See the module.
@@ -512,48 +385,6 @@ impl Model {
         if self.focus == Pane::Connections {
             self.selected_flow = flows.get(self.connections.selected).copied();
         }
-    }
-}
-
-impl Dialog {
-    /// What a key does, and whether the dialog is over.
-    fn key(&mut self, key: Key) -> (Option<Effect>, bool) {
-        match (&self.stage, key) {
-            (Stage::Failed(_), _) | (_, Key::Escape | Key::Character('q')) => (None, true),
-            (Stage::Choosing, Key::Move(to)) => {
-                self.chosen = moved(self.chosen, to, 2, self.choices.len().saturating_sub(1));
-                (None, false)
-            }
-            (Stage::Choosing, Key::Enter) => {
-                let Some(choice) = self.choices.get(self.chosen) else { return (None, true) };
-                let change = Change::AddRule(Box::new(choice.rule.clone()));
-                self.stage = Stage::Writing;
-                (Some(Effect::Change(change)), false)
-            }
-            _ => (None, false),
-        }
-    }
-}
-
-impl Position {
-    /// Keeps the selection among so many lines, and the lines that are seen around it.
-    pub(super) fn show(&mut self, page: usize, count: usize) {
-        self.selected = self.selected.min(count.saturating_sub(1));
-        let least = (self.selected + 1).saturating_sub(page);
-        self.first = self.first.min(self.selected).max(least).min(count.saturating_sub(page));
-    }
-}
-
-/// Where a move leads, from line to line or by pages.
-fn moved(from: usize, to: Move, page: usize, last: usize) -> usize {
-    let page = page.max(2) - 1;
-    match to {
-        Move::Up => from.saturating_sub(1),
-        Move::Down => from.saturating_add(1).min(last),
-        Move::PageUp => from.saturating_sub(page),
-        Move::PageDown => from.saturating_add(page).min(last),
-        Move::Home => 0,
-        Move::End => last,
     }
 }
 

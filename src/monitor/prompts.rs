@@ -10,7 +10,8 @@ use seawall_messages::prompt::{
     AnswerPrompt, Covers, Extent, Given, Prompt, PromptId, PromptState, Prompts,
 };
 
-use super::model::{Change, Position};
+use super::input::Change;
+use super::position::Position;
 use crate::verbs::prompts::{self, words};
 
 /// How long what comes up by itself is looked at before a key can mean it.

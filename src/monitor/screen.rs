@@ -16,7 +16,8 @@ use rustix::process::{Signal, getpid, kill_process};
 use seawall_platform::linux::signals::SignalFd;
 
 use super::ask::{Asker, News};
-use super::model::{Effect, Input, Key, Model, Move, Page};
+use super::input::{Effect, Input, Key, Move};
+use super::model::{Model, Page};
 use super::view::{self, Palette};
 use crate::cli::Common;
 use crate::client::ClientError;

@@ -16,7 +16,8 @@ use seawall_messages::process::App;
 use super::known::Entry;
 use super::layout::{self, Column, Layout, SMALLEST};
 use super::lists::{AppRow, verdict};
-use super::model::{Link, Mode, Model, Page, Pane, Position};
+use super::model::{Link, Mode, Model, Page, Pane};
+use super::position::Position;
 use super::text::{self, fit, fit_right};
 use crate::output::{bytes, span};
 

@@ -7,7 +7,7 @@ use crate::source::{
 };
 
 /// Most lines of a file, its test module aside.
-const MOST_LINES: usize = 600;
+const MOST_LINES: usize = 450;
 
 /// Most lines of a file that holds tests only.
 const MOST_TEST_LINES: usize = 1000;

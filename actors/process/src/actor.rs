@@ -1,14 +1,11 @@
 //! The shell: takes questions and the kernel's events, looks at traffic, answers.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use seawall_messages::process::{
-    Attribution, FlowUse, HookStatus, Message, Method, Owners as _, Question, Traffic,
-};
+use seawall_messages::process::{Attribution, HookStatus, Message, Owners as _, Question};
 use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath, policy};
-use seawall_platform::linux::ebpf::{self, Event, Events, Notes, abi};
+use seawall_platform::linux::ebpf::{Events, Notes};
 use seawall_runtime::{
     Address, Component, Context, Failure, Lease, LeaseError, Lender, Pace, Published, Publisher,
     StartError,
@@ -18,11 +15,14 @@ use crate::describe::describe;
 use crate::error::Error;
 use crate::events;
 use crate::finder::{Finder, Found};
-use crate::ledger::{Counter, Ledger};
+use crate::ledger::Ledger;
 use crate::names::DesktopIndex;
 use crate::regulars::{OwnList, Regulars};
 use crate::tracked::Tracked;
 use crate::watch;
+
+mod told;
+mod traffic;
 
 /// How often traffic is looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -36,9 +36,6 @@ const READ_NAMES: Duration = Duration::from_secs(600);
 /// How often, and with what pause, the kernel's word on a process is waited for.
 const RECORD_LOOKS: u32 = 10;
 const RECORD_PAUSE: Duration = Duration::from_millis(1);
-
-/// Events taken in one go: the rest at the next message.
-const MOST_EVENTS: usize = 8_192;
 
 /// What is counted by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,13 +258,6 @@ impl Processes {
         Ok(())
     }
 
-    /// Only where somebody else's connection would get another verdict.
-    fn part(&self, flows: Vec<Flow>) {
-        if !flows.is_empty() && self.arguments.policy.load().asks_for_apps() {
-            self.arguments.datapath.offer(datapath::Message::SocketsClosed(flows));
-        }
-    }
-
     /// For lists: what was found for a verdict holds.
     fn note(
         &mut self,
@@ -300,160 +290,6 @@ impl Processes {
             self.context.poison(u64::from(port));
         }
         self.finder.find(question, snapshot)
-    }
-
-    /// A connection's owner and traffic: found now, if nobody asked before.
-    fn flow_use(
-        &mut self,
-        flow: &Flow,
-        snapshot: &Snapshot,
-        now: Instant,
-    ) -> Result<FlowUse, LeaseError> {
-        let known = self.ledger.with(|ledger| ledger.flow_use(flow, now))?;
-        if let Some(known) = &known
-            && known.attribution.method != Method::Unidentified
-        {
-            return Ok(known.clone());
-        }
-        let unknown = FlowUse {
-            attribution: Attribution::unidentified(),
-            traffic: None,
-            rates: None,
-            socket: None,
-        };
-        let Some(found) = self.finder.find_noted(flow, snapshot) else {
-            return Ok(known.unwrap_or(unknown));
-        };
-        self.ledger.with(|ledger| ledger.note(*flow, &found, now))?;
-        if let Some(cookie) = found.cookie {
-            self.look_at(cookie, now)?;
-        }
-        Ok(self.ledger.with(|ledger| ledger.flow_use(flow, now))?.unwrap_or(unknown))
-    }
-
-    /// Takes what the kernel told of.
-    fn take_events(&mut self) -> Result<(), Error> {
-        let Some(lease) = &self.events else { return Ok(()) };
-        let mut taken = Vec::new();
-        lease.with(|events| {
-            while taken.len() < MOST_EVENTS
-                && let Some(event) = events.take()
-            {
-                taken.push(event);
-            }
-        })?;
-        let now = Instant::now();
-        let mut parted = Vec::new();
-        for event in taken {
-            match event {
-                Event::Process(record) => self.finder.roster.learn(record, now),
-                Event::Closed(closed) => self.closed(&closed, &mut parted, now)?,
-                Event::Taken(taken) => self.taken(&taken, &mut parted, now)?,
-            }
-        }
-        self.part(parted);
-        Ok(())
-    }
-
-    fn closed(
-        &mut self,
-        closed: &abi::Closed,
-        parted: &mut Vec<Flow>,
-        now: Instant,
-    ) -> Result<(), LeaseError> {
-        let owner = ebpf::owner_of(&closed.owner);
-        // The owner of a TCP socket isn't told again: it is known since it connected.
-        let process = self.finder.roster.of_known(&owner.process);
-        let owner =
-            process.map(|process| Attribution { method: owner.method, process: Some(process) });
-        let traffic = ebpf::traffic_of(&closed.traffic);
-        let counter = Counter::Socket(closed.owner.cookie);
-        let protocol = Protocol(closed.tuple.protocol);
-        let left = self
-            .ledger
-            .with(|ledger| ledger.closed(counter, protocol, traffic, owner.as_ref(), now))?;
-        if let Some((app, moved)) = left.counted {
-            events::moved(&app, moved);
-        }
-        parted.extend(left.flows);
-        Ok(())
-    }
-
-    /// Another process sends from ends that were a socket's: the connection is its own from here on.
-    fn taken(
-        &mut self,
-        taken: &abi::Taken,
-        parted: &mut Vec<Flow>,
-        now: Instant,
-    ) -> Result<(), LeaseError> {
-        let snapshot = self.policy();
-        for flow in self.ledger.with(|ledger| ledger.had(taken.former))? {
-            if ebpf::is_of(&taken.tuple, &flow) {
-                let owner = Some(ebpf::owner_of(&taken.owner));
-                let found = self.finder.find(&Question { flow, owner, uid: None }, &snapshot);
-                self.ledger.with(|ledger| ledger.note(flow, &found, now))?;
-                parted.push(flow);
-            }
-        }
-        Ok(())
-    }
-
-    /// For lists, which many may ask for: a look at many sockets takes its time, and
-    /// verdicts wait behind it.
-    fn look_if_due(&mut self, now: Instant) -> Result<(), LeaseError> {
-        if self.pace.is_due(now) { self.look(now) } else { Ok(()) }
-    }
-
-    /// Looks at what all sockets moved.
-    fn look(&mut self, now: Instant) -> Result<(), LeaseError> {
-        match self.arguments.counting {
-            Counting::Connections => self.look_at_tracked(now)?,
-            Counting::Sockets => {
-                for cookie in self.ledger.with(|ledger| ledger.sockets(now))? {
-                    self.look_at(cookie, now)?;
-                }
-            }
-            Counting::Nothing => {}
-        }
-        if let Some(notes) = &self.arguments.notes {
-            events::lost(&notes.losses());
-        }
-        self.pace.done(now, now.elapsed());
-        Ok(())
-    }
-
-    fn look_at(&self, cookie: u64, now: Instant) -> Result<(), LeaseError> {
-        let counted = self.arguments.notes.as_ref().and_then(|notes| notes.traffic(cookie));
-        if let Some(counted) = counted {
-            self.looked(Counter::Socket(cookie), ebpf::traffic_of(&counted), now)?;
-        }
-        Ok(())
-    }
-
-    fn look_at_tracked(&mut self, now: Instant) -> Result<(), LeaseError> {
-        let connections = self.ledger.with(|ledger| ledger.connections())?;
-        let Some(tracked) = self.tracked.as_mut().filter(|_| !connections.is_empty()) else {
-            return Ok(());
-        };
-        let counted = match tracked.traffic(&connections) {
-            Ok(counted) => counted,
-            Err(error) => {
-                events::counts_failed(&error);
-                return Ok(());
-            }
-        };
-        let still: HashSet<Flow> = counted.iter().map(|(flow, _)| *flow).collect();
-        for (flow, traffic) in counted {
-            self.looked(Counter::Connection(flow), traffic, now)?;
-        }
-        self.ledger.with(|ledger| ledger.ended_but(&still, now))
-    }
-
-    fn looked(&self, counter: Counter, traffic: Traffic, now: Instant) -> Result<(), LeaseError> {
-        if let Some((app, new)) = self.ledger.with(|ledger| ledger.looked(counter, traffic, now))? {
-            events::moved(&app, new);
-        }
-        Ok(())
     }
 
     fn hooks(&self) -> Vec<HookStatus> {

@@ -17,13 +17,17 @@ use seawall_platform::linux::sockets::{Socket, SocketDiag};
 
 use self::forwarded::Neighbourhood;
 use self::recent::{Recent, RecentlySeen};
+use self::sharing::Sharing;
 use crate::actor::Finding;
 use crate::events::{self, Attributions};
 use crate::regulars::{OwnList, Regular};
 use crate::roster::Roster;
 
+pub(crate) use self::sharing::PACKETS_WAIT_TICKS;
+
 mod forwarded;
 mod recent;
+mod sharing;
 
 /// A socket of a datagram service is joined to a packet by its port alone. A
 /// process that is younger than this may have got the port after the sender of the packet gave it back.
@@ -46,6 +50,7 @@ pub(crate) struct Finder {
     notes: Option<Arc<Notes>>,
     tables: Option<SocketDiag>,
     recent: RecentlySeen,
+    sharing: Sharing,
     neighbourhood: Neighbourhood,
     regulars: OwnList,
     pub(crate) roster: Roster,
@@ -60,6 +65,7 @@ impl Finder {
             notes,
             tables: SocketDiag::open().inspect_err(events::tables_missing).ok(),
             recent: RecentlySeen::default(),
+            sharing: Sharing::new(),
             neighbourhood: Neighbourhood::default(),
             regulars,
         }
@@ -185,7 +191,7 @@ impl Finder {
         let found = match self.recent.holder(socket) {
             Some(of) => {
                 // Whoever else has it open doesn't make that an answer: nobody else is looked for.
-                let started_ticks = self.roster.used_alone(of.pid, socket.inode)?;
+                let started_ticks = self.sharing.used_alone(of.pid, socket.inode)?;
                 match of.answered {
                     true => {
                         self.publish(of, socket, snapshot);
@@ -203,7 +209,8 @@ impl Finder {
         // A process in the middle of an exec has the new file's name and the old one's sockets.
         self.recent.descriptor_in(found.key.pid, socket)?;
         let joined_by_port_alone = socket.protocol != Protocol::TCP && socket.remote.port() == 0;
-        let settled = self.roster.age_ticks(&found.key) >= SETTLED_TICKS;
+        let age = processes::uptime_ticks().saturating_sub(found.key.started_ticks);
+        let settled = age >= SETTLED_TICKS;
         (!joined_by_port_alone || settled).then_some(found)
     }
 
@@ -226,7 +233,7 @@ impl Finder {
         let condition = watched.condition().filter(|condition| !condition.has_children)?;
         let Condition { started_ticks, program, .. } = condition;
         if watched.socket_at(descriptor)? != socket.inode
-            || self.roster.used_alone(pid, socket.inode)? != started_ticks
+            || self.sharing.used_alone(pid, socket.inode)? != started_ticks
         {
             return None;
         }
@@ -257,7 +264,7 @@ impl Finder {
             return None;
         }
         let may_be_others =
-            pids.iter().any(|pid| self.roster.used_alone(*pid, socket.inode).is_none());
+            pids.iter().any(|pid| self.sharing.used_alone(*pid, socket.inode).is_none());
         // One alone is no answer yet while it may have shared it; its next socket is looked for with
         // it first all the same, and not everywhere.
         if !may_be_others || pids.len() == 1 {

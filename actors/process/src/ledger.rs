@@ -1,15 +1,12 @@
 //! Who owned which connection of late, and what it moved. Pure: answers,
 //! counts and time go in, sums and rates come out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seawall_messages::policy::{AppMatch, SeenApp};
-use seawall_messages::process::{
-    App, AppKind, AppMoves, AppUse, Attribution, FlowUse, Method, Moves, Process, Rates,
-    SocketMoves, Traffic,
-};
+use seawall_messages::process::{App, AppKind, Attribution, Traffic};
 use seawall_messages::{Flow, Protocol};
 use seawall_runtime::BoundedTable;
 
@@ -18,6 +15,7 @@ use self::socket::{Socket, since};
 use crate::actor::Counting;
 use crate::finder::Found;
 
+mod lists;
 mod socket;
 
 /// Connections whose owner is remembered.
@@ -79,13 +77,6 @@ pub(crate) struct Closed {
     pub(crate) flows: Vec<Flow>,
     /// What it moved that wasn't counted yet, with what metrics call its app.
     pub(crate) counted: Option<(Arc<str>, Traffic)>,
-}
-
-/// An app while its connections are gone through.
-struct Gathered {
-    of: AppUse,
-    pids: BTreeSet<u32>,
-    methods: BTreeMap<Method, usize>,
 }
 
 impl Default for Ledger {
@@ -267,82 +258,6 @@ impl Ledger {
         self.sockets.len()
     }
 
-    /// A connection's owner and traffic.
-    pub(crate) fn flow_use(&mut self, flow: &Flow, now: Instant) -> Option<FlowUse> {
-        let entry = self.flows.get(flow)?.clone();
-        let socket = entry.counter.and_then(|counter| self.sockets.get(&counter));
-        Some(FlowUse {
-            attribution: entry.attribution,
-            traffic: socket.map(|socket| socket.counted),
-            rates: socket.map(|socket| socket.rates_at(now)),
-            socket: entry.counter.map(|counter| counter.name()),
-        })
-    }
-
-    /// Sockets and apps that moved something since that number, or rest now. With 0, all.
-    pub(crate) fn moves(&self, since: u64, now: Instant) -> Moves {
-        let mut rates: HashMap<&str, Rates> = HashMap::new();
-        let mut sockets = Vec::new();
-        for (counter, socket) in &self.sockets {
-            let own = socket.rates_at(now);
-            let of = rates.entry(&socket.app).or_default();
-            of.sent_bytes_per_s += own.sent_bytes_per_s;
-            of.received_bytes_per_s += own.received_bytes_per_s;
-            if socket.changed > since {
-                let traffic = socket.counted;
-                sockets.push(SocketMoves { socket: counter.name(), traffic, rates: own });
-            }
-        }
-        let apps = self.apps.values().filter(|totals| totals.changed > since || since == 0);
-        let moves = |totals: &Totals| AppMoves {
-            app: totals.app.clone(),
-            path: Arc::clone(&totals.path),
-            traffic: totals.traffic,
-            rates: rates.get(&*totals.app.id).copied().unwrap_or_default(),
-        };
-        Moves { number: self.number, sockets, apps: apps.map(moves).collect() }
-    }
-
-    /// Apps on the network, busiest first. `open`: the connections that are open.
-    pub(crate) fn apps(&self, open: &[Flow], now: Instant) -> Vec<AppUse> {
-        let open: HashSet<&Flow> = open.iter().collect();
-        let mut uses: HashMap<Arc<str>, Gathered> =
-            self.apps.iter().map(|(id, totals)| (Arc::clone(id), totals.start())).collect();
-        for (flow, entry) in self.flows.entries() {
-            let id = &entry.attribution.app().id;
-            if let Some(of) = uses.get_mut(id) {
-                of.add(entry, open.contains(flow));
-            }
-        }
-        for socket in self.sockets.values() {
-            if let Some(Gathered { of, .. }) = uses.get_mut(&socket.app) {
-                let rates = socket.rates_at(now);
-                of.rates.sent_bytes_per_s += rates.sent_bytes_per_s;
-                of.rates.received_bytes_per_s += rates.received_bytes_per_s;
-            }
-        }
-        let mut list: Vec<AppUse> = uses
-            .into_values()
-            .map(Gathered::finish)
-            .filter(|of| of.connections > 0 || of.traffic != Traffic::default())
-            .collect();
-        let speed = |of: &AppUse| of.rates.sent_bytes_per_s + of.rates.received_bytes_per_s;
-        list.sort_by(|one, other| {
-            let by_speed = speed(other).total_cmp(&speed(one));
-            by_speed.then(other.open.cmp(&one.open)).then(one.app.id.cmp(&other.app.id))
-        });
-        list
-    }
-
-    /// The process that fits and started last, of those whose connections are remembered.
-    pub(crate) fn latest(&self, fits: &dyn Fn(&Process) -> bool) -> Option<Arc<Process>> {
-        let processes = self.flows.values().filter_map(|entry| entry.attribution.process.as_ref());
-        let latest = processes
-            .filter(|process| fits(process))
-            .max_by_key(|process| (process.key.started_ticks, process.key.pid));
-        latest.cloned()
-    }
-
     /// Apps that were seen since they were last told of, those that nobody knows aside.
     pub(crate) fn seen(&self) -> Vec<SeenApp> {
         let totals = self.untold.iter().filter_map(|id| self.apps.get(id));
@@ -405,42 +320,6 @@ impl Ledger {
         self.apps.insert(Arc::clone(&id), totals);
         self.untold.push(Arc::clone(&id));
         id
-    }
-}
-
-impl Totals {
-    fn start(&self) -> Gathered {
-        let of = AppUse {
-            app: self.app.clone(),
-            pids: Vec::new(),
-            path: Arc::clone(&self.path),
-            open: 0,
-            connections: 0,
-            traffic: self.traffic,
-            rates: Rates::default(),
-            methods: Vec::new(),
-        };
-        Gathered { of, pids: BTreeSet::new(), methods: BTreeMap::new() }
-    }
-}
-
-impl Gathered {
-    fn add(&mut self, entry: &Entry, is_open: bool) {
-        self.of.connections += 1;
-        *self.methods.entry(entry.attribution.method).or_insert(0) += 1;
-        if is_open {
-            self.of.open += 1;
-            let process = entry.attribution.process.as_ref();
-            self.pids.extend(process.map(|process| process.key.pid));
-        }
-    }
-
-    fn finish(self) -> AppUse {
-        AppUse {
-            pids: self.pids.into_iter().collect(),
-            methods: self.methods.into_iter().collect(),
-            ..self.of
-        }
     }
 }
 

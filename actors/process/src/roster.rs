@@ -2,23 +2,24 @@
 //! lives, from what the kernel noted when it is gone.
 
 use std::collections::VecDeque;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use seawall_messages::Snapshot;
 use seawall_messages::process::{MOST_ANCESTORS, Method, Owner, Process, ProcessKey};
 use seawall_platform::linux::ebpf::Notes;
 use seawall_platform::linux::ebpf::abi::{ProcessId, ProcessRecord};
-use seawall_platform::linux::processes::{
-    self, ControlGroups, Environment, FileId, ProcessFacts, Watched,
-};
+use seawall_platform::linux::processes::{self, FileId, ProcessFacts, Watched};
 use seawall_runtime::BoundedTable;
 
-use crate::events;
-use crate::identity::{Container, Facts, Lookups, Noted, Place, identify, kernel_app};
-use crate::names::{ContainerFiles, DesktopIndex, container_name};
-use crate::noted::{key_of, noted_of};
+use self::description::{Describer, read};
+use crate::identity::Noted;
+use crate::names::DesktopIndex;
+use crate::noted::key_of;
+
+pub(crate) use self::description::{is_program, kernel};
+
+mod description;
 
 /// Processes that are remembered, with their description.
 const MOST_PROCESSES: usize = 16_384;
@@ -26,19 +27,12 @@ const MOST_PROCESSES: usize = 16_384;
 const MOST_RECORDS: usize = 16_384;
 /// How long the kernel's note of a process stays at least.
 const NOTED_FOR: Duration = Duration::from_secs(10);
-/// The longest that a packet waits before its owner is looked for.
-const PACKETS_WAIT: Duration = Duration::from_secs(5);
-pub(crate) const PACKETS_WAIT_TICKS: u64 = 500;
-/// Processes whose children are watched, or that started others.
+/// Processes that started others.
 const MOST_PARENTS: usize = 4_096;
 /// How long a look at whether a file still has its name holds.
 const NAMES_LAST: Duration = Duration::from_millis(20);
-/// Largest file that is hashed because a person asked about it: a fraction of a second.
-const MOST_NAMED_FILE_BYTES: u64 = 128 * 1024 * 1024;
-/// Files whose checksum is remembered.
-const MOST_CHECKSUMS: usize = 4_096;
 
-/// Describes processes.
+/// Remembers processes.
 pub(crate) struct Roster {
     notes: Option<Arc<Notes>>,
     known: BoundedTable<ProcessKey, Known>,
@@ -47,34 +41,24 @@ pub(crate) struct Roster {
     records: BoundedTable<ProcessKey, Arc<ProcessRecord>>,
     /// Processes that the kernel told of, and since when they are known.
     noted: VecDeque<(Instant, ProcessId)>,
-    /// Page faults of a process's ended children, and since when there are so many.
-    children: BoundedTable<(u32, u64), (u64, Instant)>,
-    checksums: BoundedTable<(FileId, SystemTime), Arc<str>>,
-    /// This very process, to tell whose namespaces are ours.
-    own: Option<Box<ProcessRecord>>,
-    groups: Option<ControlGroups>,
-    desktop: DesktopIndex,
+    describer: Describer,
 }
 
 impl Roster {
     pub(crate) fn new(notes: Option<Arc<Notes>>) -> Self {
         Self {
-            own: notes.as_ref().and_then(|notes| notes.own_record()),
+            describer: Describer::new(notes.as_ref().and_then(|notes| notes.own_record())),
             notes,
             known: BoundedTable::new(MOST_PROCESSES),
             ancestors: BoundedTable::new(MOST_PARENTS),
             records: BoundedTable::new(MOST_RECORDS),
             noted: VecDeque::new(),
-            children: BoundedTable::new(MOST_PARENTS),
-            checksums: BoundedTable::new(MOST_CHECKSUMS),
-            groups: ControlGroups::open().ok().flatten(),
-            desktop: DesktopIndex::default(),
         }
     }
 
     /// What desktop files say: read aside, for there may be thousands.
     pub(crate) fn learn_names(&mut self, desktop: DesktopIndex) {
-        self.desktop = desktop;
+        self.describer.learn_names(desktop);
         // Their names may be better now.
         self.forget_descriptions();
     }
@@ -209,61 +193,7 @@ impl Roster {
         arguments: Vec<String>,
         snapshot: &Snapshot,
     ) -> Arc<Process> {
-        let seen = Facts {
-            exe: path.to_owned(),
-            place: Place::Host,
-            has_our_root: true,
-            in_our_user_namespace: true,
-            is_kernel_thread: false,
-            arguments,
-            arguments_cut: false,
-            working_directory: None,
-            cgroup: String::new(),
-            environment: Environment::default(),
-        };
-        let described = Described {
-            key: ProcessKey { pid: 0, started_ticks: 0, exec_id: None },
-            parent_pid: 0,
-            uid: 0,
-            deleted: false,
-            file: processes::file_id(path)
-                .filter(|_| may_be_hashed(path))
-                .map(|id| (id, path.to_owned())),
-        };
-        self.finish(described, &seen, snapshot)
-    }
-
-    /// When the process started, in hundredths of a second since boot, unless another program may have
-    /// used a socket that it has open, and ended since the packet was sent: a child, or
-    /// whoever left it the socket. When children ended, only looking again and again tells.
-    pub(crate) fn used_alone(&mut self, pid: u32, inode: u32) -> Option<u64> {
-        let ended = processes::ended_children(pid)?;
-        let started = ended.parent_started_ticks;
-        let is_young = |started: u64| processes::uptime_ticks() < started + PACKETS_WAIT_TICKS;
-        if ended.waits_for_some || ended.youngest_ticks.is_some_and(is_young) {
-            return None;
-        }
-        if is_young(started)
-            && (processes::stays_open_over_exec(pid, inode) || same_file(pid, ended.grandparent))
-        {
-            return None;
-        }
-        let now = Instant::now();
-        let known = self.children.get(&(pid, started)).copied();
-        let since = match known {
-            Some((faults, since)) if faults == ended.page_faults => since,
-            _ => {
-                self.children.insert((pid, started), (ended.page_faults, now));
-                now
-            }
-        };
-        let is_settled = ended.page_faults == 0 || now.duration_since(since) >= PACKETS_WAIT;
-        is_settled.then_some(started)
-    }
-
-    /// How long ago it started, in hundredths of a second.
-    pub(crate) fn age_ticks(&self, key: &ProcessKey) -> u64 {
-        processes::uptime_ticks().saturating_sub(key.started_ticks)
+        self.describer.by_file(path, arguments, snapshot)
     }
 
     /// Checksums and ancestors may be wanted now that were not before.
@@ -295,10 +225,7 @@ impl Roster {
         record: Option<&ProcessRecord>,
         snapshot: &Snapshot,
     ) -> Option<Known> {
-        let noted = record.map(|record| {
-            let group = self.groups.as_ref().and_then(|groups| groups.path(record.cgroup));
-            noted_of(record, self.own.as_deref(), group.unwrap_or_default())
-        });
+        let noted = record.map(|record| self.describer.noted(record));
         let facts = read(key.pid).filter(|facts| facts.started_ticks == key.started_ticks);
         match (facts, record, noted) {
             // A record tells which of the programs it was that this process has been.
@@ -306,7 +233,7 @@ impl Roster {
                 Some(self.by_facts(*key, facts, snapshot))
             }
             (_, Some(record), Some(noted)) => {
-                let process = self.by_record(*key, record, &noted, snapshot);
+                let process = self.describer.by_record(*key, record, &noted, snapshot);
                 Some(Known { process, file: None, looked: Instant::now() })
             }
             // The note is gone, the process is there.
@@ -316,78 +243,10 @@ impl Roster {
     }
 
     fn by_facts(&mut self, key: ProcessKey, facts: ProcessFacts, snapshot: &Snapshot) -> Known {
-        let host_file = facts.exe.as_ref().and_then(processes::file_id);
-        let mut seen = Facts::of_process(&facts, host_file);
-        as_rules_mean(&mut seen, facts.exe_file, snapshot);
-        let file = format!("/proc/{}/exe", key.pid);
-        let described = Described {
-            key,
-            parent_pid: facts.parent_pid,
-            uid: facts.uid,
-            deleted: facts.deleted,
-            file: facts.exe_file.map(|id| (id, file)),
-        };
         let is_named = facts.in_our_mount_namespace && !facts.deleted;
-        Known {
-            process: self.finish(described, &seen, snapshot),
-            file: facts.exe_file.filter(|_| is_named),
-            looked: Instant::now(),
-        }
-    }
-
-    fn by_record(
-        &mut self,
-        key: ProcessKey,
-        record: &ProcessRecord,
-        noted: &Noted,
-        snapshot: &Snapshot,
-    ) -> Arc<Process> {
-        use seawall_platform::linux::ebpf::abi::flag;
-        let host_file = processes::file_id(&noted.exe);
-        let mut seen = Facts::of_noted(noted, host_file);
-        seen.is_kernel_thread = record.flags & flag::KERNEL != 0;
-        as_rules_mean(&mut seen, noted.exe_file, snapshot);
-        let is_there = host_file.is_some() && host_file == noted.exe_file;
-        let file = noted.exe_file.filter(|_| is_there).map(|id| (id, noted.exe.clone()));
-        let described = Described {
-            key,
-            parent_pid: record.parent_pid,
-            uid: record.uid,
-            deleted: record.flags & flag::DELETED != 0,
-            file,
-        };
-        self.finish(described, &seen, snapshot)
-    }
-
-    fn finish(&mut self, of: Described, seen: &Facts, snapshot: &Snapshot) -> Arc<Process> {
-        let name_of = |container: &Container| {
-            container_name(container, &ContainerFiles::of_owner(container.user)?)
-        };
-        let lookups = Lookups {
-            container_name: &name_of,
-            file_exists: &|path| std::path::Path::new(path).is_file(),
-            desktop: &self.desktop,
-        };
-        let identity = identify(seen, &lookups);
-        let parent_path = match of.parent_pid {
-            0 => Arc::from(""),
-            pid => self.path_of_parent(pid, &of.key),
-        };
-        let sha256 =
-            of.file.filter(|_| snapshot.asks_for_hashes()).and_then(|file| self.checksum(file));
-        Arc::new(Process {
-            key: of.key,
-            parent_pid: of.parent_pid,
-            uid: of.uid,
-            path: identity.path,
-            deleted: of.deleted,
-            command_line: seen.arguments.clone(),
-            parent_path,
-            ancestors: Vec::new(),
-            cgroup: Arc::from(seen.cgroup.as_str()),
-            sha256,
-            app: identity.app,
-        })
+        let file = facts.exe_file.filter(|_| is_named);
+        let process = self.describer.by_facts(key, &facts, snapshot);
+        Known { process, file, looked: Instant::now() }
     }
 
     /// The same, with the programs that started it, where the policy may look at them.
@@ -427,43 +286,6 @@ impl Roster {
         self.ancestors.insert(key, known);
         Some(process)
     }
-
-    /// Path of the parent's file. One that started later took over an orphan, and is no parent.
-    fn path_of_parent(&self, pid: u32, child: &ProcessKey) -> Arc<str> {
-        let parent = read(pid).filter(|parent| parent.started_ticks <= child.started_ticks);
-        let host = parent.filter(|parent| parent.in_our_mount_namespace);
-        Arc::from(host.and_then(|parent| parent.exe).unwrap_or_default())
-    }
-
-    fn checksum(&mut self, (id, path): (FileId, String)) -> Option<Arc<str>> {
-        let changed = std::fs::metadata(&path).and_then(|file| file.modified()).ok()?;
-        if let Some(known) = self.checksums.get(&(id, changed)) {
-            return Some(Arc::clone(known));
-        }
-        let sum = processes::sha256_of(path).inspect_err(events::processes_failed).ok()?;
-        let sum: Arc<str> = Arc::from(sum);
-        self.checksums.insert((id, changed), Arc::clone(&sum));
-        Some(sum)
-    }
-}
-
-/// Whether a file that somebody named, and that may be any, is hashed: others wait
-/// meanwhile, and of a file that is no program nobody learns anything.
-fn may_be_hashed(path: &str) -> bool {
-    let is_small = std::fs::metadata(path).is_ok_and(|file| file.len() <= MOST_NAMED_FILE_BYTES);
-    is_small && is_program(path)
-}
-
-/// Whether it is a file that can be run.
-pub(crate) fn is_program(path: &str) -> bool {
-    std::fs::metadata(path)
-        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-}
-
-/// Whether a process runs the same file as its parent: then it may be about to become another program.
-fn same_file(pid: u32, parent: u32) -> bool {
-    let file = |pid: u32| processes::file_id(format!("/proc/{pid}/exe"));
-    file(parent).is_none_or(|theirs| file(pid) == Some(theirs))
 }
 
 /// A process, and its file, while that had its name.
@@ -496,38 +318,6 @@ fn used_by(process: &Arc<Process>, uid: u32) -> Arc<Process> {
     }
 }
 
-/// The kernel itself, for sockets of its own.
-pub(crate) fn kernel() -> Arc<Process> {
-    let nothing: Arc<str> = Arc::from("");
-    Arc::new(Process {
-        key: ProcessKey { pid: 0, started_ticks: 0, exec_id: None },
-        parent_pid: 0,
-        uid: 0,
-        path: Arc::clone(&nothing),
-        deleted: false,
-        command_line: Vec::new(),
-        parent_path: Arc::clone(&nothing),
-        ancestors: Vec::new(),
-        cgroup: nothing,
-        sha256: None,
-        app: kernel_app(),
-    })
-}
-
-/// What is the same from whichever source a description comes.
-struct Described {
-    key: ProcessKey,
-    parent_pid: u32,
-    uid: u32,
-    deleted: bool,
-    /// Its file, and where it can be read.
-    file: Option<(FileId, String)>,
-}
-
-fn read(pid: u32) -> Option<ProcessFacts> {
-    processes::read(pid).inspect_err(events::processes_failed).ok().flatten()
-}
-
 /// Whether `/proc` still tells of the program that was noted.
 fn is_same_program(facts: &ProcessFacts, noted: &Noted) -> bool {
     match &facts.exe {
@@ -537,17 +327,5 @@ fn is_same_program(facts: &ProcessFacts, noted: &Noted) -> bool {
         }
         Some(exe) => *exe == noted.exe,
         None => noted.exe.is_empty() && noted.exe_file.is_none(),
-    }
-}
-
-/// A file that a foreign mount namespace shows elsewhere is the host's all the
-/// same, if a rule names it: a path in a rule means the file.
-fn as_rules_mean(seen: &mut Facts, file: Option<FileId>, snapshot: &Snapshot) {
-    let (Place::Foreign, Some(file)) = (seen.place, file) else { return };
-    let paths = snapshot.all_apps().filter_map(|app| app.fingerprint.path.as_ref());
-    let literal = paths.filter(|path| path.is_literal()).map(|path| path.as_str());
-    if let Some(path) = literal.into_iter().find(|path| processes::file_id(path) == Some(file)) {
-        seen.exe = path.to_owned();
-        seen.place = Place::HostFile;
     }
 }

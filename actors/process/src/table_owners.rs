@@ -15,8 +15,8 @@ use seawall_platform::linux::sockets::SocketDiag;
 use seawall_runtime::Published;
 
 use crate::events;
+use crate::finder::PACKETS_WAIT_TICKS;
 use crate::regulars::{MOST_REGULARS, Regular, Regulars};
-use crate::roster::PACKETS_WAIT_TICKS;
 
 /// Regulars of a user that are looked at, those first that called last.
 const MOST_LOOKED_AT: usize = 4;

@@ -51,20 +51,25 @@
 //! container behind us were a program; `block_internet` and invalid addresses
 //! count on either side, since the caller may be the stranger.
 
-use std::sync::Arc;
-
 use seawall_messages::explain::Step;
-use seawall_messages::policy::{
-    Adopted, AdoptedEntry, AppFilter, AppLayers, AppPolicy, DefaultAction, Filter,
-};
-use seawall_messages::rule::{Permission, Rule, Rules, Subject, User};
+use seawall_messages::policy::AppLayers;
+use seawall_messages::rule::Permission;
 use seawall_messages::{
-    Action, Breadth, Direction, Flow, Judgement, Layer, Lifetime, Reach, Reason, Scope, Snapshot,
-    Transport, Whose,
+    Action, Breadth, Direction, Flow, Judgement, Layer, Lifetime, Reach, Reason, Snapshot,
+    Transport,
 };
 
-use crate::always::always_passes;
+use self::steps::{
+    adopted_listener, adopted_session, always, app_rules, block_inbound, block_internet, block_lan,
+    block_local, built_in_profile, by_default, invalid_address, loopback, paused, rules_for_all,
+};
 use crate::holds::{breadth, lifetime, reach};
+
+pub(crate) use self::case::{Case, SettingOf};
+pub(crate) use self::steps::spares_loopback;
+
+mod case;
+mod steps;
 
 /// What is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,17 +80,6 @@ pub enum Decision {
     Ask(Judgement),
 }
 
-/// What a step looks at.
-#[derive(Clone, Copy)]
-pub(crate) struct Case<'a> {
-    pub(crate) snapshot: &'a Snapshot,
-    pub(crate) flow: &'a Flow,
-    pub(crate) app: AppLayers<'a>,
-    pub(crate) user: User,
-    pub(crate) interface: Option<u32>,
-    pub(crate) is_loopback: bool,
-}
-
 /// What is known of a connection beyond its addresses.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
@@ -93,14 +87,6 @@ pub struct Seen {
     pub uid: Option<u32>,
     /// The number of the interface that leads to the other end.
     pub interface: Option<u32>,
-}
-
-/// Whose setting it is; neither: it is for all.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SettingOf<'a> {
-    pub(crate) app: Option<&'a Arc<str>>,
-    pub(crate) whose: Whose,
-    pub(crate) network: Option<&'a Arc<str>>,
 }
 
 /// What a step says.
@@ -230,10 +216,6 @@ pub(crate) fn action(permission: Permission, flow: &Flow) -> Action {
     }
 }
 
-fn plain(permission: Permission, layer: Layer, text: &'static str) -> Said {
-    (permission, Reason::plain(layer, text))
-}
-
 impl Decision {
     /// The judgement, or where the user is asked, what holds while nobody answers.
     pub fn judgement(self) -> Judgement {
@@ -248,241 +230,4 @@ impl Decision {
             Self::Ask(_) => None,
         }
     }
-}
-
-impl<'a> Case<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot, flow: &'a Flow, app: AppLayers<'a>) -> Self {
-        let user = Subject::from(flow).user;
-        Self { snapshot, flow, app, user, interface: None, is_loopback: is_loopback(flow) }
-    }
-
-    /// The same, with what was seen of it. Without a user, what others send that has no
-    /// ports is the kernel's own.
-    pub(crate) fn with(self, seen: Seen) -> Self {
-        let is_kernels =
-            self.flow.direction == Direction::Inbound && !self.flow.protocol.has_ports();
-        let user = match (self.user, seen.uid) {
-            (User::Unknown, Some(uid)) => User::Is(uid),
-            (User::Unknown, None) if is_kernels => User::Nobody,
-            (user, _) => user,
-        };
-        Self { user, interface: seen.interface, ..self }
-    }
-
-    /// What rules look at.
-    pub(crate) fn subject(&self) -> Subject<'static> {
-        Subject { user: self.user, interface: self.interface, ..Subject::from(self.flow) }
-    }
-
-    /// Whether what its rules say depends on whose it is, or on which way it goes.
-    pub(crate) fn looks_beyond_addresses(&self) -> bool {
-        let looks = |incoming: &Rules, outgoing: &Rules| {
-            let rules = match self.flow.direction {
-                Direction::Inbound => incoming,
-                Direction::Outbound | Direction::Forwarded => outgoing,
-            };
-            rules.looks_at_users() || rules.looks_at_interfaces()
-        };
-        let all = &self.snapshot.filter;
-        let mut of_apps = self.app.iter().map(|(_, app)| &app.filter);
-        looks(&all.incoming_rules, &all.outgoing_rules)
-            || of_apps.any(|own| looks(&own.incoming_rules, &own.outgoing_rules))
-    }
-
-    /// The app's own setting, or else that of the network, or else the one for all; and whose it is.
-    pub(crate) fn setting<T>(
-        &self,
-        own: impl Fn(&AppFilter) -> Option<T>,
-        all: impl Fn(&Filter) -> T,
-    ) -> (T, SettingOf<'a>) {
-        let of_app =
-            self.app.iter().find_map(|(whose, app)| Some((own(&app.filter)?, whose, &app.name)));
-        if let Some((setting, whose, name)) = of_app {
-            return (setting, SettingOf { app: Some(name), whose, network: None });
-        }
-        if let Some(network) = self.snapshot.network()
-            && let Some(setting) = own(&network.filter)
-        {
-            let network = Some(&network.name);
-            return (setting, SettingOf { network, ..SettingOf::default() });
-        }
-        (all(&self.snapshot.filter), SettingOf::default())
-    }
-
-    /// Whether an Internet address is at the other end; of a forwarded connection, at either.
-    pub(crate) fn is_internet(&self) -> bool {
-        Scope::of(self.flow.remote()).is_internet()
-            || self.flow.direction == Direction::Forwarded
-                && Scope::of(self.flow.initiator).is_internet()
-    }
-
-    /// What a switch denies that is on.
-    fn block(
-        &self,
-        own: impl Fn(&AppFilter) -> Option<bool>,
-        all: impl Fn(&Filter) -> bool,
-        layer: Layer,
-        text: &'static str,
-    ) -> Option<Said> {
-        let (is_on, of) = self.setting(own, all);
-        is_on.then(|| (Permission::Deny, of.reason(layer, text)))
-    }
-}
-
-impl SettingOf<'_> {
-    fn reason(self, layer: Layer, text: &'static str) -> Reason {
-        let (app, network) = (self.app.cloned(), self.network.cloned());
-        Reason { app, whose: self.whose, network, ..Reason::plain(layer, text) }
-    }
-}
-
-fn always(case: &Case<'_>) -> Option<Said> {
-    let text = always_passes(case.flow)?;
-    Some(plain(Permission::Permit, Layer::AlwaysPasses, text))
-}
-
-fn adopted_session(case: &Case<'_>) -> Option<Said> {
-    is_adopted(case, |what| matches!(what, AdoptedEntry::Session { .. })).then(|| {
-        let text = "it was established when Seawall first started";
-        plain(Permission::Permit, Layer::AdoptedSession, text)
-    })
-}
-
-fn paused(case: &Case<'_>) -> Option<Said> {
-    let text = "Seawall is paused, and everything passes";
-    case.snapshot.paused.then(|| plain(Permission::Permit, Layer::Paused, text))
-}
-
-fn block_inbound(case: &Case<'_>) -> Option<Said> {
-    if case.is_loopback || case.flow.direction != Direction::Inbound {
-        return None;
-    }
-    let text = "block_inbound denies what others open";
-    case.block(|app| app.block_inbound, |all| all.block_inbound, Layer::BlockInbound, text)
-}
-
-fn block_internet(case: &Case<'_>) -> Option<Said> {
-    if case.is_loopback || !case.is_internet() {
-        return None;
-    }
-    let text = "block_internet denies the Internet";
-    case.block(|app| app.block_internet, |all| all.block_internet, Layer::BlockInternet, text)
-}
-
-fn block_lan(case: &Case<'_>) -> Option<Said> {
-    if case.is_loopback || !Scope::of(case.flow.remote()).is_lan() {
-        return None;
-    }
-    let text = "block_lan denies the LAN";
-    case.block(|app| app.block_lan, |all| all.block_lan, Layer::BlockLan, text)
-}
-
-fn block_local(case: &Case<'_>) -> Option<Said> {
-    if !case.is_loopback {
-        return None;
-    }
-    let text = "block_local denies connections of this machine with itself";
-    case.block(|app| app.block_local, |all| all.block_local, Layer::BlockLocal, text)
-}
-
-fn app_rules(case: &Case<'_>) -> Option<Said> {
-    case.app.iter().find_map(|(whose, AppPolicy { name, filter, .. })| {
-        let of = SettingOf { app: Some(name), whose, network: None };
-        first_match((&filter.incoming_rules, &filter.outgoing_rules), of, case)
-    })
-}
-
-fn rules_for_all(case: &Case<'_>) -> Option<Said> {
-    let Filter { incoming_rules, outgoing_rules, .. } = &case.snapshot.filter;
-    first_match((incoming_rules, outgoing_rules), SettingOf::default(), case)
-}
-
-fn invalid_address(case: &Case<'_>) -> Option<Said> {
-    has_invalid_address(case.flow)
-        .then(|| plain(Permission::Deny, Layer::InvalidAddress, "nobody may talk to this address"))
-}
-
-fn loopback(case: &Case<'_>) -> Option<Said> {
-    let text = "this machine talks to itself";
-    case.is_loopback.then(|| plain(Permission::Permit, Layer::Loopback, text))
-}
-
-fn adopted_listener(case: &Case<'_>) -> Option<Said> {
-    is_adopted(case, |what| matches!(what, AdoptedEntry::Listener { .. })).then(|| {
-        let text = "the service was listening when Seawall first started";
-        plain(Permission::Permit, Layer::AdoptedListener, text)
-    })
-}
-
-/// The last step, which always speaks.
-fn by_default(case: &Case<'_>) -> Said {
-    let (default_action, of) = case.setting(|app| app.default_action, |all| all.default_action);
-    let (permission, text) = match default_action {
-        DefaultAction::Permit => {
-            (Permission::Permit, "default_action permits what nothing else decides")
-        }
-        DefaultAction::Block => {
-            (Permission::Deny, "default_action blocks what nothing else permits")
-        }
-        DefaultAction::Ask => {
-            (Permission::Ask, "default_action asks about what nothing else decides")
-        }
-    };
-    (permission, of.reason(Layer::DefaultAction, text))
-}
-
-fn built_in_profile(case: &Case<'_>) -> Option<Said> {
-    let AppPolicy { name, filter, .. } = case.app.built_in?;
-    if case.flow.direction != Direction::Outbound || !case.snapshot.built_in_counts() {
-        return None;
-    }
-    let (position, rule) = filter.outgoing_rules.first_match(&case.subject(), |_| true)?;
-    let of = SettingOf { app: Some(name), ..SettingOf::default() };
-    let text = "a built-in profile permits it";
-    let rule = Some((position, rule.text.clone()));
-    Some((Permission::Permit, Reason { rule, ..of.reason(Layer::BuiltIn, text) }))
-}
-
-/// The first that matches, of the incoming or of the outgoing rules.
-fn first_match(
-    (incoming, outgoing): (&Rules, &Rules),
-    of: SettingOf<'_>,
-    case: &Case<'_>,
-) -> Option<Said> {
-    let (rules, layer) = match case.flow.direction {
-        Direction::Inbound => (incoming, Layer::IncomingRule),
-        Direction::Outbound | Direction::Forwarded => (outgoing, Layer::OutgoingRule),
-    };
-    let subject = case.subject();
-    let (position, rule) = rules.first_match(&subject, |rule| !spares_loopback(rule, case))?;
-    let text = match rule.permission {
-        Permission::Permit => "a rule permits it",
-        Permission::Deny => "a rule denies it",
-        Permission::Ask => "a rule has the user asked",
-    };
-    let rule_named = Some((position, rule.text.clone()));
-    Some((rule.permission, Reason { rule: rule_named, ..of.reason(layer, text) }))
-}
-
-/// Whether a rule doesn't count because it would cut this machine off from itself without naming that.
-pub(crate) fn spares_loopback(rule: &Rule, case: &Case<'_>) -> bool {
-    case.is_loopback && rule.permission != Permission::Permit && !rule.entity.names_loopback()
-}
-
-/// Loopback addresses, or one address at both ends, whichever it is.
-fn is_loopback(flow: &Flow) -> bool {
-    flow.direction != Direction::Forwarded
-        && (Scope::of(flow.remote()).is_localhost()
-            || flow.initiator.to_canonical() == flow.responder.to_canonical())
-}
-
-fn has_invalid_address(flow: &Flow) -> bool {
-    let is_invalid = |address| Scope::of(address) == Scope::Invalid;
-    is_invalid(flow.remote())
-        || (flow.direction == Direction::Forwarded && is_invalid(flow.initiator))
-}
-
-fn is_adopted(case: &Case<'_>, kind: impl Fn(&AdoptedEntry) -> bool) -> bool {
-    let covers = |adopted: &Adopted| kind(&adopted.what) && adopted.what.covers(case.flow);
-    case.snapshot.adopted.iter().any(covers)
 }

@@ -13,27 +13,27 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use seawall_messages::explain::{Explanation, Whom};
 use seawall_messages::policy::{AppLayers, AppPlace};
 use seawall_messages::process::{self, Attribution, Method, Question};
-use seawall_messages::prompt::{self, Answers, Asker, Given, Outcome};
-use seawall_messages::verdict::{Answer, Lifetime, Request, Waiting};
-use seawall_messages::{Direction, Flow, Judgement, Layer, Protocol, Reach, Reason, Snapshot};
+use seawall_messages::prompt::{self, Answers};
+use seawall_messages::verdict::{Answer, Lifetime, Request};
+use seawall_messages::{Direction, Flow, Judgement, Protocol, Reach, Snapshot};
 use seawall_runtime::{Address, AskError, Published, Reply};
 use tokio::time::Instant;
 
 use crate::actor::Arguments;
-use crate::asking::{by_answer, open_before};
 use crate::decide::{Decision, Seen, decide_seen, for_anyone, for_unanswered};
 use crate::error::{Error, chain};
-use crate::events::{
-    Identifications, Identified, Judged, Judgements, Source, Unasked, Unidentified,
-};
+use crate::events::{Identifications, Identified, Judged, Judgements, Source, Unidentified};
 use crate::explain::explain;
-use crate::holds::lifetime;
 use crate::known::{Known, confirmed};
+
+use self::user::Asked;
+
+mod user;
 
 /// Most connections that wait for their owner to be known: more than the
 /// datapath lets wait on a machine with a few queues.
@@ -72,15 +72,6 @@ const EXPLANATION: Patience =
 /// The datapath waits three seconds for a batch.
 const BATCH: Patience =
     Patience { each: Duration::from_secs(2), total: Duration::from_millis(2_800) };
-
-/// A connection that the policy has the user asked about.
-struct Asked {
-    snapshot: Arc<Snapshot>,
-    request: Request,
-    attribution: Attribution,
-    /// What holds while nobody answers.
-    unanswered: Judgement,
-}
 
 /// See the module.
 pub(crate) struct Judge {
@@ -204,68 +195,6 @@ impl Judge {
         Ok(judgements)
     }
 
-    /// What the user said of it, or that the user is asked now.
-    async fn asked(&self, asked: &Asked, end: Instant) -> Answer {
-        let Asked { snapshot, request, attribution, unanswered } = asked;
-        let flow = &request.flow;
-        if request.is_open {
-            return Answer::Judged(self.without_asking(snapshot, request, attribution, unanswered));
-        }
-        if let Some(judgement) = self.answered(snapshot, request, attribution, unanswered) {
-            return Answer::Judged(judgement);
-        }
-        let question = to_user(flow, attribution);
-        let question = |reply| prompt::Message::Ask { question: question.clone(), reply };
-        let outcome = ask(&self.prompt, ONE.each, end, &question, Error::NotAsked).await;
-        let is_first = !self.is_prompt_silent.swap(outcome.is_err(), Ordering::Relaxed);
-        Answer::Judged(match outcome {
-            Ok(Outcome::Waits { answers, at_most }) => {
-                let generation = snapshot.generation;
-                return Answer::Waits(Waiting { generation, answers, at_most });
-            }
-            Ok(Outcome::Answered(choice)) => {
-                by_answer(unanswered, flow, choice, lasts(snapshot, request, attribution))
-            }
-            Ok(Outcome::Full) => {
-                let text = "as many connections of this app wait for the user's answer as may";
-                let reason = Reason::plain(Layer::NobodyAnswered, text);
-                Judgement { reason, ..unanswered.clone() }
-            }
-            Err(error) => {
-                Unasked { flow, error, is_first }.emit();
-                let reason = Reason::plain(Layer::Unanswered, "the user can't be asked just now");
-                Judgement { reason, ..unanswered.clone() }
-            }
-        })
-    }
-
-    /// The judgement of a connection that is open: what the user said of it, or else it goes on.
-    fn without_asking(
-        &self,
-        snapshot: &Snapshot,
-        request: &Request,
-        attribution: &Attribution,
-        unanswered: &Judgement,
-    ) -> Judgement {
-        self.answered(snapshot, request, attribution, unanswered).unwrap_or_else(|| {
-            open_before(unanswered, &request.flow, lasts(snapshot, request, attribution))
-        })
-    }
-
-    /// What the user said of it before, if it counts.
-    fn answered(
-        &self,
-        snapshot: &Snapshot,
-        request: &Request,
-        attribution: &Attribution,
-        unanswered: &Judgement,
-    ) -> Option<Judgement> {
-        let (answers, flow) = (self.answers.load(), &request.flow);
-        let given = answers.to(&to_user(flow, attribution), SystemTime::now())?;
-        let lasts = lasts(snapshot, request, attribution);
-        Some(by_answer(unanswered, flow, given.choice, lasts))
-    }
-
     /// What would become of a connection, whosever it would be. Counts for nothing.
     pub(crate) async fn explained(
         &self,
@@ -282,9 +211,7 @@ impl Judge {
                 method: Method::OpenFiles,
                 process: explained.process.as_ref().map(Arc::clone),
             };
-            let answers = self.answers.load();
-            let given = answers.to(&to_user(flow, &attribution), SystemTime::now());
-            explained.notes.extend(given.map(answered_note));
+            explained.notes.extend(self.note_of_answer(flow, &attribution));
         }
         Ok(explained)
     }
@@ -394,20 +321,6 @@ async fn ask<M: Send + 'static, T: Send + 'static>(
     }
 }
 
-/// What an answer that counts now means for a connection that would be asked about.
-fn answered_note(given: &Given) -> String {
-    let (id, choice) = (given.id.0, given.choice.as_str());
-    format!("nobody is asked now: the answer to prompt {id} counts, which is {choice}")
-}
-
-/// How long what the user said of a connection lasts.
-fn lasts(snapshot: &Snapshot, request: &Request, attribution: &Attribution) -> Lifetime {
-    match attribution.process.is_none() && may_change_hands(&request.flow) {
-        true => Lifetime::Once,
-        false => lifetime(snapshot, &request.flow),
-    }
-}
-
 /// The judgement, where it doesn't matter whose the connection is, or where the user alone
 /// matters, whom the kernel told.
 fn without_owner(snapshot: &Snapshot, request: &Request) -> Option<Judgement> {
@@ -437,11 +350,6 @@ fn uid_of(request: &Request) -> Option<u32> {
 /// local program's, without a handshake that tells.
 fn may_change_hands(flow: &Flow) -> bool {
     flow.protocol != Protocol::TCP && flow.direction != Direction::Forwarded
-}
-
-/// What the user is asked about a connection. No connection has a name yet.
-fn to_user(flow: &Flow, attribution: &Attribution) -> prompt::Question {
-    prompt::Question { asker: Asker::of(attribution), flow: *flow, name: None }
 }
 
 fn question(request: &Request) -> Question {

@@ -8,11 +8,10 @@ use seawall_messages::policy::{
 use seawall_messages::prompt::{AnswerPrompt, Choice, Extent, Lasting, PromptId};
 use seawall_messages::rule::Permission;
 
-use super::{
-    Change, Dialog, Effect, Health, Input, Key, Link, Mode, Model, Move, Page, Position, Stage,
-    moved,
-};
+use super::{Dialog, Link, Mode, Model, Page, Stage};
+use crate::monitor::input::{Change, Effect, Health, Input, Key, Move};
 use crate::monitor::lists::Sort;
+use crate::monitor::position::{Position, moved};
 use crate::monitor::sample::{answer, at, changes, connection, prompts};
 
 fn model() -> Model {

@@ -8,7 +8,7 @@ use seawall_messages::prompt::{
 };
 
 use super::{LOOKED_AT, Pressed, PromptPage, Row};
-use crate::monitor::model::Change;
+use crate::monitor::input::Change;
 use crate::monitor::sample::{self, at};
 use crate::verbs::prompts::answer_key;
 

@@ -11,8 +11,9 @@ use ratatui::style::Color;
 use seawall_messages::api::{Changes, Protection};
 
 use super::{Palette, draw};
+use crate::monitor::input::{Health, Input, Key, Move};
 use crate::monitor::layout::SMALLEST;
-use crate::monitor::model::{Health, Input, Key, Model, Move};
+use crate::monitor::model::Model;
 use crate::monitor::sample::{answer, at, changes, connection, prompts};
 
 fn health(protection: Protection, reasons: &[&str]) -> Input {
