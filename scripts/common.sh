@@ -194,6 +194,41 @@ need_cargo_deb() {
     rm -rf "$tools/build"
 }
 
+# in_lanes COUNT FUNCTION ARGUMENT...: calls the function with each of the arguments, so many at the same time, and prints
+# what a call printed when it is over. Fails if one did.
+in_lanes() {
+    local count=$1 function=$2 folder argument running=0 status=0
+    shift 2
+    folder=$(mktemp -d)
+    # What runs in the background doesn't hear of Ctrl-C otherwise.
+    trap 'trap - INT TERM; kill 0' INT TERM
+    for argument in "$@"; do
+        if [ $running -ge "$count" ]; then
+            wait -n || status=1
+            running=$((running - 1))
+        fi
+        in_a_lane "$folder" "$function" "$argument" &
+        running=$((running + 1))
+    done
+    while [ $running -gt 0 ]; do
+        wait -n || status=1
+        running=$((running - 1))
+    done
+    trap - INT TERM
+    rm -rf "$folder"
+    return $status
+}
+
+in_a_lane() {
+    local folder=$1 function=$2 argument=$3 status=0
+    "$function" "$argument" >"$folder/$argument" 2>&1 || status=$?
+    (
+        flock 9
+        cat "$folder/$argument"
+    ) 9>"$folder/.lock"
+    return $status
+}
+
 # cargo_test_as_root ARGUMENT...: `cargo test`, whose test programs run as root, whoever builds them.
 cargo_test_as_root() {
     local host

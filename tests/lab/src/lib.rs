@@ -8,8 +8,8 @@
 //!
 //! Everything a [`World`] makes is its own and goes with it: namespaces with
 //! unique names, processes ended by their own id, folders under the system's
-//! temporary one. Nothing touches the root namespace. One world at a time, so
-//! that tests measure Seawall and not each other.
+//! temporary one. Nothing touches the root namespace. A program has one
+//! world at a time, and `scripts/test` runs those alone that measure, so that tests measure Seawall and not each other.
 //!
 //! A helper that can't do its part panics with what was missing: a test that
 //! uses the lab fails, it never skips.
