@@ -20,7 +20,7 @@ use crate::regulars::{MOST_REGULARS, Regular, Regulars};
 
 /// Regulars of a user that are looked at, those first that called last.
 const MOST_LOOKED_AT: usize = 4;
-/// Descriptors that are looked at, of the one that called last, where it isn't one of before: a packet of
+/// Descriptors that are looked at, of the first of them, where it isn't one of before: a packet of
 /// another program of that user waits meanwhile, some 3 us for each.
 const MOST_DESCRIPTORS: usize = 16;
 
@@ -32,15 +32,21 @@ pub struct TableOwners {
 
 struct Own {
     tables: Option<SocketDiag>,
-    /// By which descriptors processes had their last two sockets: those that called last come first.
-    hints: VecDeque<(ProcessKey, [u32; 2])>,
+    /// Those that called last come first, and those last that it was none of.
+    callers: VecDeque<Caller>,
+}
+
+struct Caller {
+    key: ProcessKey,
+    /// By which descriptors it had its last two sockets.
+    descriptors: [u32; 2],
 }
 
 impl TableOwners {
     /// Looks among those that are published.
     pub fn new(regulars: Published<Regulars>) -> Self {
         let tables = SocketDiag::open().inspect_err(events::tables_missing).ok();
-        Self { regulars, own: Mutex::new(Own { tables, hints: VecDeque::new() }) }
+        Self { regulars, own: Mutex::new(Own { tables, callers: VecDeque::new() }) }
     }
 }
 
@@ -56,8 +62,7 @@ impl Owners for TableOwners {
         if Some(socket.uid) != uid {
             return None;
         }
-        let mut of_user: Vec<&Arc<Regular>> = regulars.of_user(socket.uid).collect();
-        of_user.sort_by_key(|regular| state.rank(&regular.key));
+        let of_user = state.in_turn(regulars.of_user(socket.uid));
         let (regular, descriptor) = state.holder(&of_user, socket.inode)?;
         is_alone(regular, descriptor).then_some(Owner {
             process: regular.key,
@@ -69,44 +74,55 @@ impl Owners for TableOwners {
 }
 
 impl Own {
-    /// The lower, the later it called.
-    fn rank(&self, key: &ProcessKey) -> usize {
-        self.hints.iter().position(|(of, _)| of == key).unwrap_or(MOST_REGULARS)
+    /// Those to look at, in that order. Who was published since has called only just.
+    fn in_turn<'r>(
+        &mut self,
+        regulars: impl Iterator<Item = &'r Arc<Regular>>,
+    ) -> Vec<&'r Regular> {
+        let mut of_user: Vec<&Regular> = regulars.map(|regular| &**regular).collect();
+        for Regular { key, descriptor, .. } in of_user.iter().rev() {
+            if !self.callers.iter().any(|caller| caller.key == *key) {
+                let descriptors = [*descriptor; 2];
+                self.callers.push_front(Caller { key: *key, descriptors });
+            }
+        }
+        self.callers.truncate(MOST_REGULARS);
+        let place = |regular: &&Regular| self.callers.iter().position(|of| of.key == regular.key);
+        of_user.sort_by_key(|regular| place(regular).unwrap_or(MOST_REGULARS));
+        of_user.truncate(MOST_LOOKED_AT);
+        of_user
     }
 
     /// Who has the socket open, and by which descriptor.
-    fn holder<'r>(&mut self, among: &[&'r Arc<Regular>], inode: u32) -> Option<(&'r Regular, u32)> {
-        let among = among.iter().take(MOST_LOOKED_AT);
-        let by_hint = among.clone().find_map(|regular| {
-            let mut hints = self.hints_of(regular).into_iter();
+    fn holder<'r>(&mut self, among: &[&'r Regular], inode: u32) -> Option<(&'r Regular, u32)> {
+        let by_hint = among.iter().find_map(|regular| {
+            let caller = self.callers.iter().find(|caller| caller.key == regular.key)?;
             let is_there = |at: &u32| regular.watched.socket_at(*at) == Some(inode);
-            Some((*regular, hints.find(is_there)?))
+            Some((*regular, caller.descriptors.into_iter().find(is_there)?))
         });
-        let scanned = || {
-            let last = among.clone().next()?;
-            Some((*last, last.watched.descriptor_of(inode, MOST_DESCRIPTORS)?))
+        let first = *among.first()?;
+        let scanned = || Some((first, first.watched.descriptor_of(inode, MOST_DESCRIPTORS)?));
+        let Some((regular, descriptor)) = by_hint.or_else(scanned) else {
+            // Next time it is another's turn: this one may rest, or be gone.
+            self.put_last(&first.key);
+            return None;
         };
-        let (regular, descriptor) = by_hint.or_else(scanned)?;
-        self.remember(regular, descriptor);
+        self.called(&regular.key, descriptor);
         Some((regular, descriptor))
     }
 
-    fn hints_of(&self, regular: &Regular) -> [u32; 2] {
-        let own = self.hints.iter().find(|(key, _)| *key == regular.key);
-        own.map_or([regular.descriptor; 2], |(_, hints)| *hints)
+    fn put_last(&mut self, key: &ProcessKey) {
+        let place = self.callers.iter().position(|caller| caller.key == *key);
+        let caller = place.and_then(|place| self.callers.remove(place));
+        self.callers.extend(caller);
     }
 
-    fn remember(&mut self, regular: &Regular, descriptor: u32) {
-        let [last, before] = self.hints_of(regular);
-        let hints = if descriptor == last { [last, before] } else { [descriptor, last] };
-        match self.hints.front_mut() {
-            Some((key, known)) if *key == regular.key => *known = hints,
-            _ => {
-                self.hints.retain(|(key, _)| *key != regular.key);
-                self.hints.push_front((regular.key, hints));
-                self.hints.truncate(MOST_REGULARS);
-            }
-        }
+    fn called(&mut self, key: &ProcessKey, descriptor: u32) {
+        let Some(place) = self.callers.iter().position(|caller| caller.key == *key) else { return };
+        let Some(mut caller) = self.callers.remove(place) else { return };
+        let [last, before] = caller.descriptors;
+        caller.descriptors = if descriptor == last { [last, before] } else { [descriptor, last] };
+        self.callers.push_front(caller);
     }
 }
 

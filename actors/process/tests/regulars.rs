@@ -169,6 +169,16 @@ impl Scene {
         owner
     }
 
+    /// A call is asked about, because another called last, and this one by a descriptor by which it had no
+    /// socket before: that takes a look at all of those of one of the two. The next one isn't.
+    #[track_caller]
+    fn is_known_after_a_question(&mut self) {
+        let flow = self.caller.call(&self.service);
+        assert_eq!(self.owner(&flow), None, "the other called last");
+        self.caller.assert_owns(&self.running.identify(about(flow)), "first");
+        self.assert_known("first");
+    }
+
     fn owner(&self, flow: &Flow) -> Option<Owner> {
         self.running.owners.owner(flow, Some(uid()))
     }
@@ -202,6 +212,23 @@ fn who_calls_again_is_known_where_the_packet_is() {
         assert_eq!(scene.owner(&flow), None, "the socket is gone");
         scene.stop();
     }
+}
+
+#[test]
+fn one_that_rests_or_is_gone_stands_in_nobodys_way() {
+    let mut scene = Scene::new(Ipv4Addr::LOCALHOST);
+    let mut other = Caller::start();
+    std::mem::swap(&mut scene.caller, &mut other);
+    scene.make_known("first");
+    for _ in 0..2 {
+        std::mem::swap(&mut scene.caller, &mut other);
+        scene.is_known_after_a_question();
+    }
+    scene.caller.child.kill().expect("it runs");
+    scene.caller.child.wait().expect("it ends");
+    std::mem::swap(&mut scene.caller, &mut other);
+    scene.is_known_after_a_question();
+    scene.stop();
 }
 
 #[test]
