@@ -207,6 +207,7 @@ in_lanes() {
             wait -n || status=1
             running=$((running - 1))
         fi
+        echo "begun: $argument"
         in_a_lane "$folder" "$function" "$argument" &
         running=$((running + 1))
     done
