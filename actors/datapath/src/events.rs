@@ -185,3 +185,12 @@ pub(crate) fn policy_in_force(generation: u64, epoch: u8, live: usize, cut: usiz
 pub(crate) fn policy_delayed(problem: &str) {
     tracing::error!(problem, "Policy not in force yet; trying again");
 }
+
+/// Forbidden connections whose sockets stay: a kernel without SOCK_DESTROY, say.
+pub(crate) fn not_cut(connections: usize, problem: &str) {
+    tracing::warn!(
+        connections,
+        problem,
+        "Forbidden connections could not be cut: they end with their next packet"
+    );
+}

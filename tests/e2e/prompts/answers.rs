@@ -21,9 +21,14 @@ enum Later {
     Asked,
 }
 
-fn check(later: Later, attempt: &Attempt, what: &str) {
+fn check(seawall: &Seawall<'_>, later: Later, attempt: &Attempt, what: &str) {
     match later {
-        Later::Connects => attempt.connects(what),
+        Later::Connects => {
+            let outcome = attempt.outcome(SOON);
+            let known =
+                || [&["prompts"][..], &["connections"]].map(|verb| seawall.verb(verb).stdout);
+            assert_eq!(outcome.as_deref(), Some("ok"), "{what}: {:#?}", known());
+        }
         Later::Refused => attempt.is_refused(what),
         Later::Asked => attempt.waits(what),
     }
@@ -59,11 +64,11 @@ fn a_prompt_is_answered_each_way() {
         assert_eq!((target.address, target.port), (at(PORT).ip(), Some(PORT)));
         assert_eq!(prompt.direction, Direction::Outbound);
         answer(&seawall, &prompt, words);
-        check(this, &attempt, &format!("{words:?}, the connection that waited"));
+        check(&seawall, this, &attempt, &format!("{words:?}, the connection that waited"));
         let again = Attempt::start(&world, program, at(PORT));
-        check(next, &again, &format!("{words:?}, the next"));
+        check(&seawall, next, &again, &format!("{words:?}, the next"));
         let other = Attempt::start(&world, program, at(OTHER_PORT));
-        check(elsewhere, &other, &format!("{words:?}, another port"));
+        check(&seawall, elsewhere, &other, &format!("{words:?}, another port"));
     }
     let policy = seawall.verb(&["export"]).stdout;
     for rule in ["+ *", "- *", &format!("+ {} */{PORT}", at(PORT).ip())] {

@@ -49,6 +49,9 @@ pub(super) struct Progress {
 /// Connections to judge; and those of which it isn't known what they are, with an older verdict.
 type NotJudged = (Vec<(Entry, Flow)>, Vec<Entry>);
 
+/// The local end of a TCP connection, then the other.
+type Ends = (SocketAddr, SocketAddr);
+
 /// A policy on its way.
 struct Begun {
     generation: PolicyGeneration,
@@ -56,8 +59,8 @@ struct Begun {
     since: Instant,
     /// What is judged. What of it bears no label is judged anew with its next packet.
     judged: HashSet<Flow>,
-    /// Ends of connections that are forbidden now, and not cut yet.
-    uncut: Vec<(SocketAddr, SocketAddr)>,
+    /// Connections that are forbidden now, and could not be cut yet.
+    uncut: Vec<Ends>,
     forbidden: usize,
 }
 
@@ -174,7 +177,6 @@ impl Controller {
         begun: &mut Begun,
         until: Instant,
     ) -> Result<bool, Error> {
-        cut(&mut begun.uncut)?;
         let mut conntrack = Conntrack::open()?;
         let (live, unsure) = self.not_judged_yet(snapshot, begun, &mut conntrack)?;
         // Their next packets are judged where they show up.
@@ -184,6 +186,9 @@ impl Controller {
                 return Ok(false);
             }
             self.judge_batch(&mut conntrack, batch, begun).await?;
+        }
+        if let Err((left, error)) = cut(std::mem::take(&mut begun.uncut)) {
+            events::not_cut(left.len(), &error.chain());
         }
         Ok(true)
     }
@@ -254,8 +259,11 @@ impl Controller {
         begun.judged.extend(batch.iter().map(|(_, flow)| *flow));
         let forbidden = judgements.iter().filter(|judgement| judgement.action != Action::Allow);
         begun.forbidden += forbidden.count();
-        begun.uncut = sweep.cut;
-        cut(&mut begun.uncut)
+        if let Err((left, _)) = cut(sweep.cut) {
+            // Tried once more when all are judged.
+            begun.uncut.extend(left);
+        }
+        Ok(())
     }
 
     fn try_again_in(&self, pause: Duration, generation: PolicyGeneration) {
@@ -276,15 +284,21 @@ async fn try_again(address: Address<Message>, pause: Duration, generation: Polic
     }
 }
 
-/// Cuts these local TCP connections; those that couldn't be are left.
-fn cut(ends: &mut Vec<(SocketAddr, SocketAddr)>) -> Result<(), Error> {
+/// Cuts these local TCP connections. Gives those that couldn't be, and why the last of them.
+fn cut(mut ends: Vec<Ends>) -> Result<(), (Vec<Ends>, Error)> {
     if ends.is_empty() {
         return Ok(());
     }
-    let mut sockets = SocketDiag::open()?;
-    while let Some((local, remote)) = ends.last() {
-        sockets.destroy_tcp(*local, *remote)?;
-        ends.pop();
-    }
-    Ok(())
+    let mut sockets = match SocketDiag::open() {
+        Ok(sockets) => sockets,
+        Err(error) => return Err((ends, error.into())),
+    };
+    let mut problem = None;
+    ends.retain(|(local, remote)| {
+        let failure = sockets.destroy_tcp(*local, *remote).err();
+        let is_left = failure.is_some();
+        problem = failure.or(problem.take());
+        is_left
+    });
+    problem.map_or(Ok(()), |problem| Err((ends, problem.into())))
 }
