@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use seawall_messages::keeper::Layout;
 use seawall_messages::process::{Owner, Owners};
 use seawall_messages::verdict::{self, Request};
-use seawall_messages::{Flow, Hook, Judgement, Layer};
+use seawall_messages::{Flow, Hook, Judgement, Layer, Protocol};
 use seawall_platform::linux::layout::QueueKind;
 use seawall_platform::linux::queue::{Answer, Packet};
 use seawall_runtime::AskError;
@@ -171,6 +171,7 @@ impl Parking {
         if self.answer_from_memory(&packet, &flow, standing, now, effects) {
             return;
         }
+        self.make_way(&packet, &flow, owners, effects);
         match self.asked.join(packet, &flow) {
             Joined::No => {}
             Joined::Waits => return,
@@ -191,6 +192,26 @@ impl Parking {
                 self.conclude(&waited, judgement, standing, now, None, effects);
             }
             None => self.park(packet, flow, owner, now, effects),
+        }
+    }
+
+    /// Lets go of what waits of a TCP connection whose ends are another program's by now: whoever sent that is gone, and
+    /// what is said of it is not said of the other.
+    fn make_way(
+        &mut self,
+        packet: &Packet,
+        flow: &Flow,
+        owners: &dyn Owners,
+        effects: &mut Vec<Effect>,
+    ) {
+        let waiting = self.asked.get(flow).or_else(|| self.parked.get(flow));
+        let former = waiting.filter(|_| flow.protocol == Protocol::TCP).and_then(|it| it.owner);
+        let Some(former) = former else { return };
+        let now = owners.owner(flow, packet.uid);
+        if now.is_some_and(|now| now.process != former.process) {
+            let gone = self.asked.remove(flow).or_else(|| self.unpark(flow));
+            let packets = gone.into_iter().flat_map(|gone| gone.packets);
+            effects.extend(packets.map(|packet| Effect::Answer(packet, Answer::Drop)));
         }
     }
 

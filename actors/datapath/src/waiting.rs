@@ -83,6 +83,18 @@ impl Asked {
         self.flows.insert(flow, parked);
     }
 
+    /// A flow, if it waits here.
+    pub(crate) fn get(&self, flow: &Flow) -> Option<&Parked> {
+        self.flows.get(flow)
+    }
+
+    /// A flow waits no more.
+    pub(crate) fn remove(&mut self, flow: &Flow) -> Option<Parked> {
+        let parked = self.flows.remove(flow)?;
+        self.packets -= parked.packets.len();
+        Some(parked)
+    }
+
     /// A packet came: it waits with its flow, if that waits here.
     pub(crate) fn join(&mut self, packet: Packet, flow: &Flow) -> Joined {
         let Some(parked) = self.flows.get_mut(flow) else { return Joined::No };
