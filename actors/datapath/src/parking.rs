@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use seawall_messages::keeper::Layout;
 use seawall_messages::process::{Owner, Owners};
 use seawall_messages::verdict::{self, Request};
-use seawall_messages::{Flow, Hook, Judgement, Layer, Protocol};
+use seawall_messages::{Action, Flow, Hook, Judgement, Layer, Protocol};
 use seawall_platform::linux::layout::QueueKind;
 use seawall_platform::linux::queue::{Answer, Packet};
 use seawall_runtime::AskError;
@@ -168,7 +168,7 @@ impl Parking {
             effects.push(Effect::RulesSuspect);
             return;
         }
-        if self.answer_from_memory(&packet, &flow, standing, now, effects) {
+        if self.answer_from_memory(&packet, &flow, owners, standing, now, effects) {
             return;
         }
         self.make_way(&packet, &flow, owners, effects);
@@ -328,11 +328,19 @@ impl Parking {
         &mut self,
         packet: &Packet,
         flow: &Flow,
+        owners: &dyn Owners,
         standing: Standing,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) -> bool {
         let Some(judgement) = self.memory.of_flow(flow, standing, now) else { return false };
+        // Once a TCP connection was allowed, its packets are met elsewhere: this begins one anew, maybe another's.
+        let begins = flow.protocol == Protocol::TCP && packet.queue.kind == QueueKind::New;
+        let is_allowed = judgement.action == Action::Allow;
+        if begins && is_allowed && owners.owner(flow, packet.uid).is_some() {
+            self.memory.forget_flow(flow);
+            return false;
+        }
         let decision = Decision::from(judgement);
         effects.push(Effect::Answer(*packet, answer(packet, decision, standing, &self.layout)));
         // It was told when the flow was decided; that it hands on a packet shows that it forgot.
