@@ -70,6 +70,15 @@ fn has_standing_verdict(from_port: u16) -> bool {
 
 #[test]
 fn a_denied_program_gets_nothing_through_by_taking_over_an_allowed_flow() {
+    takes_over("", &DEEDS);
+}
+
+#[test]
+fn nor_does_it_by_tcp_where_every_packet_is_judged() {
+    takes_over("[filter]\npermanent_verdicts = false\n", &DEEDS[..1]);
+}
+
+fn takes_over(filter: &str, deeds: &[(Deed, &str)]) {
     let world = World::new();
     let programs = Programs::new();
     let denied = programs.copy("denied-00");
@@ -78,11 +87,11 @@ fn a_denied_program_gets_nothing_through_by_taking_over_an_allowed_flow() {
     count_arrivals(&world.peer);
     let _seawall = Seawall::on(&world.desk)
         .policy(&format!(
-            "[[app]]\nmatch = {{ path = \"{}\" }}\noutgoing_rules = [\"- *\"]\n",
+            "{filter}[[app]]\nmatch = {{ path = \"{}\" }}\noutgoing_rules = [\"- *\"]\n",
             denied.display()
         ))
         .start();
-    for (deed, protocol) in DEEDS {
+    for &(deed, protocol) in deeds {
         let before = arrived(&world.peer, protocol, ALLOWED);
         let command = world.desk.command(&programs.app(1).to_string_lossy());
         Held::start_from(command, deed, to, FROM_PORT).end();
