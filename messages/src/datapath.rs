@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::Flow;
 use crate::policy::PolicyGeneration;
-use crate::process::{FlowUse, Owner};
+use crate::process::{FlowUse, Owner, ProcessKey};
 use crate::verdict::{Action, Answer, Judgement, Layer, Reason};
 
 /// A connection with its verdict, for lists.
@@ -188,6 +188,8 @@ pub enum RestQueueMessage {
         flow: Flow,
         /// Its verdict.
         judgement: Judgement,
+        /// Whose it is, where that was known.
+        process: Option<ProcessKey>,
     },
     /// From the controller: forget what was decided of these flows.
     Forget(Vec<Flow>),

@@ -80,9 +80,12 @@ pub(crate) fn answer(
     layout: &Layout,
 ) -> Answer {
     let tracked = packet.queue.kind != QueueKind::Untracked;
+    let is_open = packet.queue.kind != QueueKind::New;
     match decision.action {
         Action::Drop => Answer::Drop,
         Action::Reject if !tracked => Answer::Drop,
+        // Of a connection that is open, its label would end more than the packet that it is said of.
+        Action::Reject if is_open && decision.lifetime == Lifetime::Once => Answer::Drop,
         Action::Reject => Answer::Repeat {
             mark: verdict_mark(layout, packet.mark, MarkAction::Reject, Some(standing.epoch)),
         },

@@ -27,6 +27,7 @@ mod memory;
 mod new_queue;
 mod parking;
 mod rest_queue;
+mod said_of;
 mod side;
 mod spin;
 mod standing;

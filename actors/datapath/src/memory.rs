@@ -5,11 +5,13 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use seawall_messages::process::{Owner, ProcessKey};
+use seawall_messages::process::{Owner, Owners, ProcessKey};
 use seawall_messages::{Breadth, Direction, Flow, Judgement, Protocol, Reach, Scope, Transport};
+use seawall_platform::linux::queue::Packet;
 use seawall_runtime::BoundedTable;
 
 use crate::answer::Decision;
+use crate::said_of::SaidOf;
 use crate::standing::Standing;
 
 /// Verdicts remembered: denied flows that try again, and flows that never leave the queue.
@@ -41,10 +43,21 @@ struct Remembered {
     until: Option<Instant>,
 }
 
+/// What is remembered of a flow.
+#[derive(Debug)]
+pub(crate) enum Recalled<'a> {
+    /// Nothing that counts.
+    Nothing,
+    /// What was said of another program.
+    Anothers,
+    /// Its verdict, and of whom it was said.
+    Verdict(&'a Judgement, SaidOf),
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    flows: BoundedTable<Flow, Remembered>,
+    flows: BoundedTable<Flow, (Remembered, SaidOf)>,
     services: BoundedTable<Callers, Remembered>,
     scopes: BoundedTable<Anywhere, Remembered>,
 }
@@ -66,23 +79,43 @@ impl Memory {
         }
     }
 
-    /// The flow's verdict, if it has one that counts.
+    /// The flow's verdict, if it has one that counts, and whether it was said of whoever sends this packet. If not,
+    /// it is forgotten.
     pub(crate) fn of_flow(
         &mut self,
+        packet: &Packet,
         flow: &Flow,
+        owners: &dyn Owners,
         standing: Standing,
         now: Instant,
-    ) -> Option<&Judgement> {
-        if !self.flows.get(flow)?.holds(standing, now) {
+    ) -> Recalled<'_> {
+        let refused = match self.flows.get(flow) {
+            Some((remembered, _)) if !remembered.holds(standing, now) => Some(Recalled::Nothing),
+            Some((Remembered { judgement, .. }, said_of))
+                if !said_of.holds_for(packet, flow, judgement.action, owners) =>
+            {
+                Some(Recalled::Anothers)
+            }
+            Some(_) | None => None,
+        };
+        if let Some(refused) = refused {
             self.flows.remove(flow);
-            return None;
+            return refused;
         }
-        self.flows.get(flow).map(|remembered| &remembered.judgement)
+        self.flows.get(flow).map_or(Recalled::Nothing, |(remembered, said_of)| {
+            Recalled::Verdict(&remembered.judgement, *said_of)
+        })
     }
 
     /// Remembers a flow's verdict, for good or until then.
-    pub(crate) fn learn_flow(&mut self, flow: Flow, judgement: Judgement, until: Option<Instant>) {
-        self.flows.insert(flow, Remembered { judgement, until });
+    pub(crate) fn learn_flow(
+        &mut self,
+        flow: Flow,
+        judgement: Judgement,
+        said_of: SaidOf,
+        until: Option<Instant>,
+    ) {
+        self.flows.insert(flow, (Remembered { judgement, until }, said_of));
     }
 
     /// Forgets the flow's verdict.

@@ -246,8 +246,9 @@ impl NewQueue {
             match effect {
                 Effect::Answer(packet, answer) => self.outgoing.push((packet, answer)),
                 Effect::Ask(token, request) => self.ask(token, request),
-                Effect::Learn(flow, judgement) => {
-                    self.arguments.rest.offer(RestQueueMessage::Learn { flow, judgement });
+                Effect::Learn(flow, judgement, process) => {
+                    let lesson = RestQueueMessage::Learn { flow, judgement, process };
+                    self.arguments.rest.offer(lesson);
                 }
                 Effect::Decided { flow, judgement, uid, owner, interface, permanent, waited } => {
                     self.flows.decided(&flow, &judgement, waited);

@@ -7,6 +7,8 @@
 
 mod count;
 mod end;
+mod taken;
+mod time;
 mod user;
 
 use std::collections::HashMap;
@@ -14,17 +16,19 @@ use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 use seawall_messages::keeper::Layout;
-use seawall_messages::process::{Owner, Owners};
+use seawall_messages::process::{Owner, Owners, ProcessKey};
 use seawall_messages::verdict::{self, Request};
-use seawall_messages::{Action, Flow, Hook, Judgement, Layer, Protocol};
+use seawall_messages::{Flow, Hook, Judgement, Layer, Lifetime, Reach};
 use seawall_platform::linux::layout::QueueKind;
 use seawall_platform::linux::queue::{Answer, Packet};
 use seawall_runtime::AskError;
 
 pub use self::count::ParkedCount;
 use self::end::{Waited, denial};
+#[cfg(test)]
+pub(crate) use self::time::PARKED_DEADLINE;
 use crate::answer::{Decision, answer, came_back};
-use crate::memory::Memory;
+use crate::memory::{Memory, Recalled};
 use crate::standing::Standing;
 use crate::suspects::QUARANTINE;
 use crate::waiting::{Asked, Joined};
@@ -36,12 +40,6 @@ pub(crate) const MOST_PACKETS_PER_FLOW: usize = 64;
 /// Packets in all that may wait. Below the journal's 16,384 slots, so that there is always room to receive.
 pub(crate) const MOST_PACKETS: usize = 12_288;
 
-/// A flow that has no verdict by then is denied; it is asked about again when it tries again.
-pub(crate) const PARKED_DEADLINE: Duration = Duration::from_secs(5);
-/// How soon a question that could not be asked is asked again.
-const RETRY: Duration = Duration::from_millis(10);
-/// How soon it is looked whether the user's answers changed, where nobody tells.
-const LOOK_FOR_ANSWERS: Duration = Duration::from_millis(500);
 /// How long a denial is remembered: a retry within it costs no question.
 const DENIAL_LIFETIME: Duration = Duration::from_secs(10);
 /// Crashes that are enough.
@@ -54,8 +52,8 @@ pub(crate) enum Effect {
     Answer(Packet, Answer),
     /// Ask `verdict`; its answer comes back with the token.
     Ask(u64, Request),
-    /// Tell `datapath/rest`, which will meet packets of this flow.
-    Learn(Flow, Judgement),
+    /// Tell `datapath/rest`, which will meet packets of this flow: of that process, where it is known.
+    Learn(Flow, Judgement, Option<ProcessKey>),
     /// A flow was decided, after it waited that long.
     Decided {
         /// The flow.
@@ -96,6 +94,8 @@ pub(crate) struct Parked {
     /// When its time is over, once the user was asked.
     pub(crate) asked_until: Option<Instant>,
     pub(crate) packets: Vec<Packet>,
+    /// What other processes sent from the same ends meanwhile.
+    behind: Vec<(Packet, Owner)>,
 }
 
 /// Whether `verdict` has the question.
@@ -103,6 +103,25 @@ pub(crate) struct Parked {
 enum Asking {
     Asked,
     RetryAt(Instant),
+}
+
+/// A packet, with what is known of its flow.
+struct Arrived {
+    packet: Packet,
+    flow: Flow,
+    /// Whether packets of it passed before.
+    is_open: bool,
+}
+
+/// What is known of a packet's flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Nothing that counts.
+    Nothing,
+    /// What was said of another program, and is forgotten.
+    Anothers,
+    /// Its verdict, by which the packet was answered.
+    Answered,
 }
 
 /// The flow table.
@@ -123,6 +142,16 @@ impl Parked {
     fn request(&self, flow: Flow) -> Request {
         let Self { uid, owner, is_open, interface, .. } = *self;
         Request { flow, uid, owner, is_open, interface }
+    }
+
+    /// Whether it waits for what is said of another process.
+    fn is_anothers(&self, owner: &Owner) -> bool {
+        self.owner.is_some_and(|own| own.process != owner.process)
+    }
+
+    /// Packets that wait.
+    fn waiting(&self) -> usize {
+        self.packets.len() + self.behind.len()
     }
 }
 
@@ -168,50 +197,47 @@ impl Parking {
             effects.push(Effect::RulesSuspect);
             return;
         }
-        if self.answer_from_memory(&packet, &flow, owners, standing, now, effects) {
+        let known = self.answer_from_memory(&packet, &flow, owners, standing, now, effects);
+        if known == Known::Answered {
             return;
         }
+        let is_open = was_handed_on(&packet) && known != Known::Anothers;
         self.make_way(&packet, &flow, owners, effects);
         match self.asked.join(packet, &flow) {
             Joined::No => {}
             Joined::Waits => return,
             Joined::Full => return refuse(packet, effects),
         }
-        if self.parked.contains_key(&flow) {
-            return self.park(packet, flow, None, now, effects);
+        if let Some(parked) = self.parked.get(&flow) {
+            let owner = parked.owner.and_then(|_| owners.owner(&flow, packet.uid));
+            return self.park(packet, flow, owner, is_open, now, effects);
         }
-        let mut owner = None;
+        let arrived = Arrived { packet, flow, is_open };
+        self.admit(arrived, || owners.owner(&flow, packet.uid), standing, now, effects);
+    }
+
+    /// Answers a packet of a flow that doesn't wait, if what was said of others speaks for it; else it waits.
+    fn admit(
+        &mut self,
+        arrived: Arrived,
+        owner: impl FnOnce() -> Option<Owner>,
+        standing: Standing,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Arrived { packet, flow, is_open } = arrived;
+        let mut known = None;
         let recalled = self.memory.of_service(&flow, None, standing, now).or_else(|| {
-            owner = owners.owner(&flow, packet.uid);
-            self.memory.of_service(&flow, Some(owner?.process), standing, now)
+            known = owner();
+            self.memory.of_service(&flow, Some(known?.process), standing, now)
         });
         match recalled {
             Some(judgement) => {
                 let waited =
-                    Waited { flow, uid: packet.uid, owner, since: now, packets: &[packet] };
+                    Waited { flow, uid: packet.uid, owner: known, since: now, packets: &[packet] };
                 self.conclude(&waited, judgement, standing, now, None, effects);
             }
-            None => self.park(packet, flow, owner, now, effects),
-        }
-    }
-
-    /// Lets go of what waits of a TCP connection whose ends are another program's by now: whoever sent that is gone, and
-    /// what is said of it is not said of the other.
-    fn make_way(
-        &mut self,
-        packet: &Packet,
-        flow: &Flow,
-        owners: &dyn Owners,
-        effects: &mut Vec<Effect>,
-    ) {
-        let waiting = self.asked.get(flow).or_else(|| self.parked.get(flow));
-        let former = waiting.filter(|_| flow.protocol == Protocol::TCP).and_then(|it| it.owner);
-        let Some(former) = former else { return };
-        let now = owners.owner(flow, packet.uid);
-        if now.is_some_and(|now| now.process != former.process) {
-            let gone = self.asked.remove(flow).or_else(|| self.unpark(flow));
-            let packets = gone.into_iter().flat_map(|gone| gone.packets);
-            effects.extend(packets.map(|packet| Effect::Answer(packet, Answer::Drop)));
+            None => self.park(packet, flow, known, is_open, now, effects),
         }
     }
 
@@ -247,7 +273,12 @@ impl Parking {
                 parked.crashes += 1;
                 if parked.crashes >= CRASHES_ENOUGH {
                     let text = "Its judgement crashed a component twice";
-                    let judgement = denial(&flow, Layer::Quarantine, text, standing);
+                    // Whoever sends it: what crashed would crash again.
+                    let judgement = Judgement {
+                        lifetime: Lifetime::Flow,
+                        reach: Reach::Service,
+                        ..denial(&flow, Layer::Quarantine, text, standing)
+                    };
                     self.release(flow, judgement, standing, now, Some(now + QUARANTINE), effects);
                     effects.push(Effect::Quarantine(flow));
                 } else {
@@ -274,40 +305,6 @@ impl Parking {
         }
     }
 
-    /// Time passed: retries that are due, flows that waited too long.
-    pub(crate) fn tick(&mut self, standing: Standing, now: Instant, effects: &mut Vec<Effect>) {
-        if self.parked.is_empty() {
-            return;
-        }
-        let overdue: Vec<Flow> = self
-            .parked
-            .iter()
-            .filter(|(_, parked)| now.duration_since(parked.since) >= PARKED_DEADLINE)
-            .map(|(flow, _)| *flow)
-            .collect();
-        for flow in overdue {
-            let text = "No verdict came in time; it is asked about again when it tries again";
-            let judgement = denial(&flow, Layer::Unanswered, text, standing);
-            // Remembered for no time at all: the next attempt asks anew.
-            self.release(flow, judgement, standing, now, Some(now), effects);
-        }
-        if self.retries > 0 {
-            self.retry_due(now, effects);
-        }
-    }
-
-    /// When `tick` has something to do next.
-    pub(crate) fn next_tick(&self, now: Instant) -> Option<Duration> {
-        let for_user = self.asked.next_end();
-        let for_user = for_user.map(|end| end.saturating_duration_since(now).min(LOOK_FOR_ANSWERS));
-        if self.retries > 0 {
-            return Some(for_user.map_or(RETRY, |wait| wait.min(RETRY)));
-        }
-        let oldest = self.parked.values().map(|parked| parked.since).min();
-        let oldest = oldest.map(|since| (since + PARKED_DEADLINE).saturating_duration_since(now));
-        oldest.into_iter().chain(for_user).min()
-    }
-
     /// A packet of a flow that is not to be looked at.
     pub(crate) fn quarantined(
         &mut self,
@@ -317,13 +314,14 @@ impl Parking {
         effects: &mut Vec<Effect>,
     ) {
         let text = "It calls a service that crashed a component twice";
-        let decision = Decision::from(&denial(&flow, Layer::Quarantine, text, standing));
+        let denial = denial(&flow, Layer::Quarantine, text, standing);
+        let decision = Decision::from(&denial);
         let answer = answer(&packet, decision, standing, &self.layout);
         effects.push(Effect::Answer(packet, answer));
         effects.push(Effect::Refused(Layer::Quarantine));
     }
 
-    /// Answers a packet whose flow has its verdict already. `false`: it has none that counts.
+    /// Answers a packet whose flow has its verdict already.
     fn answer_from_memory(
         &mut self,
         packet: &Packet,
@@ -332,22 +330,19 @@ impl Parking {
         standing: Standing,
         now: Instant,
         effects: &mut Vec<Effect>,
-    ) -> bool {
-        let Some(judgement) = self.memory.of_flow(flow, standing, now) else { return false };
-        // Once a TCP connection was allowed, its packets are met elsewhere: this begins one anew, maybe another's.
-        let begins = flow.protocol == Protocol::TCP && packet.queue.kind == QueueKind::New;
-        let is_allowed = judgement.action == Action::Allow;
-        if begins && is_allowed && owners.owner(flow, packet.uid).is_some() {
-            self.memory.forget_flow(flow);
-            return false;
-        }
+    ) -> Known {
+        let (judgement, said_of) = match self.memory.of_flow(packet, flow, owners, standing, now) {
+            Recalled::Nothing => return Known::Nothing,
+            Recalled::Anothers => return Known::Anothers,
+            Recalled::Verdict(judgement, said_of) => (judgement, said_of),
+        };
         let decision = Decision::from(judgement);
         effects.push(Effect::Answer(*packet, answer(packet, decision, standing, &self.layout)));
         // It was told when the flow was decided; that it hands on a packet shows that it forgot.
         if was_handed_on(packet) {
-            effects.push(Effect::Learn(*flow, judgement.clone()));
+            effects.push(Effect::Learn(*flow, judgement.clone(), said_of.process()));
         }
-        true
+        Known::Answered
     }
 
     fn park(
@@ -355,6 +350,7 @@ impl Parking {
         packet: Packet,
         flow: Flow,
         owner: Option<Owner>,
+        is_open: bool,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
@@ -362,11 +358,14 @@ impl Parking {
         let full = self.packets >= MOST_PACKETS;
         match self.parked.entry(flow) {
             Entry::Occupied(mut entry) => {
-                let waiting = &mut entry.get_mut().packets;
-                if full || waiting.len() >= MOST_PACKETS_PER_FLOW {
+                let parked = entry.get_mut();
+                if full || parked.waiting() >= MOST_PACKETS_PER_FLOW {
                     return refuse(packet, effects);
                 }
-                waiting.push(packet);
+                match owner.filter(|owner| parked.is_anothers(owner)) {
+                    Some(another) => parked.behind.push((packet, another)),
+                    None => parked.packets.push(packet),
+                }
             }
             Entry::Vacant(entry) => {
                 if full || flows >= MOST_FLOWS {
@@ -384,39 +383,16 @@ impl Parking {
                     uid: packet.uid,
                     owner,
                     interface: interface_of(&packet),
-                    is_open: was_handed_on(&packet),
+                    is_open,
                     asked_until: None,
                     packets,
+                    behind: Vec::new(),
                 });
                 self.by_token.insert(token, flow);
                 effects.push(Effect::Ask(token, parked.request(flow)));
             }
         }
         self.packets += 1;
-    }
-
-    fn ask_again(&mut self, flow: Flow, effects: &mut Vec<Effect>) {
-        if let Some(parked) = self.parked.get(&flow) {
-            effects.push(Effect::Ask(parked.token, parked.request(flow)));
-        }
-    }
-
-    fn retry_later(&mut self, flow: &Flow, now: Instant) {
-        let Some(parked) = self.parked.get_mut(flow) else { return };
-        if parked.asking == Asking::Asked {
-            self.retries += 1;
-        }
-        parked.asking = Asking::RetryAt(now + RETRY);
-    }
-
-    fn retry_due(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        for (flow, parked) in &mut self.parked {
-            if matches!(parked.asking, Asking::RetryAt(at) if at <= now) {
-                parked.asking = Asking::Asked;
-                self.retries -= 1;
-                effects.push(Effect::Ask(parked.token, parked.request(*flow)));
-            }
-        }
     }
 }
 

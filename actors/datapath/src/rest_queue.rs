@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use seawall_messages::datapath::{self, RestQueueMessage};
 use seawall_messages::keeper::{KeeperFacts, Layout};
+use seawall_messages::process::Owners;
 use seawall_messages::{Flow, Layer};
 use seawall_platform::linux::queue::{Answer, Packet, QueueReader};
 use seawall_platform::linux::wake::EventWake;
@@ -22,6 +23,7 @@ use crate::error::Error;
 use crate::events::{self, PacketCounters};
 use crate::flow_of::{Orientation, flow_of};
 use crate::new_queue::failure;
+use crate::said_of::SaidOf;
 use crate::standing::Standing;
 use crate::suspects::Suspects;
 
@@ -41,6 +43,8 @@ pub struct RestQueueArguments {
     pub reader: Lender<QueueReader>,
     /// Wakes this thread.
     pub wake: Arc<EventWake>,
+    /// Whose a connection is, as the kernel noted it.
+    pub owners: Arc<dyn Owners>,
     /// The controller.
     pub controller: Address<datapath::Message>,
     /// Which verdicts stand.
@@ -59,7 +63,7 @@ pub struct RestQueue {
     arguments: RestQueueArguments,
     lease: Lease<QueueReader>,
     poll_fd: OwnedFd,
-    known: BoundedTable<Flow, Decision>,
+    known: BoundedTable<Flow, (Decision, SaidOf)>,
     nothing_behind: bool,
     outgoing: Vec<(Packet, Answer)>,
     packets: PacketCounters,
@@ -148,8 +152,9 @@ impl RestQueue {
     fn round(&mut self, received: &mut Vec<Packet>) -> Result<usize, Error> {
         while let Some(message) = self.context.try_next() {
             match message {
-                RestQueueMessage::Learn { flow, judgement } => {
-                    self.known.insert(flow, Decision::from(&judgement));
+                RestQueueMessage::Learn { flow, judgement, process } => {
+                    let said_of = SaidOf::of(&judgement, process);
+                    self.known.insert(flow, (Decision::from(&judgement), said_of));
                 }
                 RestQueueMessage::Forget(flows) => {
                     for flow in &flows {
@@ -193,10 +198,13 @@ impl RestQueue {
     }
 
     fn decide(&mut self, packet: &Packet, flow: &Flow) -> Answer {
-        let layout = &self.arguments.layout;
-        let standing = *self.arguments.standing.load();
+        let RestQueueArguments { layout, standing, owners, .. } = &self.arguments;
+        let (standing, owners) = (*standing.load(), owners.as_ref());
         match self.known.get(flow).copied() {
-            Some(decision) if decision.counts_under(standing) => {
+            Some((decision, said_of))
+                if decision.counts_under(standing)
+                    && said_of.holds_for(packet, flow, decision.action, owners) =>
+            {
                 let answer = answer(packet, decision, standing, layout);
                 if self.nothing_behind { shortened(answer, decision, standing) } else { answer }
             }

@@ -1,6 +1,7 @@
 //! The flow table, case by case.
 
 mod asked;
+mod taken;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -225,6 +226,15 @@ fn answers_depend_on_verdict_queue_and_mark() {
         (QueueKind::RestReply, foreign, Allow, Lifetime::Flow, Answer::Accept),
         (QueueKind::Untracked, 0, Allow, Lifetime::Flow, Answer::Accept),
         (QueueKind::Untracked, 0, Reject, Lifetime::Flow, Answer::Drop),
+        (QueueKind::New, 0, Reject, Lifetime::Once, repeat(0, MarkAction::Reject, first)),
+        (QueueKind::ParkedOriginal, 0, Reject, Lifetime::Once, Answer::Drop),
+        (
+            QueueKind::ParkedOriginal,
+            0,
+            Reject,
+            Lifetime::Packet,
+            repeat(0, MarkAction::Reject, first),
+        ),
         (QueueKind::ParkedOriginal, 0, Allow, Lifetime::Flow, repeat(0, MarkAction::Allow, first)),
     ];
     for (kind, mark, action, lifetime, expected) in cases {
@@ -255,18 +265,20 @@ fn a_verdict_of_a_policy_not_yet_in_force_gets_no_permanence() {
 #[test]
 fn a_denied_flow_that_tries_again_costs_no_question() {
     let mut bench = Bench::new();
-    bench.arrives(QueueKind::New, 1, 0);
+    bench.arrives(QueueKind::New, 100, 0);
     bench.answered(0, Ok(judgement(Action::Drop, Lifetime::Flow, 3)));
-    let retry = bench.arrives(QueueKind::New, 1, 0);
+    let retry = bench.arrives(QueueKind::New, 100, 0);
     assert_eq!(answers(&retry), vec![(2, Answer::Drop)]);
     assert!(asked(&retry).is_empty());
     bench.after(Duration::from_secs(11));
-    assert_eq!(asked(&bench.arrives(QueueKind::New, 1, 0)), vec![1]);
+    assert_eq!(asked(&bench.arrives(QueueKind::New, 100, 0)), vec![1]);
 }
 
 #[test]
 fn a_flow_that_stays_in_the_queue_is_taught_to_the_other_thread() {
     let foreign = 0x6d6f_6c65;
+    // Of a program that is known: a connection of nobody's that begins is asked about each time.
+    let port = 100;
     for (kind, mark, lifetime, learnt) in [
         (QueueKind::New, 0, Lifetime::Packet, true),
         (QueueKind::New, foreign, Lifetime::Packet, true),
@@ -277,11 +289,11 @@ fn a_flow_that_stays_in_the_queue_is_taught_to_the_other_thread() {
         (QueueKind::Untracked, foreign, Lifetime::Packet, false),
     ] {
         let mut bench = Bench::new();
-        bench.arrives(kind, 1, mark);
+        bench.arrives(kind, port, mark);
         let effects = bench.answered(0, Ok(judgement(Action::Allow, lifetime, 3)));
         let learns = effects.iter().any(|effect| matches!(effect, Effect::Learn(..)));
         assert_eq!(learns, learnt, "{kind:?} {mark:x} {lifetime:?}");
-        let later = bench.arrives(kind, 1, mark);
+        let later = bench.arrives(kind, port, mark);
         assert_eq!(asked(&later).is_empty(), learnt, "{kind:?} {mark:x} {lifetime:?}");
     }
 }

@@ -10,6 +10,7 @@ use seawall_platform::linux::queue::Packet;
 
 use super::{Asking, DENIAL_LIFETIME, Effect, Parked, Parking, interface_of, was_handed_on};
 use crate::answer::{Decision, answer};
+use crate::said_of::SaidOf;
 use crate::standing::Standing;
 
 /// A flow that has its verdict now.
@@ -44,7 +45,7 @@ impl Parking {
         if parked.asking != Asking::Asked {
             self.retries -= 1;
         }
-        self.packets -= parked.packets.len();
+        self.packets -= parked.waiting();
         Some(parked)
     }
 
@@ -70,6 +71,7 @@ impl Parking {
         self.conclude(&waited, judgement, standing, now, until, effects);
         parked.packets.clear();
         self.spare.push(parked.packets);
+        self.admit_behind(flow, parked.behind, standing, now, effects);
     }
 
     /// Answers the packets of a flow that has its verdict, and remembers what later packets need.
@@ -95,16 +97,18 @@ impl Parking {
         let is_remembered = decision.lifetime != Lifetime::Once;
         let stays =
             is_remembered && packets.iter().any(|packet| Self::stays_in_queue(packet, decision));
+        let process = owner.map(|owner| owner.process);
+        let said_of = SaidOf::of(&judgement, process);
         if !is_remembered {
             // The next packet asks for itself.
         } else if judgement.action != Action::Allow {
             let until = Some(until.unwrap_or(now + DENIAL_LIFETIME));
-            self.memory.learn_flow(flow, judgement.clone(), until);
+            self.memory.learn_flow(flow, judgement.clone(), said_of, until);
         } else if stays {
-            self.memory.learn_flow(flow, judgement.clone(), None);
+            self.memory.learn_flow(flow, judgement.clone(), said_of, None);
         }
         if stays {
-            effects.push(Effect::Learn(flow, judgement.clone()));
+            effects.push(Effect::Learn(flow, judgement.clone(), process));
         }
         effects.push(Effect::Decided {
             flow,
@@ -138,7 +142,7 @@ fn is_of_nobody_any_more(flow: &Flow, judgement: &Judgement, packets: &[Packet])
         && packets.iter().all(|packet| packet.queue.kind == QueueKind::ParkedReply)
 }
 
-/// A denial that no policy made.
+/// A denial that no policy made: the next packet asks for itself.
 pub(super) fn denial(
     flow: &Flow,
     layer: Layer,
@@ -150,7 +154,7 @@ pub(super) fn denial(
             Direction::Inbound => Action::Drop,
             Direction::Outbound | Direction::Forwarded => Action::Reject,
         },
-        lifetime: Lifetime::Flow,
+        lifetime: Lifetime::Once,
         reason: Reason::plain(layer, text),
         generation: standing.generation,
         reach: Reach::Flow,

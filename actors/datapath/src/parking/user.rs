@@ -36,7 +36,7 @@ impl Parking {
             let text =
                 "The user was asked and gave no answer in time; `seawall prompts` still takes one";
             let judgement = denial(&flow, Layer::NobodyAnswered, text, standing);
-            self.conclude_parked(flow, parked, judgement, standing, now, Some(now), effects);
+            self.conclude_parked(flow, parked, judgement, standing, now, None, effects);
         }
     }
 
@@ -56,12 +56,14 @@ impl Parking {
         if !self.asked.has_room_for(most) {
             let text = "As many connections wait for the user's answer as may";
             let judgement = denial(&flow, Layer::NobodyAnswered, text, standing);
-            self.conclude_parked(flow, parked, judgement, standing, now, Some(now), effects);
+            self.conclude_parked(flow, parked, judgement, standing, now, None, effects);
             return;
         }
         for packet in parked.packets.drain(most..) {
             refuse(packet, effects);
         }
+        let behind = std::mem::take(&mut parked.behind);
         self.asked.add(flow, parked, end);
+        self.admit_behind(flow, behind, standing, now, effects);
     }
 }

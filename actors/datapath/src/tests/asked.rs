@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use seawall_messages::process::{Method, Owner, Owners, ProcessKey};
 use seawall_messages::verdict::{self, Action, Lifetime, Waiting};
-use seawall_messages::{Flow, Layer, PolicyGeneration};
+use seawall_messages::{Layer, PolicyGeneration};
 use seawall_platform::linux::layout::{MarkAction, QueueKind};
-use seawall_platform::linux::queue::Answer;
 use seawall_runtime::AskError;
 
 use super::{Bench, STANDING, answers, asked, judgement, repeat};
@@ -18,7 +16,7 @@ const AT_MOST: Duration = Duration::from_secs(60);
 
 impl Bench {
     /// `verdict` says that the user is asked.
-    fn waits(&mut self, token: u64, answers: u64) -> Vec<Effect> {
+    pub(super) fn waits(&mut self, token: u64, answers: u64) -> Vec<Effect> {
         let waiting = Waiting { generation: STANDING.generation, answers, at_most: AT_MOST };
         let mut effects = Vec::new();
         let answer = Ok(verdict::Answer::Waits(waiting));
@@ -152,41 +150,4 @@ fn what_waits_for_the_user_is_bounded_and_takes_no_room_of_others() {
         while joins(&mut bench, port) {}
     }
     assert_eq!(bench.parking.asked(), (MOST_ASKED_FLOWS, MOST_ASKED_PACKETS));
-}
-
-/// Whose all connections are now.
-struct AllOf(u32);
-
-impl Owners for AllOf {
-    fn owner(&self, _: &Flow, _: Option<u32>) -> Option<Owner> {
-        let process = ProcessKey { pid: self.0, started_ticks: 7, exec_id: Some(1) };
-        Some(Owner { process, cookie: 9, uid: 1000, method: Method::Connect })
-    }
-}
-
-#[test]
-fn what_another_program_sends_from_the_same_port_doesnt_wait_with_what_was_there() {
-    for is_users in [false, true] {
-        let mut bench = Bench::new();
-        let arrives = |bench: &mut Bench, pid| {
-            let (packet, flow) = bench.packet(QueueKind::New, 100, 0);
-            let mut effects = Vec::new();
-            bench.parking.packet(packet, flow, &AllOf(pid), STANDING, bench.now, &mut effects);
-            effects
-        };
-        let token = asked(&arrives(&mut bench, 1))[0];
-        if is_users {
-            assert!(bench.waits(token, 1).is_empty());
-        }
-        assert!(asked(&arrives(&mut bench, 1)).is_empty(), "its own joins it");
-        let effects = arrives(&mut bench, 2);
-        let [another] = asked(&effects)[..] else { panic!("one question: {effects:?}") };
-        assert_eq!(answers(&effects), [(1, Answer::Drop), (2, Answer::Drop)]);
-        let late = bench.answered(token, Ok(judgement(Action::Allow, Lifetime::Flow, 3)));
-        assert!(late.is_empty(), "what was said of the first is not said of the other: {late:?}");
-        let effects = bench.answered(another, Ok(judgement(Action::Reject, Lifetime::Flow, 3)));
-        assert_eq!(answers(&effects).len(), 1);
-        let left = (bench.parking.flows(), bench.parking.packets(), bench.parking.asked());
-        assert_eq!(left, (0, 0, (0, 0)));
-    }
 }
