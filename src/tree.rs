@@ -98,7 +98,7 @@ pub(crate) fn plant(
     give_up: impl FnOnce(String) + Send + 'static,
 ) -> Result<TreeBuilder, WorkerError> {
     let Parts { arguments, started, link, mut handover, listeners, notes, finish } = parts;
-    let Notes { notes, events, problem, counting, finding } = notes;
+    let Notes { notes, events, closed, problem, counting, finding } = notes;
     let (regulars_in, regulars) = Published::new(Regulars::default());
     let owners: Arc<dyn Owners> = match &notes {
         Some(notes) => notes.clone(),
@@ -166,6 +166,7 @@ pub(crate) fn plant(
             finding,
             notes,
             events,
+            closed,
             ledger: Lender::new(seawall_process::Ledger::default()),
             counting,
             problem,

@@ -3,9 +3,10 @@
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 use seawall_messages::Protocol;
-use seawall_platform::linux::sockets::{Socket, SocketDiag, own_addresses};
+use seawall_platform::linux::sockets::{ClosedSockets, Socket, SocketDiag, own_addresses};
 
 #[path = "support/host.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
@@ -162,6 +163,47 @@ fn what_is_left_of_closed_connections_is_not_listed() {
         }
         let sockets = SocketDiag::open().unwrap().list().unwrap();
         assert!(!sockets.iter().any(|socket| (socket.local, socket.remote) == ends), "{sockets:?}");
+    });
+}
+
+/// The cookies of sockets that closed, once there are so many.
+fn closings(closed: &ClosedSockets, count: usize) -> Vec<u64> {
+    let mut cookies = Vec::new();
+    let end = Instant::now() + Duration::from_secs(10);
+    while cookies.len() < count && Instant::now() < end {
+        let heard = closed.take().unwrap();
+        assert!(!heard.missed);
+        cookies.extend(heard.cookies);
+        std::thread::yield_now();
+    }
+    cookies
+}
+
+#[test]
+fn the_tables_tell_of_datagram_sockets_that_close() {
+    Host::new().on(|| {
+        let closed = ClosedSockets::open().unwrap();
+        assert_eq!(closed.take().unwrap(), Default::default());
+        for loopback in ["127.0.0.1:0", "[::1]:0"] {
+            let bound = UdpSocket::bind(loopback).unwrap();
+            let connected = UdpSocket::bind(loopback).unwrap();
+            connected.connect(bound.local_addr().unwrap()).unwrap();
+            connected.send(b"to be received by nobody").unwrap();
+            for socket in [connected, bound] {
+                let cookie = rustix::net::sockopt::socket_cookie(&socket).unwrap();
+                drop(socket);
+                assert_eq!(closings(&closed, 1), [cookie], "{loopback}");
+            }
+        }
+        drop(TcpListener::bind("127.0.0.1:0").unwrap());
+        let many: Vec<_> = (0..1_000).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let cookies =
+            many.iter().map(|socket| rustix::net::sockopt::socket_cookie(socket).unwrap());
+        let mut expected: Vec<u64> = cookies.collect();
+        drop(many);
+        let mut heard = closings(&closed, expected.len());
+        (heard.sort_unstable(), expected.sort_unstable());
+        assert_eq!(heard, expected, "each once, and no TCP socket");
     });
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use seawall_messages::keeper::ToKeeper;
 use seawall_platform::linux::ebpf::{self, CountIn, Events};
 use seawall_platform::linux::link::Link;
+use seawall_platform::linux::sockets::ClosedSockets;
 use seawall_process::{Counting, Finding};
 use seawall_runtime::Lender;
 
@@ -25,6 +26,8 @@ pub(crate) struct Notes {
     pub(crate) notes: Option<Arc<ebpf::Notes>>,
     /// The kernel's events, where there are any.
     pub(crate) events: Option<Lender<Events>>,
+    /// Word of datagram sockets that close, where the events don't tell of them.
+    pub(crate) closed: Option<Lender<ClosedSockets>>,
     /// Why there are none.
     pub(crate) problem: Option<String>,
     /// How bytes are counted.
@@ -68,8 +71,8 @@ impl Notes {
 
     fn none(problem: String, chosen: Option<Counting>) -> Self {
         let counting = chosen.unwrap_or(Counting::Connections);
-        let finding = Finding::All;
-        Self { notes: None, events: None, problem: Some(problem), counting, finding }
+        let (notes, events, finding) = (None, None, Finding::All);
+        Self { notes, events, closed: closed_sockets(), problem: Some(problem), counting, finding }
     }
 
     fn try_open(
@@ -104,9 +107,18 @@ impl Notes {
             false => Counting::Connections,
         });
         let events = Some(Lender::new(notes.events()?));
+        let closed = if notes.tells_of_closed() { None } else { closed_sockets() };
         let notes = Some(Arc::new(notes));
-        Ok(Self { notes, events, problem: None, counting, finding: Finding::All })
+        Ok(Self { notes, events, closed, problem: None, counting, finding: Finding::All })
     }
+}
+
+/// Without it a datagram connection that is taken over keeps its verdict until the kernel tracks it no longer.
+fn closed_sockets() -> Option<Lender<ClosedSockets>> {
+    let opened = ClosedSockets::open().inspect_err(|error| {
+        tracing::warn!(%error, "Nobody tells when datagram sockets close");
+    });
+    opened.ok().map(Lender::new)
 }
 
 /// What was chosen; `None`: whatever this kernel can do best.

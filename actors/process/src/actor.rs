@@ -1,11 +1,13 @@
 //! The shell: takes questions and the kernel's events, looks at traffic, answers.
 
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use seawall_messages::process::{Attribution, HookStatus, Message, Owners as _, Question};
 use seawall_messages::{Flow, PolicyGeneration, Protocol, Snapshot, datapath, policy};
 use seawall_platform::linux::ebpf::{Events, Notes};
+use seawall_platform::linux::sockets::ClosedSockets;
 use seawall_runtime::{
     Address, Component, Context, Failure, Lease, LeaseError, Lender, Pace, Published, Publisher,
     StartError,
@@ -66,6 +68,8 @@ pub struct Arguments {
     pub notes: Option<Arc<Notes>>,
     /// Owns the events; `None` where there are none.
     pub events: Option<Lender<Events>>,
+    /// Owns the word of datagram sockets that close; `None` where the events tell of them, or nobody does.
+    pub closed: Option<Lender<ClosedSockets>>,
     /// Owns what was found and counted.
     pub ledger: Lender<Ledger>,
     /// How bytes are counted.
@@ -87,6 +91,7 @@ pub struct Processes {
     context: Context<Message>,
     arguments: Arguments,
     events: Option<Lease<Events>>,
+    closed: Option<Lease<ClosedSockets>>,
     finder: Finder,
     ledger: Lease<Ledger>,
     /// Counts where the kernel doesn't count by socket.
@@ -105,16 +110,8 @@ impl Component for Processes {
 
     async fn start(context: Context<Message>, arguments: Arguments) -> Result<Self, StartError> {
         let refuse = |error: &dyn std::error::Error| StartError(error.to_string());
-        let mut events = None;
-        if let Some(lender) = &arguments.events {
-            let lease = lender.lend(context.generation()).map_err(|error| refuse(&error))?;
-            let descriptor = lease
-                .with(|events| watch::descriptor(events))
-                .map_err(|error| refuse(&error))?
-                .map_err(|error| refuse(&error))?;
-            tokio::spawn(watch::events(descriptor, context.address().clone()));
-            events = Some(lease);
-        }
+        let events = watched(arguments.events.as_ref(), &context)?;
+        let closed = watched(arguments.closed.as_ref(), &context)?;
         let ledger = arguments.ledger.lend(context.generation()).map_err(|error| refuse(&error))?;
         let tracked = match arguments.counting {
             Counting::Sockets | Counting::Nothing => None,
@@ -142,6 +139,7 @@ impl Component for Processes {
             names_asked: Instant::now(),
             pace: Pace::new(LOOK_AT_MOST),
             events,
+            closed,
             context,
             arguments,
         })
@@ -323,6 +321,22 @@ impl Processes {
             watch::names(&self.names);
         }
     }
+}
+
+/// What the kernel tells from now on, and has waiting.
+fn watched<T: AsFd + Send + 'static>(
+    lender: Option<&Lender<T>>,
+    context: &Context<Message>,
+) -> Result<Option<Lease<T>>, StartError> {
+    let Some(lender) = lender else { return Ok(None) };
+    let refuse = |error: &dyn std::error::Error| StartError(error.to_string());
+    let lease = lender.lend(context.generation()).map_err(|error| refuse(&error))?;
+    let descriptor = lease
+        .with(|source| source.as_fd().try_clone_to_owned())
+        .map_err(|error| refuse(&error))?
+        .map_err(|error| refuse(&error))?;
+    tokio::spawn(watch::events(descriptor, context.address().clone()));
+    Ok(Some(lease))
 }
 
 /// Whether what is known of a connection is about the owner that the kernel noted.

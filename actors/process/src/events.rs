@@ -76,6 +76,11 @@ pub(crate) fn tables_missing(error: &SocketsError) {
     tracing::error!(%error, cause = error.source.to_string(), "The socket tables can't be read");
 }
 
+pub(crate) fn closings_failed(error: &std::io::Error) {
+    counter!(FAILED, "asked" => "closed sockets").increment(1);
+    tracing::warn!(%error, "It could not be heard which datagram sockets closed");
+}
+
 pub(crate) fn tables_failed(error: &SocketsError) {
     counter!(FAILED, "asked" => "sockets").increment(1);
     tracing::debug!(%error, cause = error.source.to_string(), "A socket could not be looked up");

@@ -176,9 +176,19 @@ impl Finder {
         }
         let process = self.by_open_files(&socket, (own, other), snapshot)?;
         let attribution = Attribution { method: Method::OpenFiles, process: Some(process) };
-        // Without notes nobody counts what a socket moves, or tells when it closes.
-        let is_followed = self.notes.is_some() && !socket.listening;
+        // Without notes nobody counts what a socket moves. Of datagrams it has to be learnt when theirs closes.
+        let is_connection = self.notes.is_some() && !socket.listening;
+        let is_followed = is_connection || flow.protocol == Protocol::UDP;
         Some(Found { attribution, cookie: is_followed.then_some(cookie) })
+    }
+
+    /// Whether the socket tables still have this socket between the ends of a flow. Where they don't tell, it may be.
+    pub(crate) fn may_still_have(&mut self, flow: &Flow, cookie: u64) -> bool {
+        let (Some((own, other)), Some(tables)) = (ends(flow), self.tables.as_mut()) else {
+            return true;
+        };
+        let found = tables.find(flow.protocol, own, other).inspect_err(events::tables_failed);
+        found.map_or(true, |found| found.is_some_and(|(_, now)| now == cookie))
     }
 
     /// Who has the socket open.

@@ -231,6 +231,16 @@ impl Ledger {
         }
     }
 
+    /// The datagram sockets that aren't known to have closed, each with one of their connections.
+    pub(crate) fn datagram_sockets(&self) -> Vec<(u64, Flow)> {
+        let open = self.sockets.iter().filter(|(_, socket)| socket.closed.is_none());
+        let named = open.filter_map(|(counter, socket)| match counter {
+            Counter::Socket(cookie) => Some((*cookie, *socket.flows.iter().next()?)),
+            Counter::Connection(_) => None,
+        });
+        named.collect()
+    }
+
     /// The datagram connections that a socket has, or had.
     pub(crate) fn had(&self, cookie: u64) -> Vec<Flow> {
         let socket = self.sockets.get(&Counter::Socket(cookie));

@@ -1,11 +1,10 @@
 //! What comes by itself: the kernel's events, time, names of desktop files.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use seawall_messages::process::Message;
-use seawall_platform::linux::ebpf::Events;
 use seawall_runtime::Address;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -14,11 +13,6 @@ use crate::names::{DesktopFolder, DesktopIndex, read_desktop_files, resolve};
 
 /// The kernel wakes at most this often: what comes meanwhile is taken together.
 const GATHER: Duration = Duration::from_millis(1);
-
-/// A descriptor that becomes readable when the kernel has something to tell.
-pub(crate) fn descriptor(events: &Events) -> std::io::Result<OwnedFd> {
-    events.as_fd().try_clone_to_owned()
-}
 
 /// Says when events wait.
 pub(crate) async fn events(descriptor: OwnedFd, to: Address<Message>) {

@@ -326,6 +326,42 @@ fn ends_that_another_process_uses_are_told_of_and_are_its_own() {
     }
 }
 
+#[test]
+fn datagram_sockets_that_nobody_noted_are_told_of_as_they_close() {
+    let scripts = [TAKES_BY_NAMING, TAKES_CONNECTED].into_iter();
+    let cases = scripts.flat_map(|script| [false, true].map(|takes_notes| (script, takes_notes)));
+    // A child of this process is no clear owner for some seconds: all of them wait at once.
+    std::thread::scope(|scope| {
+        for (script, takes_notes) in cases {
+            scope.spawn(move || told_though_not_noted(script, takes_notes));
+        }
+    });
+}
+
+fn told_though_not_noted(script: &'static str, takes_notes: bool) {
+    Host::new().on(|| {
+        let (_service, called) = service();
+        let own = service().1;
+        let mut program = Program::start(script, &[own.port(), called.port()]);
+        // Whatever is noted from here on: the socket is older.
+        let noting = takes_notes.then(Noting::begin);
+        let running = match &noting {
+            Some(noting) => noting.run(),
+            None => Running::start(Err("this test does without")),
+        };
+        running.ask_for(any_app());
+        let flow = udp(own, called);
+        wait_until("it is found", || {
+            let found = running.identify(about(flow));
+            found.process.is_some_and(|process| process.key.pid == program.id())
+        });
+        assert!(running.told().is_empty(), "{:?}", running.told());
+        program.end();
+        wait_until("its end is told of", || running.told() == [flow]);
+        running.stop();
+    });
+}
+
 /// A socket whose port others of the same user may have, too.
 fn shared_socket() -> UdpSocket {
     let fd = socket(AddressFamily::INET, SocketType::DGRAM, None).expect("a socket");

@@ -123,6 +123,12 @@ impl Notes {
         self.hooks.iter().all(|hook| hook.missing.is_none() || !counts(hook))
     }
 
+    /// Whether it is told when a datagram socket closes.
+    pub fn tells_of_closed(&self) -> bool {
+        let tells = |hook: &HookStatus| hook.name == load::TELLS_OF_CLOSED;
+        self.hooks.iter().any(|hook| tells(hook) && hook.missing.is_none())
+    }
+
     /// A process that used the network; `None` if it is not remembered any more, or being noted this
     /// very moment.
     pub fn process(&self, process: &ProcessId) -> Option<Box<ProcessRecord>> {

@@ -287,11 +287,37 @@ pub(super) fn read_address(bytes: &[u8]) -> Option<std::net::IpAddr> {
     }
 }
 
-/// Calls `each` with the type and payload of every message that was received unasked.
-pub(super) fn each_message(bytes: &[u8], mut each: impl FnMut(u16, &[u8])) {
-    for message in messages(bytes) {
-        each(message.kind, message.payload);
+/// How far what waited at a socket was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Whether the kernel had no room for some of it.
+    pub(super) missed: bool,
+    /// Whether more waits.
+    pub(super) more: bool,
+}
+
+/// Takes up to so many messages that wait at a socket which never blocks: the type and payload of each.
+/// `buffer` has room for the longest.
+pub(super) fn take_unasked(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    most: usize,
+    mut each: impl FnMut(u16, &[u8]),
+) -> Result<Taken> {
+    let mut missed = false;
+    for _ in 0..most {
+        match rustix::net::recv(socket, &mut *buffer, RecvFlags::TRUNC) {
+            Ok((_, length)) => match buffer.get(..length) {
+                Some(bytes) => messages(bytes).for_each(|it| each(it.kind, it.payload)),
+                None => missed = true,
+            },
+            Err(Errno::INTR) => {}
+            Err(Errno::NOBUFS) => missed = true,
+            Err(Errno::AGAIN) => return Ok(Taken { missed, more: false }),
+            Err(errno) => return Err(errno.into()),
+        }
     }
+    Ok(Taken { missed, more: true })
 }
 
 fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {

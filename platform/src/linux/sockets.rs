@@ -9,7 +9,10 @@ use seawall_messages::Protocol;
 use self::wire::{Listed, State};
 use super::netlink::{Netlink, Request, attributes, read_address};
 
+mod closed;
 mod wire;
+
+pub use self::closed::{ClosedSockets, Closings};
 
 /// RTM_GETADDR (linux/rtnetlink.h).
 const GET_ADDRESSES: u16 = 22;

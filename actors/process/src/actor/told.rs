@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use seawall_messages::process::{Attribution, Question};
+use seawall_messages::process::{Attribution, Question, Traffic};
 use seawall_messages::{Flow, Protocol, datapath};
 use seawall_platform::linux::ebpf::{self, Event, abi};
+use seawall_platform::linux::sockets::Closings;
 use seawall_runtime::LeaseError;
 
 use super::Processes;
@@ -18,6 +19,16 @@ const MOST_EVENTS: usize = 8_192;
 impl Processes {
     /// Takes what the kernel told of.
     pub(super) fn take_events(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        let mut parted = Vec::new();
+        self.take_noted(&mut parted, now)?;
+        self.take_closed(&mut parted, now)?;
+        self.part(parted);
+        Ok(())
+    }
+
+    /// What its programs told of.
+    fn take_noted(&mut self, parted: &mut Vec<Flow>, now: Instant) -> Result<(), LeaseError> {
         let Some(lease) = &self.events else { return Ok(()) };
         let mut taken = Vec::new();
         lease.with(|events| {
@@ -27,17 +38,39 @@ impl Processes {
                 taken.push(event);
             }
         })?;
-        let now = Instant::now();
-        let mut parted = Vec::new();
         for event in taken {
             match event {
                 Event::Process(record) => self.finder.roster.learn(record, now),
-                Event::Closed(closed) => self.closed(&closed, &mut parted, now)?,
-                Event::Taken(taken) => self.taken(&taken, &mut parted, now)?,
+                Event::Closed(closed) => self.closed(&closed, parted, now)?,
+                Event::Taken(taken) => self.taken(&taken, parted, now)?,
             }
         }
-        self.part(parted);
         Ok(())
+    }
+
+    /// What its socket tables told of.
+    fn take_closed(&mut self, parted: &mut Vec<Flow>, now: Instant) -> Result<(), LeaseError> {
+        let Some(lease) = &self.closed else { return Ok(()) };
+        let Closings { mut cookies, missed } = match lease.with(|closed| closed.take())? {
+            Ok(closings) => closings,
+            Err(error) => {
+                events::closings_failed(&error);
+                return Ok(());
+            }
+        };
+        if missed {
+            let open = self.ledger.with(|ledger| ledger.datagram_sockets())?;
+            let gone =
+                open.iter().filter(|(cookie, flow)| !self.finder.may_still_have(flow, *cookie));
+            cookies.extend(gone.map(|(cookie, _)| *cookie));
+        }
+        self.ledger.with(|ledger| {
+            for cookie in cookies {
+                let counter = Counter::Socket(cookie);
+                let nothing = Traffic::default();
+                parted.extend(ledger.closed(counter, Protocol::UDP, nothing, None, now).flows);
+            }
+        })
     }
 
     fn closed(

@@ -12,6 +12,7 @@ use seawall_messages::process::{
 };
 use seawall_messages::{Direction, Flow, Protocol, Snapshot, datapath};
 use seawall_platform::linux::ebpf::Notes;
+use seawall_platform::linux::sockets::ClosedSockets;
 use seawall_runtime::{
     Address, Component, Context, Deadlines, Failure, Generation, Kernel, Lender, Published,
     Publisher, Spec, StartError, TreeBuilder,
@@ -86,9 +87,11 @@ impl Running {
         let datapath = tree.declare(spec("datapath", &[]));
         let policies = tree.declare(spec("policy", &[]));
         let events = |notes: &Arc<Notes>| Lender::new(notes.events().expect("a ring buffer"));
+        let closed = || Lender::new(ClosedSockets::open().expect("a netlink socket"));
         let arguments = Arguments {
             notes: notes.ok().cloned(),
             events: notes.ok().map(events),
+            closed: notes.is_err().then(closed),
             ledger: Lender::new(Ledger::default()),
             finding: Finding::All,
             counting: Counting::Sockets,

@@ -317,9 +317,10 @@ fn sock_release(context: SockContext) -> i32 {
     if is_owned && key.destination_port != 0 && TUPLES.get_ptr(key).is_none() {
         note_tuple(&key, &OwnerRecord { hook: hook::RELEASE, ..owner });
     }
-    // What is joined to a tuple must part from it before another program takes it, also
-    // where all datagrams were denied.
-    tell_closed(socket, &key, &owner, is_owned, FORCE_WAKEUP);
+    // What is joined to a tuple must part from it before another program takes it, also where all datagrams were
+    // denied, or were sent before there were notes.
+    let if_silent = is_owned || socket.namespace == guarded_namespace();
+    tell_closed(socket, &key, &owner, if_silent, FORCE_WAKEUP);
     PASS
 }
 

@@ -22,6 +22,9 @@ struct Hook {
     serves: &'static str,
 }
 
+/// The hook at which a socket's end is told of.
+pub(super) const TELLS_OF_CLOSED: &str = "sock_release";
+
 const HOOKS: [Hook; 11] = [
     hook("sock_create", 2, "owners of raw sockets and of ping"),
     hook("connect4", 10, "owners of connected UDP sockets"),
@@ -31,7 +34,7 @@ const HOOKS: [Hook; 11] = [
     hook("post_bind4", 12, "owners of UDP services"),
     hook("post_bind6", 13, "owners of UDP services (IPv6)"),
     hook("tcp", 3, "owners of TCP connections and services"),
-    hook("sock_release", 34, "owners of sockets that closed at once"),
+    hook(TELLS_OF_CLOSED, 34, "owners of sockets that closed at once"),
     hook("ingress", 0, "bytes received"),
     hook("egress", 1, "bytes sent, and owners in containers"),
 ];

@@ -1,15 +1,14 @@
 //! Word of changes, as it comes.
 
-use std::io::{Error, Result};
+use std::io::Result;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use seawall_messages::network::Mac;
 
-use super::super::netlink::each_message;
+use super::super::netlink::{Taken, take_unasked};
 use super::wire;
 use super::wireless::WirelessEvents;
 
@@ -78,31 +77,9 @@ impl NetworkEvents {
     }
 }
 
-/// How far what waited at a socket was taken.
-pub(super) struct Taken {
-    /// Whether the kernel had no room for some of it.
-    pub(super) missed: bool,
-    /// Whether more waits.
-    pub(super) more: bool,
-}
-
 /// Takes the messages that wait at a socket.
-pub(super) fn take(socket: BorrowedFd<'_>, mut each: impl FnMut(u16, &[u8])) -> Result<Taken> {
-    let mut buffer = vec![0; RECEIVE_BYTES];
-    let mut missed = false;
-    for _ in 0..MAX_MESSAGES {
-        match rustix::net::recv(socket, &mut buffer[..], RecvFlags::TRUNC) {
-            Ok((_, length)) => match buffer.get(..length) {
-                Some(messages) => each_message(messages, &mut each),
-                None => missed = true,
-            },
-            Err(Errno::INTR) => {}
-            Err(Errno::NOBUFS) => missed = true,
-            Err(Errno::AGAIN) => return Ok(Taken { missed, more: false }),
-            Err(errno) => return Err(Error::from(errno)),
-        }
-    }
-    Ok(Taken { missed, more: true })
+pub(super) fn take(socket: BorrowedFd<'_>, each: impl FnMut(u16, &[u8])) -> Result<Taken> {
+    take_unasked(socket, &mut vec![0; RECEIVE_BYTES], MAX_MESSAGES, each)
 }
 
 impl Heard {
