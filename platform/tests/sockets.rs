@@ -171,7 +171,7 @@ fn closings(closed: &ClosedSockets, count: usize) -> Vec<u64> {
     let mut cookies = Vec::new();
     let end = Instant::now() + Duration::from_secs(10);
     while cookies.len() < count && Instant::now() < end {
-        let heard = closed.take().unwrap();
+        let heard = closed.take().expect("a netlink socket that can be read");
         assert!(!heard.missed);
         cookies.extend(heard.cookies);
         std::thread::yield_now();
@@ -202,7 +202,8 @@ fn the_tables_tell_of_datagram_sockets_that_close() {
         let mut expected: Vec<u64> = cookies.collect();
         drop(many);
         let mut heard = closings(&closed, expected.len());
-        (heard.sort_unstable(), expected.sort_unstable());
+        heard.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(heard, expected, "each once, and no TCP socket");
     });
 }
