@@ -37,6 +37,12 @@ impl Attempt {
         Self(Running::start(command.args(["hold", deed.as_str(), &to.to_string()])))
     }
 
+    fn from(world: &World, program: &Path, deed: Deed, to: SocketAddr, from_port: u16) -> Self {
+        let mut command = world.desk.command(&program.to_string_lossy());
+        command.args(["hold", deed.as_str(), &to.to_string(), &from_port.to_string()]);
+        Self(Running::start(&mut command))
+    }
+
     /// What became of it; `None`: it waits.
     fn outcome(&self, within: Duration) -> Option<String> {
         let line = self.0.line(within)?;

@@ -1,13 +1,15 @@
 //! A prompt answered each way, and what it covers from then on.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lab::pane::Pane;
 use lab::probe::Path as Way;
+use lab::seawall::process;
 use lab::world::needs;
-use lab::{Datagrams, Deed, Family, Programs, Seawall, Talk, World, eventually, until};
-use seawall_messages::Direction;
+use lab::{Datagrams, Deed, Family, Programs, Seawall, Serve, Talk, World, eventually, until};
 use seawall_messages::prompt::{Covers, Prompt, PromptState};
+use seawall_messages::{Action, Direction};
 
 use super::{
     A_WHILE, ASKED, Attempt, OTHER_PORT, PORT, SOON, answer, at, programs, prompt_of, prompts,
@@ -73,6 +75,35 @@ fn a_prompt_is_answered_each_way() {
     let policy = seawall.verb(&["export"]).stdout;
     for rule in ["+ *", "- *", &format!("+ {} */{PORT}", at(PORT).ip())] {
         assert!(policy.contains(rule), "{rule} is not in the store:\n{policy}");
+    }
+}
+
+/// What is said of the one program is not said of the other, though the other calls from its port.
+#[test]
+fn who_calls_from_the_port_of_one_that_waits_is_asked_about_anew() {
+    const FROM_PORT: u16 = 9002;
+    let world = World::new();
+    let _server = Serve::start(&world.peer, &[at(PORT)], &[at(PORT)]);
+    let seawall = Seawall::on(&world.desk).policy(ASKED).start();
+    let folder = Programs::new();
+    let programs = programs(&folder, 4);
+    for (pair, deed) in programs.chunks(2).zip([Deed::Connect, Deed::ConnectAndSend]) {
+        let start = |program| Attempt::from(&world, program, deed, at(PORT), FROM_PORT);
+        let first = start(&pair[0]);
+        let of_first = prompt_of(&seawall, &pair[0]);
+        drop(first);
+        let second = start(&pair[1]);
+        let of_second = prompt_of(&seawall, &pair[1]);
+        answer(&seawall, &of_first, &["block", "--always", "--what", "app"]);
+        answer(&seawall, &of_second, &["allow"]);
+        second.connects("the answer to its own prompt counts");
+        let newest = || seawall.connections().connections.into_iter().next();
+        eventually(&format!("{deed:?}: the second's passes, as its own"), SOON, || {
+            newest().is_some_and(|it| {
+                let path = process(&it).map(|process| PathBuf::from(&*process.path));
+                it.action == Action::Allow && path.as_ref() == Some(&pair[1])
+            })
+        });
     }
 }
 
