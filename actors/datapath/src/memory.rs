@@ -43,15 +43,13 @@ struct Remembered {
     until: Option<Instant>,
 }
 
-/// What is remembered of a flow.
-#[derive(Debug)]
-pub(crate) enum Recalled<'a> {
-    /// Nothing that counts.
-    Nothing,
-    /// What was said of another program.
+/// Why a packet's flow has no verdict here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// None is remembered, or none that counts any more.
+    New,
+    /// What was remembered was said of another program, and is forgotten.
     Anothers,
-    /// Its verdict, and of whom it was said.
-    Verdict(&'a Judgement, SaidOf),
 }
 
 /// See the module.
@@ -79,8 +77,7 @@ impl Memory {
         }
     }
 
-    /// The flow's verdict, if it has one that counts, and whether it was said of whoever sends this packet. If not,
-    /// it is forgotten.
+    /// The flow's verdict, and of whom it was said, if it counts and was said of whoever sends this packet.
     pub(crate) fn of_flow(
         &mut self,
         packet: &Packet,
@@ -88,23 +85,21 @@ impl Memory {
         owners: &dyn Owners,
         standing: Standing,
         now: Instant,
-    ) -> Recalled<'_> {
-        let refused = match self.flows.get(flow) {
-            Some((remembered, _)) if !remembered.holds(standing, now) => Some(Recalled::Nothing),
-            Some((Remembered { judgement, .. }, said_of))
-                if !said_of.holds_for(packet, flow, judgement.action, owners) =>
-            {
-                Some(Recalled::Anothers)
-            }
-            Some(_) | None => None,
+    ) -> Result<(&Judgement, SaidOf), Unknown> {
+        let (remembered, said_of) = self.flows.get(flow).ok_or(Unknown::New)?;
+        let unknown = if !remembered.holds(standing, now) {
+            Some(Unknown::New)
+        } else if !said_of.holds_for(packet, flow, remembered.judgement.action, owners) {
+            Some(Unknown::Anothers)
+        } else {
+            None
         };
-        if let Some(refused) = refused {
+        if let Some(unknown) = unknown {
             self.flows.remove(flow);
-            return refused;
+            return Err(unknown);
         }
-        self.flows.get(flow).map_or(Recalled::Nothing, |(remembered, said_of)| {
-            Recalled::Verdict(&remembered.judgement, *said_of)
-        })
+        let (remembered, said_of) = self.flows.get(flow).ok_or(Unknown::New)?;
+        Ok((&remembered.judgement, *said_of))
     }
 
     /// Remembers a flow's verdict, for good or until then.

@@ -25,10 +25,8 @@ use seawall_runtime::AskError;
 
 pub use self::count::ParkedCount;
 use self::end::{Waited, denial};
-#[cfg(test)]
-pub(crate) use self::time::PARKED_DEADLINE;
 use crate::answer::{Decision, answer, came_back};
-use crate::memory::{Memory, Recalled};
+use crate::memory::{Memory, Unknown};
 use crate::standing::Standing;
 use crate::suspects::QUARANTINE;
 use crate::waiting::{Asked, Joined};
@@ -40,6 +38,8 @@ pub(crate) const MOST_PACKETS_PER_FLOW: usize = 64;
 /// Packets in all that may wait. Below the journal's 16,384 slots, so that there is always room to receive.
 pub(crate) const MOST_PACKETS: usize = 12_288;
 
+/// A flow that has no verdict by then is denied; it is asked about again when it tries again.
+pub(crate) const PARKED_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a denial is remembered: a retry within it costs no question.
 const DENIAL_LIFETIME: Duration = Duration::from_secs(10);
 /// Crashes that are enough.
@@ -111,17 +111,6 @@ struct Arrived {
     flow: Flow,
     /// Whether packets of it passed before.
     is_open: bool,
-}
-
-/// What is known of a packet's flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    /// Nothing that counts.
-    Nothing,
-    /// What was said of another program, and is forgotten.
-    Anothers,
-    /// Its verdict, by which the packet was answered.
-    Answered,
 }
 
 /// The flow table.
@@ -197,11 +186,9 @@ impl Parking {
             effects.push(Effect::RulesSuspect);
             return;
         }
-        let known = self.answer_from_memory(&packet, &flow, owners, standing, now, effects);
-        if known == Known::Answered {
-            return;
-        }
-        let is_open = was_handed_on(&packet) && known != Known::Anothers;
+        let answered = self.answer_from_memory(&packet, &flow, owners, standing, now, effects);
+        let Err(unknown) = answered else { return };
+        let is_open = was_handed_on(&packet) && unknown != Unknown::Anothers;
         self.make_way(&packet, &flow, owners, effects);
         match self.asked.join(packet, &flow) {
             Joined::No => {}
@@ -330,19 +317,15 @@ impl Parking {
         standing: Standing,
         now: Instant,
         effects: &mut Vec<Effect>,
-    ) -> Known {
-        let (judgement, said_of) = match self.memory.of_flow(packet, flow, owners, standing, now) {
-            Recalled::Nothing => return Known::Nothing,
-            Recalled::Anothers => return Known::Anothers,
-            Recalled::Verdict(judgement, said_of) => (judgement, said_of),
-        };
+    ) -> Result<(), Unknown> {
+        let (judgement, said_of) = self.memory.of_flow(packet, flow, owners, standing, now)?;
         let decision = Decision::from(judgement);
         effects.push(Effect::Answer(*packet, answer(packet, decision, standing, &self.layout)));
         // It was told when the flow was decided; that it hands on a packet shows that it forgot.
         if was_handed_on(packet) {
             effects.push(Effect::Learn(*flow, judgement.clone(), said_of.process()));
         }
-        Known::Answered
+        Ok(())
     }
 
     fn park(

@@ -44,8 +44,8 @@ impl SaidOf {
         action: Action,
         owners: &dyn Owners,
     ) -> bool {
-        // A TCP connection is its program's until another begins, which the kernel sees as new.
-        let begins = packet.queue.kind == QueueKind::New;
+        // A TCP connection is its program's until another begins, which the kernel sees as new, if it tracks it.
+        let begins = matches!(packet.queue.kind, QueueKind::New | QueueKind::Untracked);
         if self == Self::All || (flow.protocol == Protocol::TCP && !begins) {
             return true;
         }

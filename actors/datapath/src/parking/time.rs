@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use seawall_messages::{Flow, Layer};
 
-use super::{Asking, Effect, Parking, denial};
+use super::{Asking, Effect, PARKED_DEADLINE, Parking, denial};
 use crate::standing::Standing;
 
-/// A flow that has no verdict by then is denied; it is asked about again when it tries again.
-pub(crate) const PARKED_DEADLINE: Duration = Duration::from_secs(5);
 /// How soon a question that could not be asked is asked again.
 const RETRY: Duration = Duration::from_millis(10);
 /// How soon it is looked whether the user's answers changed, where nobody tells.

@@ -55,7 +55,7 @@ fn what_was_said_of_one_program_is_not_said_of_the_next() {
     const A: Option<u32> = Some(1);
     const B: Option<u32> = Some(2);
     use Action::{Allow, Reject};
-    use QueueKind::{New, ParkedOriginal};
+    use QueueKind::{New, ParkedOriginal, Untracked};
     const TCP: Protocol = Protocol::TCP;
     const UDP: Protocol = Protocol::UDP;
     const ICMP: Protocol = Protocol::ICMP;
@@ -70,6 +70,9 @@ fn what_was_said_of_one_program_is_not_said_of_the_next() {
         (TCP, Reject, None, None, New, true),
         (TCP, Allow, A, None, New, true),
         (TCP, Allow, None, B, New, true),
+        // The same where the kernel doesn't track it: of what is allowed there nothing is remembered.
+        (TCP, Reject, A, A, Untracked, false),
+        (TCP, Reject, A, B, Untracked, true),
         // What belongs to a connection is its program's.
         (TCP, Allow, A, B, ParkedOriginal, false),
         (TCP, Allow, None, None, ParkedOriginal, false),
