@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 /// What stays after [`drop_privileges`]:
-/// - NET_ADMIN: verdicts, connection tracking, destroying sockets;
+/// - NET_ADMIN: verdicts, connection tracking, destroying sockets, word of those that close;
 /// - SYS_PTRACE, DAC_READ_SEARCH: whose socket it is, from /proc;
 /// - NET_BIND_SERVICE: a metrics port below 1024.
 pub const KEPT: CapabilitySet = CapabilitySet::NET_ADMIN

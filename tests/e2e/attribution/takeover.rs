@@ -24,41 +24,77 @@ const DEEDS: [(Deed, &str); 3] =
 /// Those whose socket the tables name exactly, however young it is.
 const FOUND_BY_TABLES: [(Deed, &str); 2] = [(Deed::Connect, "tcp"), (Deed::ConnectAndSend, "udp")];
 
+/// How verdicts are kept, and owners found.
+#[derive(Clone, Copy)]
+struct How {
+    every_packet_is_judged: bool,
+    by_tables: bool,
+}
+
+const STANDING: How = How { every_packet_is_judged: false, by_tables: false };
+const EVERY_PACKET: How = How { every_packet_is_judged: true, by_tables: false };
+
+impl How {
+    /// Without the kernel's notes.
+    fn by_tables(self) -> Self {
+        Self { by_tables: true, ..self }
+    }
+
+    fn start<'a>(self, world: &'a World, policy: &str) -> Seawall<'a> {
+        let filter = match self.every_packet_is_judged {
+            true => "[filter]\npermanent_verdicts = false\n",
+            false => "",
+        };
+        let seawall = Seawall::on(&world.desk).policy(&format!("{filter}{policy}"));
+        match self.by_tables {
+            true => seawall.environment("SEAWALL_ATTRIBUTION", "socket-tables").start(),
+            false => seawall.start(),
+        }
+    }
+}
+
 #[test]
 fn a_flow_taken_over_is_its_new_programs() {
-    is_its_new_programs(None, &DEEDS);
+    is_its_new_programs(STANDING, &DEEDS);
 }
 
 #[test]
 fn a_flow_taken_over_is_its_new_programs_by_the_tables_too() {
-    is_its_new_programs(BY_TABLES, &FOUND_BY_TABLES);
+    is_its_new_programs(STANDING.by_tables(), &FOUND_BY_TABLES);
 }
 
-fn is_its_new_programs(environment: Option<(&str, &str)>, deeds: &[(Deed, &str)]) {
+fn is_its_new_programs(how: How, deeds: &[(Deed, &str)]) {
     let world = World::new();
     let programs = Programs::new();
     let to = at(Family::V4, ALLOWED);
     let _serve = Serve::start(&world.peer, &[to], &[to]);
-    let mut seawall = Seawall::on(&world.desk).policy(POLICY);
-    if let Some((name, value)) = environment {
-        seawall = seawall.environment(name, value);
-    }
-    let seawall = seawall.start();
+    let seawall = how.start(&world, POLICY);
     let start = |number, deed| {
         let command = world.desk.command(&programs.app(number).to_string_lossy());
         Held::start_from(command, deed, to, FROM_PORT)
     };
-    for (round, (deed, _)) in deeds.iter().copied().enumerate() {
-        let (first, second) = (2 * round, 2 * round + 1);
-        start(first, deed).end();
-        let _second = start(second, deed);
+    let is_listed_as = |number, deed| {
         let mut seen = None;
-        let is_the_seconds = until(LISTED, || {
+        let is_it = until(LISTED, || {
             seen = newest(&seawall, deed);
             let process = seen.as_ref().and_then(process);
-            process.filter(|process| runs(process, &programs.app(second))).map(|_| ())
+            process.filter(|process| runs(process, &programs.app(number))).map(|_| ())
         });
-        assert!(is_the_seconds.is_some(), "{deed:?} is not the second program's: {seen:#?}");
+        assert!(is_it.is_some(), "{deed:?} is not the program's: {seen:#?}");
+    };
+    for (round, (deed, _)) in deeds.iter().copied().enumerate() {
+        let (first, second) = (2 * round, 2 * round + 1);
+        let mut held = start(first, deed);
+        if how.by_tables {
+            // Whose it is can't be found once the program is gone.
+            is_listed_as(first, deed);
+        }
+        held.end();
+        if how.by_tables {
+            is_taken_back(&world, &format!("{deed:?}"));
+        }
+        let _second = start(second, deed);
+        is_listed_as(second, deed);
     }
 }
 
@@ -70,31 +106,15 @@ fn newest(seawall: &Seawall, deed: Deed) -> Option<Connection> {
     })
 }
 
-/// Whether a datagram flow from this port is tracked: a verdict that is taken back has none.
-fn is_tracked(from_port: u16) -> bool {
-    let entries = Conntrack::open().and_then(|mut conntrack| conntrack.list());
-    entries.expect("tracked flows can be listed").iter().any(|entry| {
-        entry.original.protocol == Protocol::UDP && entry.original.source_port == from_port
-    })
-}
-
-/// How verdicts are kept, and owners found.
-#[derive(Clone, Copy)]
-struct How {
-    filter: &'static str,
-    environment: Option<(&'static str, &'static str)>,
-}
-
-const STANDING: How = How { filter: "", environment: None };
-const EVERY_PACKET: How =
-    How { filter: "[filter]\npermanent_verdicts = false\n", environment: None };
-/// Without the kernel's notes.
-const BY_TABLES: Option<(&str, &str)> = Some(("SEAWALL_ATTRIBUTION", "socket-tables"));
-
-impl How {
-    fn is_by_tables(&self) -> bool {
-        self.environment.is_some()
-    }
+/// Waits until no datagram flow from that port is tracked: some milliseconds after a socket closed its verdict is taken back.
+#[track_caller]
+fn is_taken_back(world: &World, what: &str) {
+    eventually(&format!("{what}: the verdict is taken back"), ARRIVES, || {
+        let entries = world.desk.inside(|| Conntrack::open().and_then(|mut it| it.list()));
+        !entries.expect("tracked flows can be listed").iter().any(|entry| {
+            entry.original.protocol == Protocol::UDP && entry.original.source_port == FROM_PORT
+        })
+    });
 }
 
 #[test]
@@ -110,7 +130,7 @@ fn nor_does_it_where_every_packet_is_judged() {
 #[test]
 fn nor_where_the_kernel_takes_no_notes() {
     for how in [STANDING, EVERY_PACKET] {
-        takes_over(How { environment: BY_TABLES, ..how }, &FOUND_BY_TABLES);
+        takes_over(how.by_tables(), &FOUND_BY_TABLES);
     }
 }
 
@@ -121,15 +141,10 @@ fn takes_over(how: How, deeds: &[(Deed, &str)]) {
     let to = Family::BOTH.map(|family| at(family, ALLOWED));
     let _serve = Serve::start(&world.peer, &to, &to);
     count_arrivals(&world.peer);
-    let mut seawall = Seawall::on(&world.desk).policy(&format!(
-        "{}[[app]]\nmatch = {{ path = \"{}\" }}\noutgoing_rules = [\"- *\"]\n",
-        how.filter,
-        denied.display()
-    ));
-    if let Some((name, value)) = how.environment {
-        seawall = seawall.environment(name, value);
-    }
-    let seawall = seawall.start();
+    let denied_path = denied.display();
+    let policy =
+        format!("[[app]]\nmatch = {{ path = \"{denied_path}\" }}\noutgoing_rules = [\"- *\"]\n");
+    let seawall = how.start(&world, &policy);
     for &(deed, protocol) in deeds {
         for to in to {
             let what = format!("{deed:?} to {to}");
@@ -143,21 +158,19 @@ fn takes_over(how: How, deeds: &[(Deed, &str)]) {
             };
             let before = arrived();
             let mut first = start(&programs.app(1));
-            if how.is_by_tables() {
+            if how.by_tables {
                 // Whose it is can't be found once the program is gone.
                 gets_through("the allowed program", before);
             }
             first.end();
             gets_through("the allowed program", before);
             let allowed = arrived();
-            // Some milliseconds after its socket closed, the verdict is taken back.
-            if how.is_by_tables() || how.filter.is_empty() {
-                eventually(&format!("{what}: the verdict is taken back"), ARRIVES, || {
-                    world.desk.inside(|| !is_tracked(FROM_PORT))
-                });
+            // A standing verdict, and what is remembered of nobody known, lasts for some milliseconds more.
+            if how.by_tables || !how.every_packet_is_judged {
+                is_taken_back(&world, &what);
             }
             for _ in 0..10 {
-                if how.is_by_tables() && deed.protocol() == Protocol::UDP {
+                if how.by_tables && deed.protocol() == Protocol::UDP {
                     let _held = start(&denied);
                     eventually(&format!("{what}: the denied one is told of"), LISTED, || {
                         newest(&seawall, deed).is_some_and(|it| it.action != Action::Allow)
