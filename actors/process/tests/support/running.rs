@@ -79,6 +79,15 @@ impl Running {
     /// Starts it in the network namespace of the calling thread, with what the kernel
     /// notes, or the reason why it notes nothing.
     pub(crate) fn start(notes: Result<&Arc<Notes>, &str>) -> Self {
+        let hears = notes.is_err().then(|| ClosedSockets::open().expect("a netlink socket"));
+        Self::start_hearing(notes, hears)
+    }
+
+    /// As [`Running::start`], with this word of sockets that close.
+    pub(crate) fn start_hearing(
+        notes: Result<&Arc<Notes>, &str>,
+        closed: Option<ClosedSockets>,
+    ) -> Self {
         let (publisher, policy) = Published::new(Snapshot::unloaded());
         let (regulars_in, regulars) = Published::new(Regulars::default());
         let (told, seen) = (Told::default(), Seen::default());
@@ -87,11 +96,10 @@ impl Running {
         let datapath = tree.declare(spec("datapath", &[]));
         let policies = tree.declare(spec("policy", &[]));
         let events = |notes: &Arc<Notes>| Lender::new(notes.events().expect("a ring buffer"));
-        let closed = || Lender::new(ClosedSockets::open().expect("a netlink socket"));
         let arguments = Arguments {
             notes: notes.ok().cloned(),
             events: notes.ok().map(events),
-            closed: notes.is_err().then(closed),
+            closed: closed.map(Lender::new),
             ledger: Lender::new(Ledger::default()),
             finding: Finding::All,
             counting: Counting::Sockets,
