@@ -109,10 +109,23 @@ mod tests {
 
     use super::*;
 
+    const SOON: Duration = Duration::from_secs(30);
+
+    /// One that is not what it was. What is watched is this process, whose sockets would be nobody's if it
+    /// had a child.
     fn regular(pid: u32, uid: u32) -> Regular {
-        let watched = Watched::open(std::process::id()).expect("this process");
-        let condition = Condition { has_children: true, ..watched.condition().expect("it runs") };
+        let started = Instant::now();
+        let watched = loop {
+            // Other tests have threads, which end or are too many.
+            if let Some(watched) = Watched::open(std::process::id()) {
+                break watched;
+            }
+            assert!(started.elapsed() < SOON, "this process can't be watched");
+            std::thread::yield_now();
+        };
         let key = ProcessKey { pid, started_ticks: 1, exec_id: Some(1) };
+        let condition =
+            Condition { started_ticks: 1, program: 1, has_children: false, children_faults: 0 };
         Regular { key, uid, descriptor: 3, condition, watched }
     }
 

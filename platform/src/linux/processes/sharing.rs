@@ -1,14 +1,17 @@
 //! What tells whether a program that a process started may have used its sockets, and be gone.
 
 use std::fs::{metadata, read_dir, read_to_string};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+
+use rustix::io::Errno;
 
 use super::owners::{MAX_LINKS, socket_inode};
 use super::text::{self, RECORD_BYTES, read_once};
 
-/// Most threads whose children are looked for, and most children in all.
-const MAX_THREADS: usize = 256;
+/// Most threads of a process whose children are looked for, and most children.
+const MAX_THREADS: usize = 1_024;
 const MAX_CHILDREN: usize = 4_096;
 
 /// The children of a process that have ended, or may be about to.
@@ -87,26 +90,33 @@ fn page_faults(stat: &str) -> Option<u64> {
 /// Ids of a process's children; `None` where there are too many, or the kernel doesn't tell.
 fn children(pid: u32) -> Option<Vec<String>> {
     let mut all = Vec::new();
+    let own = format!("/proc/{pid}/task/{pid}/children");
     // One link for each thread (proc_task_getattr).
     let threads = metadata(format!("/proc/{pid}/task")).ok()?.nlink().saturating_sub(2);
-    if threads == 1 {
-        let path = format!("/proc/{pid}/task/{pid}/children");
-        let mut children = read_once(&path).ok()?;
-        if children.len() >= RECORD_BYTES {
-            children = std::fs::read(&path).ok()?;
-        }
-        let children = String::from_utf8_lossy(&children);
-        all.extend(children.split_ascii_whitespace().map(str::to_owned));
-        return (all.len() <= MAX_CHILDREN).then_some(all);
-    }
-    for thread in read_dir(format!("/proc/{pid}/task")).ok()?.flatten().take(MAX_THREADS) {
-        let children = read_to_string(thread.path().join("children")).ok()?;
-        all.extend(children.split_ascii_whitespace().map(str::to_owned));
-        if all.len() > MAX_CHILDREN {
-            return None;
+    if threads > 1 {
+        for (count, thread) in read_dir(format!("/proc/{pid}/task")).ok()?.enumerate() {
+            if count >= MAX_THREADS || all.len() > MAX_CHILDREN {
+                return None;
+            }
+            match read_to_string(thread.ok()?.path().join("children")) {
+                Ok(children) => all.extend(children.split_ascii_whitespace().map(str::to_owned)),
+                Err(error) if is_gone(&error) => {}
+                Err(_) => return None,
+            }
         }
     }
-    Some(all)
+    // Once more and last: the first thread gets the children of one that ends meanwhile (find_new_reaper).
+    let mut children = read_once(&own).ok()?;
+    if children.len() >= RECORD_BYTES {
+        children = std::fs::read(&own).ok()?;
+    }
+    all.extend(String::from_utf8_lossy(&children).split_ascii_whitespace().map(str::to_owned));
+    (all.len() <= MAX_CHILDREN).then_some(all)
+}
+
+/// Whether a thread has ended since it was listed.
+fn is_gone(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
 /// Ended: a zombie, or gone since it was listed.
@@ -117,7 +127,8 @@ fn is_zombie(stat: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
 
     use super::*;
 
@@ -156,13 +167,39 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_end_meanwhile_hide_no_child() {
+        let script = "import subprocess, sys, threading\n\
+                      child = []\n\
+                      start = lambda: child.append(subprocess.Popen(['sleep', '100']))\n\
+                      first = threading.Thread(target=start); first.start(); first.join()\n\
+                      ended = threading.Event(); print(flush=True)\n\
+                      threading.Thread(target=lambda: (sys.stdin.read(), ended.set())).start()\n\
+                      while not ended.is_set(): threading.Thread(target=int).start()\n\
+                      child[0].kill(); child[0].wait()";
+        let mut parent = Command::new("python3")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program `python3`");
+        let mut output = BufReader::new(parent.stdout.take().expect("a pipe"));
+        output.read_line(&mut String::new()).expect("it is ready");
+        for look in 0..1_000 {
+            let ended = ended_children(parent.id());
+            assert!(ended.is_some_and(|ended| ended.youngest_ticks.is_some()), "{look}: {ended:?}");
+        }
+        drop(parent.stdin.take());
+        parent.wait().expect("it ends");
+    }
+
+    #[test]
     fn children_that_end_are_told_of() {
         // A process of its own: other tests of this one have children, too.
         let script = "sleep 0 & while kill -0 $! 2>/dev/null && \
                       ! grep -q ') Z' /proc/$!/stat; do :; done; read line";
         let mut parent = Command::new("bash")
             .args(["-c", script])
-            .stdin(std::process::Stdio::piped())
+            .stdin(Stdio::piped())
             .spawn()
             .expect("the program `bash`");
         let started = std::time::Instant::now();

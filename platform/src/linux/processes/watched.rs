@@ -194,7 +194,6 @@ fn digits(mut number: u32, buffer: &mut [u8; NAME_BYTES]) -> &str {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader, Write};
-    use std::os::fd::AsRawFd;
     use std::process::{Command, Stdio};
 
     use super::*;
@@ -208,26 +207,29 @@ mod tests {
 
     #[test]
     fn sockets_are_found_by_their_descriptor_and_told_apart_by_what_an_exec_leaves() {
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        let descriptor = socket.as_raw_fd().unsigned_abs();
-        let watched = Watched::open(std::process::id()).expect("this process");
+        let mut python = Shell::python();
+        let descriptor =
+            python.tell("import socket; own = socket.socket(); print(own.fileno(), end='')");
+        let descriptor = descriptor.parse().expect("a number");
+        let watched = Watched::open(python.0.id()).expect("it runs");
         let inode = watched.socket_at(descriptor).expect("a socket");
-        assert_eq!(super::super::socket_at(std::process::id(), descriptor), Some(inode));
+        assert_eq!(super::super::socket_at(python.0.id(), descriptor), Some(inode));
         assert_eq!(watched.descriptor_of(inode, 1024), Some(descriptor));
         assert_eq!(watched.descriptor_of(inode, 0), None);
-        assert!(watched.closes_on_exec(descriptor), "those of the standard library do");
-        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).expect("changed");
+        assert!(watched.closes_on_exec(descriptor), "those of Python do");
+        python.tell("own.set_inheritable(True)");
         assert!(!watched.closes_on_exec(descriptor));
-        drop(socket);
+        python.tell("own.close()");
+        assert_eq!(watched.socket_at(descriptor), None);
         assert!(!watched.closes_on_exec(u32::MAX));
+        drop(python.0.stdin.take());
+        python.0.wait().expect("it ends");
     }
 
     #[test]
     fn other_threads_than_before_are_noticed_and_their_children_are_the_process_s() {
-        let script = "import os, subprocess, sys, threading\n\
-                      for line in sys.stdin: exec(line); print(flush=True)";
-        let mut python = Shell::running(Command::new("python3").args(["-c", script]));
-        python.tell("go = threading.Event()");
+        let mut python = Shell::python();
+        python.tell("import subprocess, threading; go = threading.Event()");
         let open = |python: &Shell| Watched::open(python.0.id()).expect("it runs");
         let alone = open(&python);
         assert!(alone.condition().is_some());
@@ -271,6 +273,12 @@ mod tests {
             Self::running(Command::new("bash").args(["-c", script]))
         }
 
+        /// Python, that does so.
+        fn python() -> Self {
+            let script = "import sys\nfor line in sys.stdin: exec(line); print(flush=True)";
+            Self::running(Command::new("python3").args(["-c", script]))
+        }
+
         fn running(command: &mut Command) -> Self {
             let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
             let mut child = command.spawn().expect("the program");
@@ -278,9 +286,12 @@ mod tests {
             Self(child, output)
         }
 
-        fn tell(&mut self, line: &str) {
+        /// What it says then.
+        fn tell(&mut self, line: &str) -> String {
             writeln!(self.0.stdin.as_mut().expect("a pipe"), "{line}").expect("it reads");
-            self.1.read_line(&mut String::new()).expect("it answers");
+            let mut said = String::new();
+            self.1.read_line(&mut said).expect("it answers");
+            said.trim_end().to_owned()
         }
 
         /// Waits until it has as many threads: one that Python has joined may be on its way out still.
