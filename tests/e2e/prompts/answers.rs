@@ -161,8 +161,10 @@ fn what_is_dismissed_is_denied() {
     let program = &programs(&folder, 1)[0];
     let attempt = Attempt::start(&world, program, at(PORT));
     let prompt = prompt_of(&seawall, program);
-    let status = seawall.verb(&["status"]).stdout;
-    assert!(status.contains("1 connections wait for an answer"), "{status}");
+    // The prompt is there before the datapath has learnt that the packet waits for the user.
+    eventually("status tells of it", SOON, || {
+        seawall.verb(&["status"]).stdout.contains("1 connections wait for an answer")
+    });
     assert!(seawall.verb(&["prompts"]).stdout.contains("asked-000"));
     let dismissed = seawall.verb(&["prompts", "dismiss", &prompt.id.0.to_string()]);
     assert_eq!(dismissed.code, Some(0), "{}", dismissed.stderr);
