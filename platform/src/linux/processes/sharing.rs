@@ -89,7 +89,7 @@ fn page_faults(stat: &str) -> Option<u64> {
 
 /// Ids of a process's children; `None` where there are too many, or the kernel doesn't tell.
 fn children(pid: u32) -> Option<Vec<String>> {
-    let mut all = Vec::new();
+    let (mut all, mut some_ended) = (Vec::new(), false);
     let own = format!("/proc/{pid}/task/{pid}/children");
     // One link for each thread (proc_task_getattr).
     let threads = metadata(format!("/proc/{pid}/task")).ok()?.nlink().saturating_sub(2);
@@ -100,10 +100,16 @@ fn children(pid: u32) -> Option<Vec<String>> {
             }
             match read_to_string(thread.ok()?.path().join("children")) {
                 Ok(children) => all.extend(children.split_ascii_whitespace().map(str::to_owned)),
-                Err(error) if is_gone(&error) => {}
+                Err(error) if is_gone(&error) => some_ended = true,
                 Err(_) => return None,
             }
         }
+    }
+    // Where the first thread has ended itself, another one got the children, and may have been looked at before.
+    if some_ended
+        && is_zombie(&String::from_utf8_lossy(&read_once(format!("/proc/{pid}/stat")).ok()?))
+    {
+        return None;
     }
     // Once more and last: the first thread gets the children of one that ends meanwhile (find_new_reaper).
     let mut children = read_once(&own).ok()?;
