@@ -20,7 +20,7 @@ mod running;
 use running::{Running, about, outbound};
 
 /// Carries out each line, and says when it is done. `call` connects to a port of loopback, prints its own port, and
-/// keeps the socket.
+/// keeps the socket; `churn` starts threads that end at once, for ever.
 const SCRIPT: &str = r"
 import os, socket, sys, threading
 sockets = []
@@ -29,6 +29,9 @@ def call(port, v6=False):
     made.connect(('::1' if v6 else '127.0.0.1', port))
     sockets.append(made)
     print(made.getsockname()[1], flush=True)
+def churn():
+    while True:
+        threading.Thread(target=int).start()
 def become(word):
     os.execv(sys.executable, [sys.executable, '-c', sys.argv[1], sys.argv[1], word])
 print('begun', flush=True)
@@ -294,6 +297,18 @@ fn with_other_threads_than_before_it_is_asked_about_again() {
     assert_eq!(scene.owner(&flow), None);
     scene.caller.assert_owns(&scene.running.identify(about(flow)), "first");
     scene.assert_known("first");
+    scene.stop();
+}
+
+#[test]
+fn threads_that_come_and_go_make_nobody_of_it() {
+    let mut scene = Scene::new(Ipv6Addr::LOCALHOST);
+    scene.caller.tell("threading.Thread(target=churn, daemon=True).start()");
+    // Fewer than may wait to be accepted.
+    for _ in 0..100 {
+        let flow = scene.caller.call(&scene.service);
+        scene.caller.assert_owns(&scene.running.identify(about(flow)), "first");
+    }
     scene.stop();
 }
 

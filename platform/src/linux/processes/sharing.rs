@@ -1,7 +1,7 @@
 //! What tells whether a program that a process started may have used its sockets, and be gone.
 
-use std::fs::{metadata, read_dir, read_to_string};
-use std::io::ErrorKind;
+use std::fs::{metadata, read_dir};
+use std::io::{Error, ErrorKind, Result};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
@@ -89,39 +89,51 @@ fn page_faults(stat: &str) -> Option<u64> {
 
 /// Ids of a process's children; `None` where there are too many, or the kernel doesn't tell.
 fn children(pid: u32) -> Option<Vec<String>> {
+    let tasks = format!("/proc/{pid}/task");
+    let first = pid.to_string();
     let (mut all, mut some_ended) = (Vec::new(), false);
-    let own = format!("/proc/{pid}/task/{pid}/children");
     // One link for each thread (proc_task_getattr).
-    let threads = metadata(format!("/proc/{pid}/task")).ok()?.nlink().saturating_sub(2);
-    if threads > 1 {
-        for (count, thread) in read_dir(format!("/proc/{pid}/task")).ok()?.enumerate() {
+    if metadata(&tasks).ok()?.nlink().saturating_sub(2) > 1 {
+        for (count, thread) in read_dir(&tasks).ok()?.enumerate() {
+            let thread = thread.ok()?.file_name();
             if count >= MAX_THREADS || all.len() > MAX_CHILDREN {
                 return None;
             }
-            match read_to_string(thread.ok()?.path().join("children")) {
-                Ok(children) => all.extend(children.split_ascii_whitespace().map(str::to_owned)),
+            if thread == *first {
+                continue;
+            }
+            match children_of_thread(&tasks, &thread.to_string_lossy()) {
+                Ok(children) => all.extend(children),
                 Err(error) if is_gone(&error) => some_ended = true,
                 Err(_) => return None,
             }
         }
     }
-    // Where the first thread has ended itself, another one got the children, and may have been looked at before.
-    if some_ended
-        && is_zombie(&String::from_utf8_lossy(&read_once(format!("/proc/{pid}/stat")).ok()?))
-    {
-        return None;
-    }
-    // Once more and last: the first thread gets the children of one that ends meanwhile (find_new_reaper).
-    let mut children = read_once(&own).ok()?;
+    // Last: the first thread gets the children of one that ends meanwhile (find_new_reaper).
+    all.extend(children_of_thread(&tasks, &first).ok()?);
+    // Where it has ended itself, another one got them, and may have been looked at before.
+    let is_hidden = some_ended && has_ended(pid)?;
+    (!is_hidden && all.len() <= MAX_CHILDREN).then_some(all)
+}
+
+fn children_of_thread(tasks: &str, thread: &str) -> Result<Vec<String>> {
+    let path = format!("{tasks}/{thread}/children");
+    let mut children = read_once(&path)?;
     if children.len() >= RECORD_BYTES {
-        children = std::fs::read(&own).ok()?;
+        children = std::fs::read(&path)?;
     }
-    all.extend(String::from_utf8_lossy(&children).split_ascii_whitespace().map(str::to_owned));
-    (all.len() <= MAX_CHILDREN).then_some(all)
+    let children = String::from_utf8_lossy(&children);
+    Ok(children.split_ascii_whitespace().map(str::to_owned).collect())
+}
+
+/// Whether the first thread of a process has ended; others may run.
+fn has_ended(pid: u32) -> Option<bool> {
+    let stat = read_once(format!("/proc/{pid}/stat")).ok()?;
+    Some(is_zombie(&String::from_utf8_lossy(&stat)))
 }
 
 /// Whether a thread has ended since it was listed.
-fn is_gone(error: &std::io::Error) -> bool {
+fn is_gone(error: &Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
